@@ -1,0 +1,10 @@
+//! The nouns both products say. Knows no wire, no decision and no clock.
+
+pub mod address;
+pub mod event;
+pub mod ids;
+pub mod info;
+pub mod status;
+
+pub use address::Address;
+pub use ids::{Epoch, NodeId, Offset, ReplId, RunId};

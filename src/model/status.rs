@@ -1,0 +1,101 @@
+//! The status snapshot: all that the page, the metrics, the health answers and `vedette status`
+//! may know. Plain data; made by the sentinel, read by everyone else.
+
+use crate::model::event::Event;
+use crate::model::{Address, Epoch, NodeId, Offset};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    pub cluster_id: String,
+    pub node: NodeId,
+    pub run_id: String,
+    pub uptime_ms: u64,
+    /// `leader`, `follower` or `candidate`.
+    pub raft_role: String,
+    pub raft_term: u64,
+    pub raft_leader: Option<NodeId>,
+    pub raft_applied: u64,
+    /// In touch with the majority within an election time; when false, answers are withheld in
+    /// `safe` mode and marked in `available` mode.
+    pub fresh: bool,
+    pub peers: Vec<PeerStatus>,
+    pub groups: Vec<GroupStatus>,
+    /// The newest events, oldest first.
+    pub events: Vec<Event>,
+    pub webhooks: Vec<WebhookStatus>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PeerStatus {
+    pub id: NodeId,
+    pub address: Address,
+    pub run_id: String,
+    pub connected: bool,
+    pub last_heard_ms: Option<u64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GroupStatus {
+    pub name: String,
+    pub epoch: Epoch,
+    /// `safe` or `available`.
+    pub mode: String,
+    pub quorum: usize,
+    pub down_after_ms: u64,
+    pub master: InstanceStatus,
+    pub replicas: Vec<InstanceStatus>,
+    /// The named illness, or `ok`.
+    pub situation: String,
+    /// One sentence for a person.
+    pub summary: String,
+    /// Replicas that count for WAIT and promotion.
+    pub sync_set: Vec<Address>,
+    /// Replicas that must acknowledge before WAIT's promise holds (n).
+    pub sync_quorum: usize,
+    pub failover: Option<FailoverStatus>,
+    /// Failovers completed since this group was first watched.
+    pub failovers: u64,
+    pub last_switch_ms: Option<u64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InstanceStatus {
+    pub address: Address,
+    pub run_id: Option<String>,
+    /// Role it reports: `master`, `slave` or `unknown`.
+    pub role: String,
+    /// A bundled server: leased and fenced. Otherwise stock Redis or Valkey.
+    pub bundled: bool,
+    /// This sentinel reaches it.
+    pub reachable: bool,
+    pub sdown: bool,
+    pub odown: bool,
+    pub last_reply_ms: Option<u64>,
+    pub offset: Option<Offset>,
+    pub lag_bytes: Option<u64>,
+    pub link_up: Option<bool>,
+    pub in_sync_set: bool,
+    pub priority: Option<i64>,
+    pub lease_ms: Option<u64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FailoverStatus {
+    pub epoch: Epoch,
+    /// As Redis names it: `select_slave`, `send_slaveof_noone`, `wait_promotion`, `reconf_slaves` ...
+    pub phase: String,
+    pub cause: String,
+    pub successor: Option<Address>,
+    pub started_ms: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WebhookStatus {
+    pub name: String,
+    pub delivered_up_to: u64,
+    pub pending: u64,
+    pub failures: u64,
+    pub last_error: Option<String>,
+}

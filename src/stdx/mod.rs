@@ -1,0 +1,9 @@
+//! What std could have had. Knows no domain word, reads no clock, throws no dice.
+
+pub mod glob;
+pub mod number;
+pub mod tally;
+pub mod time;
+
+/// Chance that is owned and seeded by whoever needs it; cores never ask the machine for any.
+pub use fastrand::Rng;
