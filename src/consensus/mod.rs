@@ -1,1 +1,123 @@
-//! To be written.
+//! Consensus: the `raft` crate driven as a state machine. Knows entries and peers by number; has
+//! never heard of a master, a socket or a file.
+//!
+//! Actions are to be carried out in the order they were pushed: *persist before send* is a matter of
+//! line order here and of obedience in the shell. A shell that cannot persist must stop the process
+//! instead of going on.
+
+use crate::model::NodeId;
+
+/// What can happen to it.
+#[derive(Debug)]
+pub enum Input {
+    /// The moment named by `next_wakeup` has come.
+    Tick,
+    /// Bytes of a message of an authenticated peer, in our own bounded codec.
+    Message { from: NodeId, bytes: Vec<u8> },
+    /// Data to be agreed on; only a leader takes it.
+    Propose { data: Vec<u8> },
+    /// A message to this peer could not be delivered.
+    Unreachable { peer: NodeId },
+}
+
+/// What it asks for.
+#[derive(Debug)]
+pub enum Action {
+    /// One atomic, synced commit. Nothing after it may be done before it is on disk.
+    Persist(Persist),
+    Send {
+        to: NodeId,
+        bytes: Vec<u8>,
+    },
+    /// This entry is agreed. Given once per start, in order, without gaps.
+    Apply {
+        index: u64,
+        term: u64,
+        data: Vec<u8>,
+    },
+    /// The state up to `index` is this; what was applied before is replaced.
+    Restore {
+        index: u64,
+        state: Vec<u8>,
+    },
+    /// Role, term or known leader changed.
+    RoleChanged {
+        role: Role,
+        term: u64,
+        leader: Option<NodeId>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    Leader,
+    #[default]
+    Follower,
+    Candidate,
+}
+
+impl Role {
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Leader => "leader",
+            Role::Follower => "follower",
+            Role::Candidate => "candidate",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HardState {
+    pub term: u64,
+    /// 0: no vote in this term.
+    pub vote: NodeId,
+    pub commit: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    pub index: u64,
+    pub term: u64,
+    /// 0 normal, 1 and 2 membership changes of the raft crate.
+    pub kind: u8,
+    pub data: Vec<u8>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotRecord {
+    pub index: u64,
+    pub term: u64,
+    pub voters: Vec<NodeId>,
+    pub state: Vec<u8>,
+}
+
+/// One atomic change of the durable log, in this order: snapshot (which discards entries up to its
+/// index), truncation, entries, hard state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Persist {
+    pub snapshot: Option<SnapshotRecord>,
+    /// Entries from this index on are replaced: drop them before appending.
+    pub truncate_from: Option<u64>,
+    pub entries: Vec<LogEntry>,
+    pub hard_state: Option<HardState>,
+}
+
+/// What the disk held at start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    pub snapshot: Option<SnapshotRecord>,
+    pub entries: Vec<LogEntry>,
+    pub hard_state: HardState,
+}
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub id: NodeId,
+    /// The voters of a log that is still empty; afterwards the log knows.
+    pub voters: Vec<NodeId>,
+    pub heartbeat_ms: u64,
+    pub election_ms_min: u64,
+    pub election_ms_max: u64,
+    /// Compact when this many entries lie behind the newest snapshot.
+    pub compact_after_entries: u64,
+}

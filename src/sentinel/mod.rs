@@ -1,1 +1,124 @@
-//! To be written.
+//! The supervisor as a state machine: what it hears, what it asks for. Read this file first.
+//!
+//! Two halves: one watches and judges (`registry`, `schedule`, `subjective`, `objective`,
+//! `situation`), one acts (`failover`, `successor`, `reconcile`), and only what the Raft log has
+//! agreed (`decision`, `ledger`) makes the second half move. Has never heard of a socket, a file, a
+//! clock or a random number it was not handed.
+
+pub mod peer;
+pub mod request;
+
+use crate::consensus;
+use crate::model::event::Event;
+use crate::model::{Address, NodeId};
+use crate::resp::Reply;
+pub use peer::PeerMessage;
+pub use request::{Request, RequestId};
+
+/// An inbound client connection, numbered by the shell.
+pub type SessionId = u64;
+
+/// What can happen to it.
+#[derive(Debug)]
+pub enum Input {
+    /// The moment named by `next_wakeup` has come.
+    Tick,
+    /// A peer link that passed its handshake is up. `run_id` names this life of the peer.
+    PeerUp {
+        id: NodeId,
+        run_id: String,
+    },
+    PeerDown {
+        id: NodeId,
+    },
+    Peer {
+        from: NodeId,
+        message: PeerMessage,
+    },
+    /// The command link to an instance is connected (and authenticated).
+    LinkUp {
+        instance: Address,
+    },
+    /// It failed to connect, or broke. Requests without a reply are lost with it.
+    LinkDown {
+        instance: Address,
+        why: LinkError,
+    },
+    /// The answer to a request. Answers of one link come in the order of its requests.
+    Replied {
+        instance: Address,
+        request: RequestId,
+        reply: Reply,
+    },
+    /// A message on `__sentinel__:hello` of an instance: for display only.
+    Hello {
+        instance: Address,
+        payload: String,
+    },
+    /// The shell delivered all events up to `up_to` to this webhook, or gave up on some.
+    WebhookProgress {
+        webhook: String,
+        up_to: u64,
+        dropped: Option<u64>,
+    },
+}
+
+/// Why a link is down: the typed evidence that judgement rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkError {
+    /// The host answered that nothing listens there.
+    Refused,
+    /// An established connection was closed or reset by the other side.
+    Reset,
+    /// No answer to the connection attempt within its deadline.
+    Timeout,
+    /// No route, name not known, or another error of this side.
+    Unreachable,
+    /// The server wants a password that we do not have, or refused ours.
+    AuthRefused,
+    /// Bytes that are no RESP.
+    Malformed,
+}
+
+/// What it asks for. Carried out in the order pushed.
+#[derive(Debug)]
+pub enum Action {
+    /// One atomic, synced commit; if it fails the daemon must end.
+    Persist(consensus::Persist),
+    /// Best effort: a message to a peer whose link is down is dropped.
+    SendPeer { to: NodeId, message: PeerMessage },
+    /// Keep a command link and a hello subscription to this instance from now on, redialling at
+    /// the pace of `Redial` actions. Idempotent.
+    Watch { instance: Address, auth: Option<Auth> },
+    /// Close both links to it.
+    Unwatch { instance: Address },
+    /// Dial now if the link is down (the core sets the pace; the shell bounds the attempt to
+    /// `timeout_ms`).
+    Dial { instance: Address, timeout_ms: u64 },
+    /// Close the command link, so that it comes back as `LinkDown` and can be dialled again.
+    Hangup { instance: Address },
+    /// Write these words to the instance's command link; lost if the link is down.
+    Send { instance: Address, request: RequestId, argv: Vec<Vec<u8>> },
+    /// An agreed event: publish it on its channel, log it, hand it to metrics and webhooks. Comes once
+    /// per start and event; `replayed` marks those that were agreed before this process started.
+    Emit { event: Event, replayed: bool },
+    /// The late answer to a client's command, already encoded for its protocol.
+    Respond { session: SessionId, bytes: Vec<u8> },
+    /// This webhook's deliveries are the business of this node from event id `from` on (`None`: of
+    /// another node).
+    Webhook { name: String, from: Option<u64> },
+    /// The process cannot go on; the text says why and what to do.
+    Fatal { message: String },
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub struct Auth {
+    pub user: Option<String>,
+    pub password: String,
+}
+
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Auth(redacted)")
+    }
+}

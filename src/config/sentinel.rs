@@ -1,0 +1,172 @@
+//! `sentinel.yaml` as types. Names are kebab-case as Redis users know them; unknown keys are errors.
+
+use crate::model::{Address, NodeId};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SentinelConfig {
+    /// This voter; unique in the fleet, never 0.
+    pub id: NodeId,
+    #[serde(default = "defaults::bind")]
+    pub bind: String,
+    #[serde(default = "defaults::port")]
+    pub port: u16,
+    /// Status page, metrics, health, JSON; absent: off.
+    #[serde(default)]
+    pub http: Option<Address>,
+    pub dir: PathBuf,
+    /// Needed as soon as a peer is not on loopback.
+    #[serde(default)]
+    pub cluster_secret_file: Option<PathBuf>,
+    /// Clients' password (Redis' directive); also sent by `sentinel-pass`-style automation.
+    #[serde(default)]
+    pub requirepass_file: Option<PathBuf>,
+    #[serde(default = "defaults::yes", with = "yes_no")]
+    pub protected_mode: bool,
+    pub peers: Vec<PeerConfig>,
+    #[serde(default)]
+    pub masters: Vec<MasterConfig>,
+    #[serde(default)]
+    pub webhooks: Vec<WebhookConfig>,
+    #[serde(default)]
+    pub raft: RaftConfig,
+    /// How long a master's lease lasts.
+    #[serde(default = "defaults::lease_ms")]
+    pub lease_milliseconds: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PeerConfig {
+    pub id: NodeId,
+    pub address: Address,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Refuse rather than lose a write that WAIT promised.
+    #[default]
+    Safe,
+    /// Promote the best replica seen and mark the event.
+    Available,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct MasterConfig {
+    pub name: String,
+    pub address: Address,
+    #[serde(default = "defaults::quorum")]
+    pub quorum: usize,
+    #[serde(default = "defaults::down_after_ms")]
+    pub down_after_milliseconds: u64,
+    /// How long a refused or reset connection, seen by a quorum and by the replicas, is waited for
+    /// before the master counts as dead. 0: off, silence alone counts.
+    #[serde(default = "defaults::crash_grace_ms")]
+    pub crash_grace_milliseconds: u64,
+    #[serde(default = "defaults::failover_timeout_ms")]
+    pub failover_timeout: u64,
+    #[serde(default = "defaults::parallel_syncs")]
+    pub parallel_syncs: usize,
+    #[serde(default)]
+    pub mode: Mode,
+    #[serde(default)]
+    pub auth_user: Option<String>,
+    #[serde(default)]
+    pub auth_pass_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct WebhookConfig {
+    pub name: String,
+    pub url: String,
+    /// A row of `alerts::FORMATS`.
+    #[serde(default = "defaults::webhook_format")]
+    pub format: String,
+    /// Event names; empty: all of severity warning.
+    #[serde(default)]
+    pub events: Vec<String>,
+    #[serde(default)]
+    pub secret_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct RaftConfig {
+    pub heartbeat_milliseconds: u64,
+    pub election_milliseconds_min: u64,
+    pub election_milliseconds_max: u64,
+}
+
+impl Default for RaftConfig {
+    fn default() -> Self {
+        RaftConfig {
+            heartbeat_milliseconds: 50,
+            election_milliseconds_min: 300,
+            election_milliseconds_max: 600,
+        }
+    }
+}
+
+/// Defaults, each a named function because serde wants them so.
+pub mod defaults {
+    pub fn bind() -> String {
+        "127.0.0.1".to_owned()
+    }
+    pub fn port() -> u16 {
+        26379
+    }
+    pub fn yes() -> bool {
+        true
+    }
+    pub fn quorum() -> usize {
+        2
+    }
+    pub fn down_after_ms() -> u64 {
+        5000
+    }
+    pub fn crash_grace_ms() -> u64 {
+        300
+    }
+    pub fn failover_timeout_ms() -> u64 {
+        60_000
+    }
+    pub fn parallel_syncs() -> usize {
+        1
+    }
+    pub fn lease_ms() -> u64 {
+        500
+    }
+    pub fn webhook_format() -> String {
+        "generic".to_owned()
+    }
+}
+
+/// `yes` and `no` as Redis writes them, besides YAML's own `true` and `false`.
+mod yes_no {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    pub(super) fn serialize<S: Serializer>(value: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(if *value { "yes" } else { "no" })
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Either {
+            Bool(bool),
+            Text(String),
+        }
+        match Either::deserialize(deserializer)? {
+            Either::Bool(value) => Ok(value),
+            Either::Text(text) if text.eq_ignore_ascii_case("yes") => Ok(true),
+            Either::Text(text) if text.eq_ignore_ascii_case("no") => Ok(false),
+            Either::Text(text) => Err(serde::de::Error::custom(format!("expected yes or no, got '{text}'"))),
+        }
+    }
+}
