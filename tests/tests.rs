@@ -1,1 +1,3 @@
 //! The one test binary: a list of mods. Unit tests and golden scripts of a module live beside it.
+
+mod layers;

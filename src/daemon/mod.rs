@@ -1,1 +1,6 @@
-//! To be written.
+//! Where a core meets its shells: the only reader of the clock and of entropy, and the owner of the
+//! process. Decides nothing.
+
+pub mod logging;
+pub mod shutdown;
+pub mod systemd;
