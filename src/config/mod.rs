@@ -1,3 +1,9 @@
 //! Text to typed configuration, with every default and unit named. Knows no file and no socket.
 
+pub mod error;
+pub mod secret;
 pub mod sentinel;
+pub mod validate;
+
+pub use error::ConfigError;
+pub use secret::Secret;

@@ -1,5 +1,9 @@
 //! `sentinel.yaml` as types. Names are kebab-case as Redis users know them; unknown keys are errors.
+//!
+//! Promise: what `parse` returns has passed every check of `validate`.
 
+use super::ConfigError;
+use super::validate::validate;
 use crate::model::{Address, NodeId};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -112,6 +116,59 @@ impl Default for RaftConfig {
     }
 }
 
+/// No sensible file is longer; a longer one is not a configuration but a mistake.
+const TEXT_BYTES_MAX: usize = 1 << 20;
+
+/// A whole `sentinel.yaml`: every complaint at once, the unreadable ones with line and column.
+pub fn parse(text: &str) -> Result<SentinelConfig, Vec<ConfigError>> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(vec![ConfigError::key("", "the file is larger than 1 MB; is it the right one?")]);
+    }
+    let config: SentinelConfig =
+        serde_yaml::from_str(text).map_err(|error| vec![unreadable(&error, text)])?;
+    let errors = validate(&config);
+    if errors.is_empty() { Ok(config) } else { Err(errors) }
+}
+
+/// The parser's own sentence. It repeats the position for nested keys and lacks it for top-level
+/// ones, so the position is always taken from the error itself and cut from the text.
+fn unreadable(error: &serde_yaml::Error, text: &str) -> ConfigError {
+    let mut at = error.location().map(|location| (location.line(), location.column()));
+    let mut message = error.to_string();
+    if let Some((line, column)) = at
+        && let Some(end) = message.find(&format!(" at line {line} column {column}"))
+    {
+        message.truncate(end);
+    }
+    // 1:1 means "somewhere at the top level": the key that the sentence names knows better.
+    if at == Some((1, 1)) {
+        at = named_key(&message).and_then(|key| {
+            let line = text.lines().position(|line| {
+                line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(':'))
+            })?;
+            Some((line + 1, 1))
+        });
+    }
+    ConfigError { at, key: String::new(), message }
+}
+
+/// The first word in backticks or double quotes.
+fn named_key(message: &str) -> Option<&str> {
+    let start = message.find(['`', '"'])? + 1;
+    let end = message[start..].find(['`', '"'])? + start;
+    Some(&message[start..end])
+}
+
+impl SentinelConfig {
+    pub fn own_peer(&self) -> Option<&PeerConfig> {
+        self.peers.iter().find(|peer| peer.id == self.id)
+    }
+
+    pub fn all_peers_on_loopback(&self) -> bool {
+        self.peers.iter().all(|peer| peer.address.is_loopback())
+    }
+}
+
 /// Defaults, each a named function because serde wants them so.
 pub mod defaults {
     pub fn bind() -> String {
@@ -166,7 +223,13 @@ mod yes_no {
             Either::Bool(value) => Ok(value),
             Either::Text(text) if text.eq_ignore_ascii_case("yes") => Ok(true),
             Either::Text(text) if text.eq_ignore_ascii_case("no") => Ok(false),
-            Either::Text(text) => Err(serde::de::Error::custom(format!("expected yes or no, got '{text}'"))),
+            Either::Text(text) => {
+                Err(serde::de::Error::custom(format!("`protected-mode` is yes or no, not '{text}'")))
+            }
         }
     }
 }
+
+#[cfg(test)]
+#[path = "sentinel_tests.rs"]
+mod tests;

@@ -1,1 +1,3 @@
-//! To be written.
+//! Sockets and nothing but sockets: bytes in, bytes out, typed errors. Decides nothing.
+
+pub mod link;
