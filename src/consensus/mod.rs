@@ -4,8 +4,32 @@
 //! Actions are to be carried out in the order they were pushed: *persist before send* is a matter of
 //! line order here and of obedience in the shell. A shell that cannot persist must stop the process
 //! instead of going on.
+//!
+//! | file | one line |
+//! |---|---|
+//! | `node` | [`Consensus`]: drives the crate, turns each of its `Ready` batches into actions in the safe order |
+//! | `mirror` | the log since the newest snapshot in memory, as the crate wants to read it |
+//! | `pace` | moments to ticks, and election timeouts from a seed |
+//! | `gate` | what a peer's message must satisfy before the crate, which panics on nonsense, sees it |
+//! | `start` | what a stored log must satisfy before a node starts from it |
+//! | `codec` | messages and stored records to and from bytes; total on any bytes |
+
+pub mod codec;
+mod gate;
+mod mirror;
+mod node;
+mod pace;
+mod start;
+
+pub use node::{Consensus, ProposeError, StateTooLarge};
+pub use start::StartError;
 
 use crate::model::NodeId;
+
+/// The largest proposal, in bytes.
+pub const MAX_PROPOSAL: usize = 256 * 1024;
+/// The largest state a snapshot may carry, in bytes: one frame between peers holds it.
+pub const MAX_STATE: usize = 900 * 1024;
 
 /// What can happen to it.
 #[derive(Debug)]
@@ -14,7 +38,8 @@ pub enum Input {
     Tick,
     /// Bytes of a message of an authenticated peer, in our own bounded codec.
     Message { from: NodeId, bytes: Vec<u8> },
-    /// Data to be agreed on; only a leader takes it.
+    /// Data to be agreed on; only a leader takes it, others drop it without a word (who wants the
+    /// word calls [`Consensus::propose`]).
     Propose { data: Vec<u8> },
     /// A message to this peer could not be delivered.
     Unreachable { peer: NodeId },
@@ -29,7 +54,8 @@ pub enum Action {
         to: NodeId,
         bytes: Vec<u8>,
     },
-    /// This entry is agreed. Given once per start, in order, without gaps.
+    /// This entry is agreed. Given once per start and in order. Indexes may skip: entries that a new
+    /// leader writes for its own sake are empty and kept back.
     Apply {
         index: u64,
         term: u64,
@@ -45,6 +71,10 @@ pub enum Action {
         role: Role,
         term: u64,
         leader: Option<NodeId>,
+    },
+    /// This node must not go on; the text says why and what to do. Nothing follows it, now or later.
+    Fatal {
+        message: String,
     },
 }
 
@@ -85,6 +115,7 @@ pub struct LogEntry {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotRecord {
+    /// 0: no state yet; the record then only names the founding voters.
     pub index: u64,
     pub term: u64,
     pub voters: Vec<NodeId>,
