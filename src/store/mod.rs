@@ -1,4 +1,29 @@
 //! The keyspace and its values; knows no command and no reply.
+//!
+//! Reading order: [`bytes`] and [`seed`] are the ground, [`table`] is the one hash table of the
+//! house (many small ones, so that no insert stalls), the value types stand one a file, [`keyspace`]
+//! puts names and times on values, and [`snapshot`] writes one point in time while the data changes.
 
-/// Sixteen databases.
-pub struct Keyspace {}
+pub mod bytes;
+pub mod hash;
+pub mod keyspace;
+pub mod list;
+pub mod seed;
+pub mod set;
+pub mod snapshot;
+pub mod string;
+pub mod table;
+pub mod tree;
+pub mod value;
+pub mod zset;
+
+pub use bytes::SmallBytes;
+pub use hash::Hash;
+pub use keyspace::{DATABASES, Entry, Keyspace, Place};
+pub use list::List;
+pub use seed::HashSeed;
+pub use set::Set;
+pub use snapshot::SnapshotSink;
+pub use string::Str;
+pub use value::Value;
+pub use zset::ZSet;

@@ -1,0 +1,608 @@
+//! Sixteen databases of named values with times.
+//!
+//! Promises: every change of a value goes through [`Keyspace::value_mut`], [`Keyspace::insert_at`]
+//! or [`Keyspace::remove_at`], and these let a running snapshot write the segment first; one lookup
+//! hashes its key once ([`Keyspace::locate`]); nothing here takes time with the size of the data
+//! set. Knows times only as numbers handed in; has never heard of a command.
+
+use super::bytes::SmallBytes;
+use super::seed::HashSeed;
+use super::snapshot::{Snapshot, SnapshotSink};
+use super::table::{Keyed, Spot, Table};
+use super::value::Value;
+use crate::stdx::Rng;
+
+pub const DATABASES: usize = 16;
+const NEVER: u64 = u64::MAX;
+
+/// 64 bytes.
+pub struct Entry {
+    key: SmallBytes,
+    pub(super) value: Value,
+    expire_at_ms: u64,
+    /// Seconds of wall time when it was last touched.
+    touched_s: u32,
+}
+
+impl Entry {
+    pub fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    pub fn expire_at_ms(&self) -> Option<u64> {
+        (self.expire_at_ms != NEVER).then_some(self.expire_at_ms)
+    }
+
+    pub fn is_expired(&self, now_ms: u64) -> bool {
+        self.expire_at_ms < now_ms
+    }
+
+    pub fn touched_s(&self) -> u32 {
+        self.touched_s
+    }
+}
+
+impl Keyed for Entry {
+    #[inline]
+    fn key(&self) -> &[u8] {
+        &self.key
+    }
+}
+
+/// What the keyspace remembers of a segment.
+#[derive(Clone)]
+pub(super) struct Mark {
+    /// The last snapshot that has it.
+    pub(super) generation: u32,
+    /// Nothing in it expires earlier; may be too early, never too late.
+    earliest_expire_ms: u64,
+}
+
+impl Default for Mark {
+    fn default() -> Self {
+        Mark { generation: 0, earliest_expire_ms: NEVER }
+    }
+}
+
+pub(super) type DbTable = Table<Entry, Mark>;
+
+struct Db {
+    table: DbTable,
+    /// Keys with a time.
+    expires: usize,
+    /// Its number when the running snapshot began.
+    image_db: usize,
+}
+
+/// Where a key is, or would be. Good until the keyspace next changes; a stale one is answered as
+/// if another key had been asked for, never with a panic.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    db: usize,
+    spot: Spot,
+}
+
+impl Place {
+    pub fn is_found(self) -> bool {
+        self.spot.bucket.is_some()
+    }
+
+    pub fn db(self) -> usize {
+        self.db
+    }
+}
+
+pub struct Keyspace {
+    dbs: Vec<Db>,
+    seed: HashSeed,
+    snapshot: Option<Snapshot>,
+    generation: u32,
+    /// Where the expiry walk stands: database and segment.
+    expire_walk: (usize, usize),
+    /// Emptied databases, freed a slice at a time.
+    discarded: Vec<DbTable>,
+}
+
+impl Keyspace {
+    /// `seed` must be secret where strangers choose keys.
+    pub fn new(seed: u64) -> Self {
+        let seed = HashSeed::new(seed);
+        let dbs = (0..DATABASES)
+            .map(|db| Db { table: Table::new(seed.clone()), expires: 0, image_db: db })
+            .collect();
+        Keyspace { dbs, seed, snapshot: None, generation: 0, expire_walk: (0, 0), discarded: Vec::new() }
+    }
+
+    /// For the making of hashes, sets and sorted sets.
+    pub fn seed(&self) -> &HashSeed {
+        &self.seed
+    }
+
+    // Looking.
+
+    #[inline]
+    pub fn locate(&self, db: usize, key: &[u8]) -> Place {
+        Place { db, spot: self.dbs[db].table.locate(key) }
+    }
+
+    #[inline]
+    pub fn at(&self, place: Place) -> Option<&Entry> {
+        self.dbs[place.db].table.at(place.spot)
+    }
+
+    /// The value as it stands, expired or not.
+    pub fn get(&self, db: usize, key: &[u8]) -> Option<&Value> {
+        self.at(self.locate(db, key)).map(Entry::value)
+    }
+
+    pub fn entry(&self, db: usize, key: &[u8]) -> Option<&Entry> {
+        self.at(self.locate(db, key))
+    }
+
+    pub fn len(&self, db: usize) -> usize {
+        self.dbs[db].table.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.dbs.iter().all(|db| db.table.is_empty())
+    }
+
+    /// Keys of all databases.
+    pub fn total_len(&self) -> usize {
+        self.dbs.iter().map(|db| db.table.len()).sum()
+    }
+
+    /// Keys with a time.
+    pub fn expires_len(&self, db: usize) -> usize {
+        self.dbs[db].expires
+    }
+
+    pub fn iter(&self, db: usize) -> impl Iterator<Item = &Entry> {
+        self.dbs[db].table.iter()
+    }
+
+    /// About `count` entries from `cursor` on; the next cursor, 0 at the end. Whatever stays from
+    /// begin to end is visited.
+    pub fn scan(&self, db: usize, cursor: u64, count: usize, visit: impl FnMut(&Entry)) -> u64 {
+        self.dbs[db].table.scan(cursor, count, visit)
+    }
+
+    pub fn random(&self, db: usize, rng: &mut Rng) -> Option<&Entry> {
+        self.dbs[db].table.random(rng)
+    }
+
+    /// Notes a use, for idle times and eviction. No change in the sense of a snapshot.
+    #[inline]
+    pub fn touch(&mut self, place: Place, now_s: u32) {
+        if let Some(entry) = self.dbs[place.db].table.at_mut(place.spot) {
+            entry.touched_s = now_s;
+        }
+    }
+
+    // Changing. Every way in goes past `before_change`.
+
+    #[inline]
+    fn before_change(&mut self, place: Place) {
+        if let Some(snapshot) = &mut self.snapshot {
+            let db = &mut self.dbs[place.db];
+            snapshot.write_segment(db.image_db, &mut db.table, place.spot.segment);
+        }
+    }
+
+    #[inline]
+    pub fn value_mut(&mut self, place: Place) -> Option<&mut Value> {
+        self.before_change(place);
+        self.dbs[place.db].table.at_mut(place.spot).map(|entry| &mut entry.value)
+    }
+
+    pub fn get_mut(&mut self, db: usize, key: &[u8]) -> Option<&mut Value> {
+        self.value_mut(self.locate(db, key))
+    }
+
+    /// Puts a key where [`Keyspace::locate`] found none; where it is now.
+    pub fn insert_at(&mut self, place: Place, key: &[u8], value: Value, expire_at_ms: Option<u64>) -> Place {
+        debug_assert!(!place.is_found());
+        self.before_change(place);
+        let db = &mut self.dbs[place.db];
+        let expire_at_ms = expire_at_ms.unwrap_or(NEVER);
+        let entry = Entry { key: SmallBytes::new(key), value, expire_at_ms, touched_s: 0 };
+        let spot = db.table.insert_at(place.spot, entry);
+        if expire_at_ms != NEVER {
+            db.expires += 1;
+            let mark = &mut db.table.segment_mut(spot.segment).mark;
+            mark.earliest_expire_ms = mark.earliest_expire_ms.min(expire_at_ms);
+        }
+        Place { db: place.db, spot }
+    }
+
+    /// Inserts or replaces a key, its value and its time.
+    pub fn insert(
+        &mut self,
+        db: usize,
+        key: &[u8],
+        value: Value,
+        expire_at_ms: Option<u64>,
+    ) -> Option<Value> {
+        let place = self.locate(db, key);
+        let Some(old) = self.value_mut(place) else {
+            self.insert_at(place, key, value, expire_at_ms);
+            return None;
+        };
+        let old = std::mem::replace(old, value);
+        self.set_expire(place, expire_at_ms);
+        Some(old)
+    }
+
+    /// As [`Keyspace::insert`], for the loaders of RDB files and full syncs.
+    pub fn insert_loaded(&mut self, db: usize, key: &[u8], value: Value, expire_at_ms: Option<u64>) {
+        self.insert(db, key, value, expire_at_ms);
+    }
+
+    /// Whether a time was changed or taken away.
+    pub fn set_expire(&mut self, place: Place, expire_at_ms: Option<u64>) -> bool {
+        let at_ms = expire_at_ms.unwrap_or(NEVER);
+        if self.at(place).is_none_or(|entry| entry.expire_at_ms == at_ms) {
+            return false;
+        }
+        self.before_change(place);
+        let db = &mut self.dbs[place.db];
+        let Some(entry) = db.table.at_mut(place.spot) else { return false };
+        let had = entry.expire_at_ms != NEVER;
+        entry.expire_at_ms = at_ms;
+        match (had, at_ms != NEVER) {
+            (false, true) => db.expires += 1,
+            (true, false) => db.expires -= 1,
+            _ => {}
+        }
+        let mark = &mut db.table.segment_mut(place.spot.segment).mark;
+        mark.earliest_expire_ms = mark.earliest_expire_ms.min(at_ms);
+        true
+    }
+
+    /// Removes a key; its value and time.
+    pub fn remove_at(&mut self, place: Place) -> Option<(Value, Option<u64>)> {
+        if !place.is_found() {
+            return None;
+        }
+        self.before_change(place);
+        let db = &mut self.dbs[place.db];
+        let entry = db.table.remove_at(place.spot)?;
+        db.expires -= usize::from(entry.expire_at_ms != NEVER);
+        let expire_at_ms = entry.expire_at_ms();
+        Some((entry.value, expire_at_ms))
+    }
+
+    pub fn remove(&mut self, db: usize, key: &[u8]) -> Option<Value> {
+        self.remove_at(self.locate(db, key)).map(|(value, _)| value)
+    }
+
+    /// Empties a database; how many keys it had. A running snapshot keeps what it still needs of
+    /// it, so its image stays right; the memory goes back in slices ([`Keyspace::sweep`]).
+    pub fn clear(&mut self, db: usize) -> usize {
+        let old = std::mem::replace(&mut self.dbs[db].table, Table::new(self.seed.clone()));
+        let removed = old.len();
+        let image_db = self.dbs[db].image_db;
+        self.dbs[db].expires = 0;
+        self.discard(image_db, old);
+        self.mark_written(db);
+        removed
+    }
+
+    pub fn clear_all(&mut self) -> usize {
+        (0..DATABASES).map(|db| self.clear(db)).sum()
+    }
+
+    fn discard(&mut self, image_db: usize, table: DbTable) {
+        match &mut self.snapshot {
+            Some(snapshot) => snapshot.detached.push((image_db, table)),
+            None if table.is_empty() => {}
+            None => self.discarded.push(table),
+        }
+    }
+
+    /// What came after the begin of a snapshot is no part of it.
+    fn mark_written(&mut self, db: usize) {
+        if self.snapshot.is_some() {
+            let table = &mut self.dbs[db].table;
+            for segment in 0..table.segment_count() {
+                table.segment_mut(segment).mark.generation = self.generation;
+            }
+        }
+    }
+
+    pub fn swap_dbs(&mut self, a: usize, b: usize) {
+        self.dbs.swap(a, b);
+        // The walk must not pass over one that moved behind it; what is written it skips anyway.
+        if let Some(snapshot) = &mut self.snapshot {
+            (snapshot.db, snapshot.segment) = (0, 0);
+        }
+    }
+
+    /// Takes over all data of another keyspace (a replica's full sync). A running snapshot goes on
+    /// and gets the old data.
+    pub fn replace_data(&mut self, other: Keyspace) {
+        let Keyspace { dbs, seed, discarded, .. } = other;
+        let old = std::mem::replace(&mut self.dbs, dbs);
+        self.seed = seed;
+        self.discarded.extend(discarded);
+        for (db, old) in old.into_iter().enumerate() {
+            self.discard(old.image_db, old.table);
+            self.dbs[db].image_db = db;
+            // Marks of another keyspace's snapshots mean nothing here.
+            let generation = self.generation;
+            let table = &mut self.dbs[db].table;
+            for segment in 0..table.segment_count() {
+                table.segment_mut(segment).mark.generation = generation;
+            }
+        }
+    }
+
+    /// Frees up to `segments` of emptied databases; whether there is more.
+    pub fn sweep(&mut self, segments: usize) -> bool {
+        for _ in 0..segments {
+            let Some(table) = self.discarded.last_mut() else { return false };
+            if table.pop_segment().is_none() {
+                self.discarded.pop();
+            }
+        }
+        !self.discarded.is_empty()
+    }
+
+    /// Removes keys past their time, looking at no more than about `budget` entries, and goes on
+    /// next time where it stopped.
+    pub fn expire_some(&mut self, now_ms: u64, budget: usize) -> Vec<(usize, Box<[u8]>)> {
+        self.sweep(16);
+        let mut gone = Vec::new();
+        let mut left = budget;
+        let segments: usize = self.dbs.iter().map(|db| db.table.segment_count()).sum();
+        let (mut db, mut segment) = self.expire_walk;
+        for _ in 0..=segments + DATABASES {
+            if left == 0 {
+                break;
+            }
+            let table = &self.dbs[db].table;
+            if segment >= table.segment_count() || self.dbs[db].expires == 0 {
+                (db, segment) = ((db + 1) % DATABASES, 0);
+                continue;
+            }
+            let slice = table.segment(segment);
+            if slice.mark.earliest_expire_ms < now_ms {
+                left = left.saturating_sub(slice.len());
+                let expired = slice.iter().filter(|entry| entry.is_expired(now_ms));
+                let expired: Vec<Box<[u8]>> = expired.map(|entry| entry.key().into()).collect();
+                let staying = slice.iter().filter(|entry| !entry.is_expired(now_ms));
+                let earliest = staying.map(|entry| entry.expire_at_ms).min().unwrap_or(NEVER);
+                self.dbs[db].table.segment_mut(segment).mark.earliest_expire_ms = earliest;
+                for key in expired {
+                    self.remove(db, &key);
+                    gone.push((db, key));
+                }
+            }
+            segment += 1;
+        }
+        self.expire_walk = (db, segment);
+        gone
+    }
+
+    // Snapshots.
+
+    /// Begins a snapshot of this moment; false when one is running (share it or wait).
+    pub fn begin_snapshot(&mut self, sink: Box<dyn SnapshotSink>) -> bool {
+        if self.snapshot.is_some() {
+            return false;
+        }
+        self.generation = self.generation.wrapping_add(1);
+        for (number, db) in self.dbs.iter_mut().enumerate() {
+            db.image_db = number;
+        }
+        let generation = self.generation;
+        self.snapshot = Some(Snapshot { sink, generation, db: 0, segment: 0, detached: Vec::new() });
+        true
+    }
+
+    pub fn is_snapshot_running(&self) -> bool {
+        self.snapshot.is_some()
+    }
+
+    /// Writes about `budget_entries` more; whether all is written. True when none is running.
+    pub fn step_snapshot(&mut self, budget_entries: usize) -> bool {
+        let Some(snapshot) = &mut self.snapshot else { return true };
+        let mut left = budget_entries.max(1);
+        while snapshot.db < DATABASES {
+            let db = &mut self.dbs[snapshot.db];
+            // Segments that come up meanwhile stand behind, and are written already.
+            if snapshot.segment >= db.table.segment_count() {
+                (snapshot.db, snapshot.segment) = (snapshot.db + 1, 0);
+                continue;
+            }
+            if left == 0 {
+                return false;
+            }
+            let segment = snapshot.segment;
+            let written = snapshot.write_segment(db.image_db, &mut db.table, segment);
+            left = left.saturating_sub(written);
+            snapshot.segment += 1;
+        }
+        left > 0 && snapshot.write_detached(&mut left)
+    }
+
+    /// The sink of the running snapshot, to be drained between steps.
+    pub fn snapshot_sink(&mut self) -> Option<&mut dyn SnapshotSink> {
+        self.snapshot.as_mut().map(|snapshot| &mut *snapshot.sink)
+    }
+
+    /// Ends the snapshot, done or not, and gives back its sink (`Box<dyn Any>` by upcast).
+    pub fn take_snapshot_sink(&mut self) -> Option<Box<dyn SnapshotSink>> {
+        let snapshot = self.snapshot.take()?;
+        self.discarded.extend(snapshot.detached.into_iter().map(|(_, table)| table));
+        Some(snapshot.sink)
+    }
+}
+
+const _: () = assert!(size_of::<Entry>() == 64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Str;
+    use std::collections::BTreeMap;
+
+    const START_MS: u64 = 1_000_000;
+    type Image = BTreeMap<(usize, Vec<u8>), (Vec<u8>, Option<u64>)>;
+
+    /// Refuses to see an entry twice.
+    #[derive(Default)]
+    struct Collect(Image);
+
+    impl SnapshotSink for Collect {
+        fn entry(&mut self, db: usize, key: &[u8], value: &Value, expire_at_ms: Option<u64>) {
+            let twice = self.0.insert((db, key.to_vec()), (bytes(value), expire_at_ms));
+            assert!(twice.is_none(), "{db} {} written twice", key.escape_ascii());
+        }
+    }
+
+    fn bytes(value: &Value) -> Vec<u8> {
+        let Value::Str(string) = value else { panic!("only strings here") };
+        string.to_vec()
+    }
+
+    fn value(n: u64) -> Value {
+        Value::Str(Str::new(n.to_string().as_bytes()))
+    }
+
+    fn image(keyspace: &Keyspace) -> Image {
+        let all = (0..DATABASES).flat_map(|db| keyspace.iter(db).map(move |entry| (db, entry)));
+        all.map(|(db, e)| ((db, e.key().to_vec()), (bytes(e.value()), e.expire_at_ms()))).collect()
+    }
+
+    /// One change, done to the keyspace and to the model.
+    fn change(keyspace: &mut Keyspace, model: &mut Image, rng: &mut Rng, keys: u32, flush: bool) {
+        let db = rng.usize(..3);
+        let key = format!("key:{}", rng.u32(..keys)).into_bytes();
+        let expire = rng.bool().then(|| START_MS + rng.u64(..1000));
+        match rng.u32(..100) {
+            0..60 => {
+                let n = rng.u64(..);
+                keyspace.insert(db, &key, value(n), expire);
+                model.insert((db, key), (n.to_string().into_bytes(), expire));
+            }
+            60..75 => {
+                let was = keyspace.remove(db, &key).map(|v| bytes(&v));
+                assert_eq!(was, model.remove(&(db, key)).map(|(v, _)| v));
+            }
+            75..85 => {
+                if let Some(v) = keyspace.get_mut(db, &key) {
+                    *v = value(7);
+                    model.entry((db, key)).and_modify(|e| e.0 = b"7".to_vec());
+                }
+            }
+            85..95 => {
+                keyspace.set_expire(keyspace.locate(db, &key), expire);
+                model.entry((db, key)).and_modify(|e| e.1 = expire);
+            }
+            95 if flush => {
+                keyspace.clear(db);
+                model.retain(|(of, _), _| *of != db);
+            }
+            96 if flush => {
+                keyspace.swap_dbs(0, db);
+                let old = std::mem::take(model);
+                let swapped = |of: usize| {
+                    if of == 0 {
+                        db
+                    } else if of == db {
+                        0
+                    } else {
+                        of
+                    }
+                };
+                *model = old.into_iter().map(|((of, key), v)| ((swapped(of), key), v)).collect();
+            }
+            _ => {
+                let now_ms = START_MS + rng.u64(..50);
+                for (db, key) in keyspace.expire_some(now_ms, 20) {
+                    let (_, expire) = model.remove(&(db, key.into())).unwrap();
+                    assert!(expire.unwrap() < now_ms);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn holds_what_a_map_would_hold() {
+        let mut keyspace = Keyspace::new(1);
+        let (mut model, mut rng) = (Image::new(), Rng::with_seed(1));
+        for step in 0..60_000 {
+            change(&mut keyspace, &mut model, &mut rng, 5000, step > 50_000 && step % 10 == 0);
+        }
+        assert_eq!(image(&keyspace), model);
+        for db in 0..DATABASES {
+            let of_db = model.iter().filter(|((of, _), _)| *of == db);
+            assert_eq!(keyspace.len(db), of_db.clone().count());
+            assert_eq!(keyspace.expires_len(db), of_db.filter(|(_, (_, e))| e.is_some()).count());
+        }
+    }
+
+    #[test]
+    fn a_snapshot_is_one_point_in_time_under_any_writes() {
+        for seed in 0..40 {
+            let mut keyspace = Keyspace::new(seed);
+            let (mut model, mut rng) = (Image::new(), Rng::with_seed(seed));
+            let keys = if seed % 2 == 0 { 200 } else { 4000 };
+            for _ in 0..keys * 2 {
+                change(&mut keyspace, &mut model, &mut rng, keys, false);
+            }
+            for _ in 0..2 {
+                let expected = model.clone();
+                assert!(keyspace.begin_snapshot(Box::<Collect>::default()));
+                assert!(!keyspace.begin_snapshot(Box::<Collect>::default()), "one at a time");
+                while !keyspace.step_snapshot(rng.usize(1..200)) {
+                    for _ in 0..rng.u32(..60) {
+                        change(&mut keyspace, &mut model, &mut rng, keys * 2, seed % 3 == 0);
+                    }
+                }
+                let sink: Box<dyn std::any::Any> = keyspace.take_snapshot_sink().unwrap();
+                let written = sink.downcast::<Collect>().unwrap().0;
+                assert!(written == expected, "seed {seed}: {} of {}", written.len(), expected.len());
+                assert!(image(&keyspace) == model, "seed {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_snapshot_survives_a_full_sync() {
+        let mut keyspace = Keyspace::new(1);
+        for n in 0..2000 {
+            keyspace.insert(0, format!("{n}").as_bytes(), value(n), None);
+        }
+        let expected = image(&keyspace);
+        keyspace.begin_snapshot(Box::<Collect>::default());
+        keyspace.step_snapshot(500);
+        let mut other = Keyspace::new(2);
+        other.insert(0, b"new", value(1), None);
+        keyspace.replace_data(other);
+        while !keyspace.step_snapshot(100) {}
+        let sink: Box<dyn std::any::Any> = keyspace.take_snapshot_sink().unwrap();
+        assert!(sink.downcast::<Collect>().unwrap().0 == expected);
+        assert_eq!(keyspace.total_len(), 1);
+    }
+
+    #[test]
+    fn every_expired_key_goes_within_one_round() {
+        let mut keyspace = Keyspace::new(1);
+        for n in 0..3000u64 {
+            let expire = (n % 3 == 0).then_some(START_MS + n % 2);
+            keyspace.insert(3, format!("{n}").as_bytes(), value(n), expire);
+        }
+        assert_eq!(keyspace.expire_some(START_MS, 1 << 20).len(), 0);
+        let mut gone = 0;
+        for _ in 0..40 {
+            gone += keyspace.expire_some(START_MS + 5, 100).len();
+        }
+        assert_eq!((gone, keyspace.len(3), keyspace.expires_len(3)), (1000, 2000, 0));
+    }
+}

@@ -1,0 +1,170 @@
+//! A set value: sorted integers while all members are such, then a table.
+
+use super::bytes::SmallBytes;
+use super::seed::HashSeed;
+use super::table::{Keyed, Table};
+use crate::stdx::Rng;
+use crate::stdx::number::parse_i64;
+
+/// Redis' `set-max-intset-entries`.
+const INTS_MAX: usize = 512;
+
+impl Keyed for SmallBytes {
+    fn key(&self) -> &[u8] {
+        self
+    }
+}
+
+#[derive(Clone)]
+pub struct Set {
+    repr: Repr,
+    seed: HashSeed,
+}
+
+#[derive(Clone)]
+enum Repr {
+    /// Sorted.
+    Ints(Vec<i64>),
+    Table(Table<SmallBytes>),
+}
+
+fn int_bytes(value: i64) -> SmallBytes {
+    SmallBytes::new(itoa::Buffer::new().format(value).as_bytes())
+}
+
+impl Set {
+    pub fn new(seed: &HashSeed) -> Self {
+        Set { repr: Repr::Ints(Vec::new()), seed: seed.clone() }
+    }
+
+    pub fn len(&self) -> usize {
+        match &self.repr {
+            Repr::Ints(ints) => ints.len(),
+            Repr::Table(table) => table.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn contains(&self, member: &[u8]) -> bool {
+        match &self.repr {
+            Repr::Ints(ints) => parse_i64(member).is_some_and(|value| ints.binary_search(&value).is_ok()),
+            Repr::Table(table) => table.get(member).is_some(),
+        }
+    }
+
+    /// Whether the member is new.
+    pub fn insert(&mut self, member: &[u8]) -> bool {
+        if let Repr::Ints(ints) = &mut self.repr {
+            match parse_i64(member) {
+                Some(value) => {
+                    let Err(place) = ints.binary_search(&value) else { return false };
+                    ints.insert(place, value);
+                    if ints.len() > INTS_MAX {
+                        self.grow();
+                    }
+                    return true;
+                }
+                None => self.grow(),
+            }
+        }
+        let Repr::Table(table) = &mut self.repr else { unreachable!("ints were handled above") };
+        let spot = table.locate(member);
+        if spot.bucket.is_some() {
+            return false;
+        }
+        table.insert_at(spot, SmallBytes::new(member));
+        true
+    }
+
+    pub fn remove(&mut self, member: &[u8]) -> bool {
+        match &mut self.repr {
+            Repr::Ints(ints) => {
+                let Some(value) = parse_i64(member) else { return false };
+                let Ok(place) = ints.binary_search(&value) else { return false };
+                ints.remove(place);
+                true
+            }
+            Repr::Table(table) => table.remove(member).is_some(),
+        }
+    }
+
+    fn grow(&mut self) {
+        if let Repr::Ints(ints) = &self.repr {
+            let mut table = Table::new(self.seed.clone());
+            for &value in ints {
+                table.insert(int_bytes(value));
+            }
+            self.repr = Repr::Table(table);
+        }
+    }
+
+    /// Members, ints in their order.
+    pub fn iter(&self) -> Box<dyn Iterator<Item = SmallBytes> + '_> {
+        match &self.repr {
+            Repr::Ints(ints) => Box::new(ints.iter().map(|&value| int_bytes(value))),
+            Repr::Table(table) => Box::new(table.iter().cloned()),
+        }
+    }
+
+    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&[u8])) -> u64 {
+        match &self.repr {
+            Repr::Ints(ints) => {
+                ints.iter().for_each(|&value| visit(&int_bytes(value)));
+                0
+            }
+            Repr::Table(table) => table.scan(cursor, count, |member| visit(member)),
+        }
+    }
+
+    pub fn random(&self, rng: &mut Rng) -> Option<SmallBytes> {
+        match &self.repr {
+            Repr::Ints(ints) if ints.is_empty() => None,
+            Repr::Ints(ints) => Some(int_bytes(ints[rng.usize(..ints.len())])),
+            Repr::Table(table) => table.random(rng).cloned(),
+        }
+    }
+
+    pub fn encoding(&self) -> &'static str {
+        match self.repr {
+            Repr::Ints(_) => "intset",
+            Repr::Table(_) => "hashtable",
+        }
+    }
+
+    /// For the writer of RDB files: the integers, when that is all it holds.
+    pub fn as_ints(&self) -> Option<&[i64]> {
+        match &self.repr {
+            Repr::Ints(ints) => Some(ints),
+            Repr::Table(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Set {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ints_become_a_table_and_stay_one() {
+        let mut set = Set::new(&HashSeed::new(1));
+        for n in 0..512 {
+            assert!(set.insert(format!("{n}").as_bytes()));
+        }
+        assert!(!set.insert(b"7"));
+        assert!(!set.contains(b"007"));
+        assert_eq!(set.encoding(), "intset");
+        assert!(set.insert(b"007"));
+        assert_eq!((set.encoding(), set.len()), ("hashtable", 513));
+        assert!(set.remove(b"007") && set.contains(b"511"));
+        assert_eq!(set.encoding(), "hashtable");
+    }
+}
