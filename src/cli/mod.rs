@@ -1,4 +1,203 @@
-//! To be written.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! What a person types: the command line, and what each command prints.
+//!
+//! Promises: results go to stdout and everything else to stderr; a failure is one sentence with its
+//! remedy; the exit status is 0 (done), 1 (it could not be done, or the fleet is not well) or 2 (the
+//! command line or a configuration is wrong).
+
+mod check;
+mod client;
+mod events;
+mod failover;
+mod render;
+mod screen;
+mod status;
+mod watch;
+
+use crate::daemon::logging::{LogFormat, LogLevel};
+use crate::model::Address;
+use clap::{CommandFactory, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "vedette", version, about, max_term_width = 100)]
+#[command(after_help = "Try it: vedette up")]
+struct Cli {
+    #[command(flatten)]
+    process: ProcessOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every long-running command takes.
+#[derive(clap::Args, Clone, Debug)]
+struct ProcessOptions {
+    /// error, warning, info, debug or trace
+    #[arg(long, global = true, default_value = "info", env = "VEDETTE_LOG_LEVEL", value_name = "LEVEL")]
+    log_level: LogLevel,
+    /// How log lines are written to stderr
+    #[arg(long, global = true, default_value = "auto", env = "VEDETTE_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: LogFormat,
+    /// End with this parent process, however it ends
+    #[arg(long, hide = true, value_name = "PID")]
+    parent: Option<i32>,
+}
+
+/// How an operator's command reaches the fleet.
+#[derive(clap::Args, Clone, Debug)]
+struct SentinelOptions {
+    /// Any sentinel of the fleet
+    #[arg(
+        long,
+        short,
+        default_value = "127.0.0.1:26379",
+        env = "VEDETTE_SENTINEL",
+        value_name = "HOST:PORT"
+    )]
+    sentinel: Address,
+    /// File with the password that the sentinel wants (requirepass-file)
+    #[arg(long, env = "VEDETTE_PASSWORD_FILE", value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show every group, its master and replicas, and the sentinels; status 1 when one is not well
+    Status {
+        #[command(flatten)]
+        to: SentinelOptions,
+        /// The whole snapshot for machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// The same, live; without a terminal, one line per event
+    Watch {
+        #[command(flatten)]
+        to: SentinelOptions,
+    },
+    /// Move a group's master to a replica, and follow the events to the end
+    Failover {
+        /// The group
+        name: String,
+        #[command(flatten)]
+        to: SentinelOptions,
+        /// The replica to promote; without it the most suitable one is chosen
+        #[arg(long = "to", value_name = "HOST:PORT")]
+        successor: Option<Address>,
+        /// Give up following after this long (the failover itself goes on)
+        #[arg(long, default_value_t = 180, value_name = "SECONDS")]
+        timeout: u64,
+    },
+    /// Read a sentinel.yaml and say everything that is wrong with it
+    Check {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Print shell completions
+    #[command(hide = true)]
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual page (roff)
+    #[command(hide = true)]
+    Man,
+}
+
+/// Why a command ends with another status than 0.
+#[derive(Debug)]
+struct Failure {
+    status: u8,
+    /// Empty: the output already says it.
+    message: String,
+}
+
+impl Failure {
+    /// It could not be done.
+    fn new(message: impl Into<String>) -> Self {
+        Failure { status: 1, message: message.into() }
+    }
+
+    /// The command line or a file is wrong.
+    fn usage(message: impl Into<String>) -> Self {
+        Failure { status: 2, message: message.into() }
+    }
+
+    /// The output already says what is wrong.
+    fn said(status: u8) -> Self {
+        Failure { status, message: String::new() }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Failure::new(error.to_string())
+    }
+}
+
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                eprintln!("vedette: {}", failure.message);
+            }
+            ExitCode::from(failure.status)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    if let Some(parent) = cli.process.parent {
+        die_with(parent)?;
+    }
+    match cli.command {
+        Command::Status { to, json } => status::run(&to, json),
+        Command::Watch { to } => watch::run(&to),
+        Command::Failover { name, to, successor, timeout } => {
+            failover::run(&to, &name, successor.as_ref(), std::time::Duration::from_secs(timeout))
+        }
+        Command::Check { file } => check::run(&file),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "vedette", &mut script);
+            print(&script)
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+            print(&page)
+        }
+    }
+}
+
+/// The kernel kills this process when its parent ends, even by SIGKILL; a parent that ended before
+/// this line is seen by the changed parent id.
+fn die_with(parent: i32) -> Result<(), Failure> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .map_err(|error| Failure::new(format!("cannot ask to end with the parent process: {error}")))?;
+    let now = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
+    if now == parent {
+        Ok(())
+    } else {
+        Err(Failure::new(format!("the parent process {parent} is gone; not starting")))
+    }
+}
+
+/// To stdout; a reader that has gone away (`| head`) is no failure.
+fn print(bytes: impl AsRef<[u8]>) -> Result<(), Failure> {
+    use std::io::Write;
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(bytes.as_ref()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
 }

@@ -1,0 +1,36 @@
+//! `vedette check FILE`: every complaint about a sentinel.yaml at once, without starting anything.
+
+use super::{Failure, print};
+use crate::config::{sentinel, validate};
+use std::path::Path;
+
+pub(super) fn run(file: &Path) -> Result<(), Failure> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::usage(format!("cannot read {shown}: {error}")))?;
+    match sentinel::parse(&text) {
+        Ok(config) => {
+            let mut said: String = validate::warnings(&config)
+                .iter()
+                .map(|warning| format!("{shown}: note: {warning}\n"))
+                .collect();
+            said.push_str(&format!(
+                "{shown}: good: sentinel {} of {}, {}\n",
+                config.id,
+                config.peers.len(),
+                match config.masters.as_slice() {
+                    [] => "no groups yet (add them with SENTINEL MONITOR)".to_owned(),
+                    [one] => format!("watching {}", one.name),
+                    many => format!("watching {} groups", many.len()),
+                }
+            ));
+            print(said)
+        }
+        Err(errors) => {
+            for error in &errors {
+                eprintln!("{shown}: {error}");
+            }
+            Err(Failure::said(2))
+        }
+    }
+}
