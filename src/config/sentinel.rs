@@ -94,8 +94,13 @@ pub struct WebhookConfig {
     /// Event names; empty: all of severity warning.
     #[serde(default)]
     pub events: Vec<String>,
+    /// One signing secret a line; two while they are being rotated.
     #[serde(default)]
     pub secret_file: Option<PathBuf>,
+    /// The URL's host *name* may lead to loopback or a private network (10/8, 172.16/12, 192.168/16,
+    /// 100.64/10, fc00::/7). An IP address or `localhost` in the URL needs no permission.
+    #[serde(default, with = "yes_no")]
+    pub allow_private: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! What std could have had. Knows no domain word, reads no clock, throws no dice.
 
+pub mod calendar;
 pub mod cursor;
 pub mod glob;
 pub mod number;
