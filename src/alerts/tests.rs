@@ -40,6 +40,12 @@ fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
 }
 
 #[test]
+fn the_configuration_knows_the_same_formats() {
+    let formats: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
+    assert_eq!(formats, crate::config::validate::WEBHOOK_FORMATS);
+}
+
+#[test]
 fn a_switch_of_master_as_the_receiver_sees_it() {
     let target = Target::new(&config("https://ops.example/hook"), Some("correct horse\n")).unwrap();
     let request = request(&switch_master(), &target, "c.1", Wall(1_700_000_042_000));

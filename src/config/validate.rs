@@ -8,8 +8,7 @@ use std::collections::BTreeSet;
 
 /// The webhook formats that `alerts` can dress an event in. The names stand here because
 /// configuration may not look up at `alerts`; a test there holds the two lists together.
-pub const WEBHOOK_FORMATS: &[&str] =
-    &["generic", "slack", "discord", "teams", "pagerduty", "opsgenie", "telegram", "ntfy"];
+pub const WEBHOOK_FORMATS: &[&str] = &["generic"];
 
 /// Everything wrong with it, in the order of the file.
 pub fn validate(config: &SentinelConfig) -> Vec<ConfigError> {

@@ -1,0 +1,306 @@
+//! Carries alerts: the clock, the dice and the HTTP client around `alerts::delivery`.
+//!
+//! For the sentinel's loop, which must give it, in this order:
+//! 1. every `Action::Emit`, replayed or not, owner or not: [`AlertSender::event`];
+//! 2. every `Action::Webhook`: [`AlertSender::own`] (`from: Some`) or [`AlertSender::disown`];
+//!
+//! and hand on what comes back: each [`Progress`] as `Input::WebhookProgress`, and [`status`] laid
+//! over the snapshot's webhooks with [`lay_over`]. None of these calls waits for anything.
+//!
+//! Requests follow no redirect, heed no proxy of the environment, connect within 5 s and end within
+//! 10 s; at most 4 KB of an answer are read, and none of it is kept. Dropping the sender drops what
+//! is in flight: the next owner sends it again.
+//!
+//! [`status`]: AlertSender::status
+
+use crate::alerts::delivery::{Action, Answer, Delivery, Input};
+use crate::alerts::reach::Host;
+use crate::alerts::target::BadTarget;
+use crate::alerts::{HttpRequest, Target};
+use crate::config::sentinel::WebhookConfig;
+use crate::model::event::Event;
+use crate::model::status::WebhookStatus;
+use crate::stdx::Rng;
+use crate::stdx::time::Now;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use slog::{Logger, info, warn};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
+const BODY_BYTES_READ: usize = 4096;
+const SECRET_FILE_BYTES: usize = 4096;
+
+/// Everything up to `up_to` is delivered, unwanted or given up; `dropped`: the newest event given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    pub webhook: String,
+    pub up_to: u64,
+    pub dropped: Option<u64>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Target(#[from] BadTarget),
+    #[error("webhook '{0}': secret-file {1}: {2}")]
+    SecretFile(String, PathBuf, String),
+    #[error("webhook '{0}': no HTTPS client can be made ({1}); are the system's CA certificates installed?")]
+    Client(String, String),
+}
+
+/// The handle. Ends its task when dropped.
+pub struct AlertSender {
+    inputs: mpsc::UnboundedSender<Input>,
+    status: watch::Receiver<Vec<WebhookStatus>>,
+}
+
+impl AlertSender {
+    /// Must be called inside a tokio runtime. `clock` is the daemon's clock, `rng` its chance.
+    pub fn start(
+        config: &[WebhookConfig],
+        cluster: String,
+        logger: Logger,
+        clock: impl Fn() -> Now + Send + 'static,
+        rng: Rng,
+    ) -> Result<(AlertSender, mpsc::UnboundedReceiver<Progress>), StartError> {
+        // A second installation is refused, and is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut targets = Vec::new();
+        let mut lines = BTreeMap::new();
+        for webhook in config {
+            let secrets = read_secrets(webhook)?;
+            let target = Target::new(webhook, secrets.as_deref())?;
+            let client =
+                client(&target).map_err(|e| StartError::Client(webhook.name.clone(), innermost(&e)))?;
+            let url = Arc::from(target.endpoint.reveal());
+            lines.insert(target.name.clone(), Line { client, url });
+            targets.push(target);
+        }
+        let (inputs, input_queue) = mpsc::unbounded_channel();
+        let (progress, progress_queue) = mpsc::unbounded_channel();
+        let (status_sender, status) = watch::channel(Vec::new());
+        let carrier = Carrier {
+            delivery: Delivery::new(cluster, targets, rng),
+            lines,
+            clock,
+            logger,
+            progress,
+            status: status_sender,
+            flights: JoinSet::new(),
+            passengers: BTreeMap::new(),
+        };
+        tokio::spawn(carrier.run(input_queue));
+        Ok((AlertSender { inputs, status }, progress_queue))
+    }
+
+    /// An agreed event, in the order of ids.
+    pub fn event(&self, event: Event) {
+        self.give(Input::Event(event));
+    }
+
+    /// Deliveries of this webhook are ours from event id `from` on.
+    pub fn own(&self, webhook: &str, from: u64) {
+        self.give(Input::Own { webhook: webhook.to_owned(), from });
+    }
+
+    /// They are another node's.
+    pub fn disown(&self, webhook: &str) {
+        self.give(Input::Disown { webhook: webhook.to_owned() });
+    }
+
+    /// The webhooks that are ours, after every change.
+    pub fn status(&self) -> watch::Receiver<Vec<WebhookStatus>> {
+        self.status.clone()
+    }
+
+    fn give(&self, input: Input) {
+        // The task ends only with this handle.
+        let _ = self.inputs.send(input);
+    }
+}
+
+/// What the owner knows about its webhooks replaces what the log knows about them.
+pub fn lay_over(known: &mut Vec<WebhookStatus>, ours: &[WebhookStatus]) {
+    for webhook in ours {
+        match known.iter_mut().find(|known| known.name == webhook.name) {
+            Some(known) => *known = webhook.clone(),
+            None => known.push(webhook.clone()),
+        }
+    }
+}
+
+struct Line {
+    client: reqwest::Client,
+    url: Arc<str>,
+}
+
+struct Carrier<C> {
+    delivery: Delivery,
+    lines: BTreeMap<String, Line>,
+    clock: C,
+    logger: Logger,
+    progress: mpsc::UnboundedSender<Progress>,
+    status: watch::Sender<Vec<WebhookStatus>>,
+    flights: JoinSet<Answer>,
+    /// Whose answer each flight will bring.
+    passengers: BTreeMap<tokio::task::Id, String>,
+}
+
+impl<C: Fn() -> Now> Carrier<C> {
+    async fn run(mut self, mut inputs: mpsc::UnboundedReceiver<Input>) {
+        let mut actions = Vec::new();
+        loop {
+            let wakeup = self.delivery.next_wakeup().map(|at| at - (self.clock)().mono);
+            let sleep = async move {
+                match wakeup {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let input = tokio::select! {
+                input = inputs.recv() => match input {
+                    Some(input) => input,
+                    None => return,
+                },
+                Some(landed) = self.flights.join_next_with_id() => {
+                    let (id, answer) = match landed {
+                        Ok(landed) => landed,
+                        Err(error) => (error.id(), Answer::Failed("the request was cut off".to_owned())),
+                    };
+                    let Some(webhook) = self.passengers.remove(&id) else { continue };
+                    Input::Answered { webhook, answer }
+                },
+                () = sleep => Input::Tick,
+            };
+            self.delivery.handle((self.clock)(), input, &mut actions);
+            for action in actions.drain(..) {
+                self.carry_out(action);
+            }
+            self.status.send_replace(self.delivery.status());
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Send { webhook, request } => {
+                let Some(line) = self.lines.get(&webhook) else { return };
+                let flight = post(line.client.clone(), line.url.clone(), request);
+                let id = self.flights.spawn(flight).id();
+                self.passengers.insert(id, webhook);
+            }
+            Action::Progress { webhook, up_to, dropped } => {
+                if dropped.is_none() {
+                    info!(self.logger, "webhook delivered"; "webhook" => &webhook, "up_to" => up_to);
+                }
+                // The loop that reads this ends only together with us.
+                let _ = self.progress.send(Progress { webhook, up_to, dropped });
+            }
+            Action::Notice { webhook, text } => {
+                warn!(self.logger, "webhook trouble"; "webhook" => webhook, "what" => text);
+            }
+        }
+    }
+}
+
+async fn post(client: reqwest::Client, url: Arc<str>, request: HttpRequest) -> Answer {
+    let mut post = client.post(&*url).body(request.body);
+    for (name, value) in request.headers {
+        post = post.header(name, value);
+    }
+    let mut response = match post.send().await {
+        Ok(response) => response,
+        Err(error) => return Answer::Failed(describe(&error)),
+    };
+    let code = response.status().as_u16();
+    let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+    let retry_after = retry_after.and_then(|text| text.parse().ok()).map(Duration::from_secs);
+    // Read a little, so that an ordinary receiver is not met with a reset; the status is the answer.
+    let mut read = 0;
+    while read < BODY_BYTES_READ {
+        match response.chunk().await {
+            Ok(Some(chunk)) => read += chunk.len(),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    Answer::Status { code, retry_after }
+}
+
+fn client(target: &Target) -> reqwest::Result<reqwest::Client> {
+    let resolver =
+        GuardedResolver { host: target.endpoint.host().clone(), allow_private: target.allow_private };
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(TOTAL_TIMEOUT)
+        .pool_max_idle_per_host(0)
+        .dns_resolver(Arc::new(resolver))
+        .build()
+}
+
+/// Resolves once, checks every address, and gives the checked addresses to the connection: there is
+/// no second look-up that could answer otherwise.
+struct GuardedResolver {
+    host: Host,
+    allow_private: bool,
+}
+
+impl Resolve for GuardedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (host, allow_private) = (self.host.clone(), self.allow_private);
+        Box::pin(async move {
+            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            for address in &addresses {
+                host.admits(address.ip(), allow_private)
+                    .map_err(|why| format!("{}: {why}", name.as_str()))?;
+            }
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// What went wrong, without the URL.
+fn describe(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        let when = if error.is_connect() { CONNECT_TIMEOUT } else { TOTAL_TIMEOUT };
+        return format!("no answer within {} s", when.as_secs());
+    }
+    let what = if error.is_connect() { "cannot connect" } else { "the request failed" };
+    format!("{what}: {}", innermost(error))
+}
+
+/// The outer layers of a client's error only say that there is an inner one, and may name the URL.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut inner: &dyn Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    match inner.downcast_ref::<reqwest::Error>() {
+        Some(_) => "the HTTP client refused it".to_owned(),
+        None => inner.to_string(),
+    }
+}
+
+fn read_secrets(webhook: &WebhookConfig) -> Result<Option<String>, StartError> {
+    let Some(path) = &webhook.secret_file else { return Ok(None) };
+    let refuse = |why: String| StartError::SecretFile(webhook.name.clone(), path.clone(), why);
+    let text = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
+    if text.len() > SECRET_FILE_BYTES {
+        return Err(refuse(format!("larger than {SECRET_FILE_BYTES} bytes")));
+    }
+    String::from_utf8(text).map(Some).map_err(|_| refuse("not text".to_owned()))
+}
+
+#[cfg(test)]
+#[path = "alert_sender_tests.rs"]
+mod tests;
