@@ -1,3 +1,4 @@
 //! The one test binary: a list of mods. Unit tests and golden scripts of a module live beside it.
 
+mod consensus;
 mod layers;

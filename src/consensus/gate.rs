@@ -47,6 +47,10 @@ pub(super) fn inspect(message: &Message, id: NodeId, term: u64, log: &Mirror) ->
 }
 
 fn append(message: &Message) -> Verdict {
+    // The crate knows places it does not hold as of term 0, and would find them equal.
+    if (message.index == 0) != (message.log_term == 0) {
+        return Verdict::Drop("it follows an entry without a term");
+    }
     let (mut index, mut newest) = (message.index, message.log_term);
     for entry in message.entries.iter() {
         if entry.index != index + 1 || entry.term < newest || entry.term > message.term || entry.term == 0 {

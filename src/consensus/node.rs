@@ -430,3 +430,7 @@ fn send(messages: Vec<Message>, snapshots_to: &mut Vec<NodeId>, actions: &mut Ve
         actions.push(Action::Send { to: message.to, bytes });
     }
 }
+
+#[cfg(test)]
+#[path = "node_tests.rs"]
+mod tests;

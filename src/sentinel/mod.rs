@@ -6,6 +6,7 @@
 //! clock or a random number it was not handed.
 
 pub mod peer;
+pub mod peer_codec;
 pub mod request;
 
 use crate::consensus;
