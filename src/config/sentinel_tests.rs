@@ -76,7 +76,7 @@ fn unreadable_text_is_refused_with_its_place() {
         ("id: 1\ndir: /x\npeers:\n  - { id: 1, address: here }\n", (4, 5), "expected host:port"),
         ("id: 1\ndir: /x\npeers: []\nprotected-mode: perhaps\n", (4, 1), "yes or no"),
         ("id: one\ndir: /x\n", (1, 5), "invalid type"),
-        ("id: 1\ndir: [\n", (3, 1), "did not find expected"),
+        ("id: 1\ndir: 'x\n", (3, 1), "unexpected end of stream"),
     ] {
         let errors = parse(text).unwrap_err();
         assert_eq!(errors.len(), 1);
