@@ -5,6 +5,7 @@
 //! agreed (`decision`, `ledger`) makes the second half move. Has never heard of a socket, a file, a
 //! clock or a random number it was not handed.
 
+pub mod api;
 pub mod peer;
 pub mod peer_codec;
 pub mod request;

@@ -1,0 +1,121 @@
+//! All that an answer may say, as plain data: one moment of one sentinel. Ages are milliseconds.
+
+use crate::config::sentinel::Mode;
+use crate::model::{Address, Epoch, NodeId, Offset};
+
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Forty hex digits that name this sentinel to clients.
+    pub my_id: String,
+    pub node: NodeId,
+    /// Where the others and the clients reach this sentinel.
+    pub announce: Option<Address>,
+    /// In touch with the majority within an election time (P7).
+    pub fresh: bool,
+    pub raft_role: &'static str,
+    pub raft_term: u64,
+    pub raft_leader: Option<NodeId>,
+    pub raft_applied: u64,
+    /// In the order of their names.
+    pub groups: Vec<GroupFacts>,
+    /// The other sentinels.
+    pub peers: Vec<PeerFacts>,
+    /// Named as SENTINEL DEBUG shows them, in milliseconds.
+    pub timers: Vec<(&'static str, u64)>,
+    pub process: ProcessFacts,
+}
+
+impl Facts {
+    pub fn group(&self, name: &[u8]) -> Option<&GroupFacts> {
+        self.groups.iter().find(|group| group.name.as_bytes() == name)
+    }
+
+    pub fn voters(&self) -> usize {
+        self.peers.len() + 1
+    }
+
+    /// This sentinel and the others it can talk to.
+    pub fn usable(&self) -> usize {
+        1 + self.peers.iter().filter(|peer| peer.connected).count()
+    }
+}
+
+/// What the shell knows of the process itself.
+#[derive(Clone, Debug, Default)]
+pub struct ProcessFacts {
+    pub pid: u32,
+    pub port: u16,
+    pub uptime_s: u64,
+    pub clients: usize,
+    pub connections_total: u64,
+    pub commands_total: u64,
+    pub cpu_user_ms: u64,
+    pub cpu_system_ms: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct GroupFacts {
+    pub name: String,
+    pub epoch: Epoch,
+    pub mode: Mode,
+    pub quorum: usize,
+    pub down_after_ms: u64,
+    pub failover_timeout_ms: u64,
+    pub parallel_syncs: usize,
+    pub master: InstanceFacts,
+    pub replicas: Vec<ReplicaFacts>,
+    pub in_sync: Vec<Address>,
+    pub sync_quorum: usize,
+    pub lease_ms: Option<u64>,
+    /// The named illness, or `ok`.
+    pub situation: String,
+    /// As Redis names it (`select_slave`, ...); `None` between failovers, and as soon as clients may
+    /// use the new master.
+    pub failover_state: Option<String>,
+}
+
+/// What a master, a replica and a sentinel have in common.
+#[derive(Clone, Debug)]
+pub struct InstanceFacts {
+    pub address: Address,
+    pub run_id: String,
+    pub connected: bool,
+    /// Requests without an answer yet.
+    pub pending: usize,
+    /// Since the unanswered PING was sent; `None`: none is under way.
+    pub ping_sent_ms: Option<u64>,
+    pub last_ok_ms: u64,
+    pub last_reply_ms: u64,
+    pub s_down_ms: Option<u64>,
+    pub o_down_ms: Option<u64>,
+    pub info_age_ms: Option<u64>,
+    pub info: Option<String>,
+    pub reports_master: bool,
+    pub role_reported_ms: u64,
+    pub bundled: bool,
+    pub offset: Option<Offset>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ReplicaFacts {
+    pub instance: InstanceFacts,
+    pub link_up: bool,
+    pub link_down_ms: u64,
+    /// Whom it follows, as it reports.
+    pub follows: Option<Address>,
+    pub priority: i64,
+    pub in_sync: bool,
+    /// Chosen in the failover that runs now.
+    pub promoted: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct PeerFacts {
+    pub id: NodeId,
+    /// Forty hex digits, or empty until it was first heard.
+    pub run_id: String,
+    pub address: Address,
+    pub connected: bool,
+    /// Since it was last heard.
+    pub heard_ms: Option<u64>,
+}

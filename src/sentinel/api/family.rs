@@ -1,0 +1,353 @@
+//! The SENTINEL subcommands that read. The table at the foot is all the rest knows of them: names,
+//! arity (counting SENTINEL and the subcommand), help.
+
+use super::facts::{Facts, GroupFacts};
+use super::{Outcome, change, instance, quoted, settings};
+use crate::config::sentinel::Mode;
+use crate::resp::Writer;
+use crate::resp::spec::Arity::{self, AtLeast, Exactly};
+
+/// One call: what is known, what was said, where the answer goes.
+pub(super) struct Call<'a, 'w> {
+    pub facts: &'a Facts,
+    pub argv: &'a [&'a [u8]],
+    pub reply: &'a mut Writer<'w>,
+}
+
+type Run = fn(&mut Call<'_, '_>) -> Outcome;
+
+struct Row {
+    /// The first is the one that help and errors use; the others are as good.
+    names: &'static [&'static str],
+    arity: Arity,
+    run: Run,
+    help: &'static [&'static str],
+}
+
+pub fn execute(facts: &Facts, argv: &[&[u8]], reply: &mut Writer<'_>) -> Outcome {
+    let Some(&name) = argv.get(1) else {
+        reply.error("ERR wrong number of arguments for 'sentinel' command");
+        return Outcome::Replied;
+    };
+    let Some(row) =
+        TABLE.iter().find(|row| row.names.iter().any(|n| name.eq_ignore_ascii_case(n.as_bytes())))
+    else {
+        reply.error(&format!("ERR unknown subcommand '{}'. Try SENTINEL HELP.", quoted(name)));
+        return Outcome::Replied;
+    };
+    if !row.arity.accepts(argv.len()) {
+        let name = quoted(name).to_ascii_lowercase();
+        reply.error(&format!("ERR wrong number of arguments for 'sentinel|{name}' command"));
+        return Outcome::Replied;
+    }
+    (row.run)(&mut Call { facts, argv, reply })
+}
+
+impl Call<'_, '_> {
+    /// The named group, or the error is written.
+    pub(super) fn known_group(&mut self) -> Option<usize> {
+        let found = self.facts.groups.iter().position(|group| group.name.as_bytes() == self.argv[2]);
+        if found.is_none() {
+            self.error("ERR No such master with that name");
+        }
+        found
+    }
+
+    /// The named group when it may be shown.
+    fn shown_group(&mut self) -> Option<usize> {
+        let index = self.known_group()?;
+        if withheld(self.facts, &self.facts.groups[index]) {
+            self.error("NOQUORUM This sentinel is out of touch with the majority, ask another one");
+            return None;
+        }
+        Some(index)
+    }
+
+    pub(super) fn error(&mut self, text: &str) -> Outcome {
+        self.reply.error(text);
+        Outcome::Replied
+    }
+}
+
+/// Fresh or silent (P7): in safe mode nothing is said of a group by a sentinel that may be wrong.
+fn withheld(facts: &Facts, group: &GroupFacts) -> bool {
+    !facts.fresh && group.mode == Mode::Safe
+}
+
+fn masters(call: &mut Call<'_, '_>) -> Outcome {
+    let facts = call.facts;
+    let shown = || facts.groups.iter().filter(|group| !withheld(facts, group));
+    call.reply.array(shown().count());
+    for group in shown() {
+        instance::master(facts, group, call.reply);
+    }
+    Outcome::Replied
+}
+
+fn master(call: &mut Call<'_, '_>) -> Outcome {
+    let facts = call.facts;
+    if let Some(index) = call.shown_group() {
+        instance::master(facts, &facts.groups[index], call.reply);
+    }
+    Outcome::Replied
+}
+
+fn replicas(call: &mut Call<'_, '_>) -> Outcome {
+    let facts = call.facts;
+    if let Some(index) = call.shown_group() {
+        let group = &facts.groups[index];
+        call.reply.array(group.replicas.len());
+        for replica in &group.replicas {
+            instance::replica(group, replica, call.reply);
+        }
+    }
+    Outcome::Replied
+}
+
+fn sentinels(call: &mut Call<'_, '_>) -> Outcome {
+    let facts = call.facts;
+    if let Some(index) = call.known_group() {
+        call.reply.array(facts.peers.len());
+        for peer in &facts.peers {
+            instance::sentinel(&facts.groups[index], facts, peer, call.reply);
+        }
+    }
+    Outcome::Replied
+}
+
+fn master_address(call: &mut Call<'_, '_>) -> Outcome {
+    match call.facts.group(call.argv[2]).filter(|group| !withheld(call.facts, group)) {
+        None => call.reply.null_array(),
+        Some(group) => {
+            call.reply.array(2);
+            call.reply.bulk(group.master.address.host.as_bytes());
+            call.reply.bulk_integer(i64::from(group.master.address.port));
+        }
+    }
+    Outcome::Replied
+}
+
+/// Asked by sentinels of other makes. It tells what we see and never lends them our vote: who leads
+/// here is decided by the log.
+fn is_master_down(call: &mut Call<'_, '_>) -> Outcome {
+    let number = |word: &[u8]| std::str::from_utf8(word).ok().and_then(|text| text.parse::<i64>().ok());
+    let (Some(port), Some(_)) = (number(call.argv[3]), number(call.argv[4])) else {
+        return call.error("ERR value is not an integer or out of range");
+    };
+    let down = call.facts.fresh
+        && call.facts.groups.iter().any(|group| {
+            let master = &group.master;
+            master.address.host.as_bytes() == call.argv[2]
+                && i64::from(master.address.port) == port
+                && master.s_down_ms.is_some()
+        });
+    call.reply.array(3);
+    call.reply.integer(i64::from(down));
+    call.reply.bulk(b"*");
+    call.reply.integer(0);
+    Outcome::Replied
+}
+
+fn ckquorum(call: &mut Call<'_, '_>) -> Outcome {
+    let Some(index) = call.known_group() else { return Outcome::Replied };
+    let (usable, quorum) = (call.facts.usable(), call.facts.groups[index].quorum);
+    let no_quorum = usable < quorum;
+    let no_majority = usable < call.facts.voters() / 2 + 1;
+    if !no_quorum && !no_majority {
+        call.reply.simple(&format!(
+            "OK {usable} usable Sentinels. Quorum and failover authorization can be reached"
+        ));
+        return Outcome::Replied;
+    }
+    let mut reasons = Vec::new();
+    if no_quorum {
+        reasons.push("Not enough available Sentinels to reach the specified quorum for this master");
+    }
+    if no_majority {
+        reasons.push("Not enough available Sentinels to reach the majority and authorize a failover");
+    }
+    call.error(&format!("NOQUORUM {usable} usable Sentinels. {}", reasons.join(". ")))
+}
+
+fn info_cache(call: &mut Call<'_, '_>) -> Outcome {
+    let names = &call.argv[2..];
+    let wanted = |group: &&GroupFacts| names.is_empty() || names.contains(&group.name.as_bytes());
+    let groups: Vec<&GroupFacts> = call.facts.groups.iter().filter(wanted).collect();
+    call.reply.array(groups.len() * 2);
+    for group in groups {
+        call.reply.bulk(group.name.as_bytes());
+        call.reply.array(group.replicas.len() + 1);
+        let replicas = group.replicas.iter().map(|replica| &replica.instance);
+        for instance in std::iter::once(&group.master).chain(replicas) {
+            call.reply.array(2);
+            call.reply.integer(instance.info_age_ms.unwrap_or(0) as i64);
+            match &instance.info {
+                Some(text) => call.reply.bulk(text.as_bytes()),
+                None => call.reply.null(),
+            }
+        }
+    }
+    Outcome::Replied
+}
+
+fn pending_scripts(call: &mut Call<'_, '_>) -> Outcome {
+    // Webhooks take the place of scripts, so none is ever pending.
+    call.reply.array(0);
+    Outcome::Replied
+}
+
+fn my_id(call: &mut Call<'_, '_>) -> Outcome {
+    call.reply.bulk(call.facts.my_id.as_bytes());
+    Outcome::Replied
+}
+
+fn flush_config(call: &mut Call<'_, '_>) -> Outcome {
+    // All that is agreed is on disk before it is answered; no configuration file is ever rewritten.
+    call.reply.ok();
+    Outcome::Replied
+}
+
+fn simulate_failure(call: &mut Call<'_, '_>) -> Outcome {
+    call.error("ERR This sentinel does not crash on demand; 'vedette drill' kills real processes and keeps the score")
+}
+
+fn debug(call: &mut Call<'_, '_>) -> Outcome {
+    if call.argv.len() > 2 {
+        return call.error(
+            "ERR Timers are not changed at run time; set 'raft' and 'lease-milliseconds' in sentinel.yaml",
+        );
+    }
+    call.reply.map(call.facts.timers.len());
+    for (name, value) in &call.facts.timers {
+        call.reply.bulk(name.as_bytes());
+        call.reply.bulk_integer(*value as i64);
+    }
+    Outcome::Replied
+}
+
+fn help(call: &mut Call<'_, '_>) -> Outcome {
+    let lines: Vec<&str> = TABLE.iter().flat_map(|row| row.help).copied().collect();
+    call.reply.array(lines.len() + 1);
+    call.reply.simple("SENTINEL <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+    for line in lines {
+        call.reply.simple(line);
+    }
+    Outcome::Replied
+}
+
+const fn row(names: &'static [&'static str], arity: Arity, run: Run, help: &'static [&'static str]) -> Row {
+    Row { names, arity, run, help }
+}
+
+const TABLE: &[Row] = &[
+    row(
+        &["CKQUORUM"],
+        Exactly(3),
+        ckquorum,
+        &[
+            "CKQUORUM <master-name>",
+            "    Check that the quorum and the majority for a failover can be reached.",
+        ],
+    ),
+    row(
+        &["CONFIG"],
+        AtLeast(4),
+        settings::config,
+        &[
+            "CONFIG GET <param> [<param> ...]",
+            "    Get global Sentinel configuration parameters.",
+            "CONFIG SET <param> <value> [<param> <value> ...]",
+            "    Refused with the place where the parameter is set.",
+        ],
+    ),
+    row(&["DEBUG"], AtLeast(2), debug, &["DEBUG", "    Show the timers (milliseconds)."]),
+    row(
+        &["GET-MASTER-ADDR-BY-NAME", "GET-PRIMARY-ADDR-BY-NAME", "GET-MASTER-ADDR", "GET-PRIMARY-ADDR"],
+        Exactly(3),
+        master_address,
+        &[
+            "GET-MASTER-ADDR-BY-NAME <master-name>",
+            "    Return the ip and port number of the master with that name.",
+        ],
+    ),
+    row(
+        &["FAILOVER"],
+        AtLeast(3),
+        change::failover,
+        &[
+            "FAILOVER <master-name> [TO <host> <port>] [FORCE]",
+            "    Switch over to a replica, without loss unless FORCE is said.",
+        ],
+    ),
+    row(&["FLUSHCONFIG"], Exactly(2), flush_config, &["FLUSHCONFIG", "    Nothing to do: all is on disk."]),
+    row(
+        &["INFO-CACHE"],
+        AtLeast(3),
+        info_cache,
+        &[
+            "INFO-CACHE <master-name> [<master-name> ...]",
+            "    Return the last INFO of a master and its replicas.",
+        ],
+    ),
+    row(
+        &["IS-MASTER-DOWN-BY-ADDR", "IS-PRIMARY-DOWN-BY-ADDR"],
+        Exactly(6),
+        is_master_down,
+        &[
+            "IS-MASTER-DOWN-BY-ADDR <ip> <port> <current-epoch> <runid>",
+            "    Check if the master at ip:port is down from this sentinel's point of view.",
+        ],
+    ),
+    row(
+        &["MASTER", "PRIMARY"],
+        Exactly(3),
+        master,
+        &["MASTER <master-name>", "    Show the state of the master."],
+    ),
+    row(
+        &["MASTERS", "PRIMARIES"],
+        Exactly(2),
+        masters,
+        &["MASTERS", "    Show all masters and their state."],
+    ),
+    row(
+        &["MONITOR"],
+        Exactly(6),
+        change::monitor,
+        &["MONITOR <name> <ip> <port> <quorum>", "    Watch a group; repeating it changes nothing."],
+    ),
+    row(&["MYID"], Exactly(2), my_id, &["MYID", "    Return the id of this sentinel."]),
+    row(&["PENDING-SCRIPTS"], Exactly(2), pending_scripts, &["PENDING-SCRIPTS", "    Always empty."]),
+    row(&["REMOVE"], Exactly(3), change::remove, &["REMOVE <master-name>", "    Watch a group no longer."]),
+    row(
+        &["REPLICAS", "SLAVES"],
+        Exactly(3),
+        replicas,
+        &["REPLICAS <master-name>", "    Show the replicas of this master and their state."],
+    ),
+    row(
+        &["RESET"],
+        Exactly(3),
+        change::reset,
+        &["RESET <pattern>", "    Forget replicas that are gone, in groups whose name matches."],
+    ),
+    row(
+        &["SENTINELS"],
+        Exactly(3),
+        sentinels,
+        &["SENTINELS <master-name>", "    Show the other sentinels and their state."],
+    ),
+    row(
+        &["SET"],
+        AtLeast(5),
+        change::set,
+        &["SET <master-name> <option> <value> [<option> <value> ...]", "    Change the settings of a group."],
+    ),
+    row(
+        &["SIMULATE-FAILURE"],
+        AtLeast(3),
+        simulate_failure,
+        &["SIMULATE-FAILURE", "    Refused: use 'vedette drill'."],
+    ),
+    row(&["HELP"], Exactly(2), help, &["HELP", "    Print this help."]),
+];

@@ -1,0 +1,51 @@
+//! What clients may ask on the sentinel port: the SENTINEL family and the few general commands, with
+//! the shapes and texts of Redis Sentinel (RESP2 and RESP3).
+//!
+//! Promises: every value of an instance map is a bulk string; a healthy master's flags are exactly
+//! `master` and a healthy replica's exactly `slave`, so facts of our own stand in fields of our own;
+//! what is not fresh is never given as if it were. Answers from [`Facts`] alone; a command that
+//! changes something is only checked here and carried out by the leader. Has never heard of sockets,
+//! sessions or Raft.
+
+pub mod change;
+pub mod facts;
+pub mod family;
+pub mod general;
+pub mod info;
+pub mod instance;
+pub mod settings;
+
+pub use facts::{Facts, GroupFacts, InstanceFacts, PeerFacts, ProcessFacts, ReplicaFacts};
+
+use crate::resp::Writer;
+
+/// What became of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The reply is written.
+    Replied,
+    /// Well formed as far as can be seen here: for the leader, whose answer is the reply.
+    Submit,
+    /// A hello line was published: the reply is written, the line is for the subscribers.
+    Publish,
+    /// The process is to end; there is no reply.
+    Shutdown,
+    /// The reply is written, then the connection is to be closed.
+    Close,
+}
+
+/// Runs one command of this port. The session layer has taken its own (HELLO, AUTH, CLIENT,
+/// SUBSCRIBE and their kin) before.
+pub fn execute(facts: &Facts, argv: &[&[u8]], reply: &mut Writer<'_>) -> Outcome {
+    let Some(name) = argv.first() else { return Outcome::Replied };
+    if name.eq_ignore_ascii_case(b"SENTINEL") {
+        family::execute(facts, argv, reply)
+    } else {
+        general::execute(facts, argv, reply)
+    }
+}
+
+/// A word as text for an error message: bounded, and without what could not be printed.
+fn quoted(word: &[u8]) -> String {
+    String::from_utf8_lossy(&word[..word.len().min(128)]).chars().filter(|c| !c.is_control()).collect()
+}
