@@ -2,3 +2,4 @@
 
 mod consensus;
 mod layers;
+mod sentinel_api;
