@@ -3,4 +3,3 @@
 mod consensus;
 mod layers;
 mod sentinel_api;
-mod systemd;

@@ -1,3 +1,1 @@
-//! Files and nothing but files.
-
-pub mod raft_log;
+//! To be written.
