@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &str)] = &[
     ("stdx", ""),
     ("model", "stdx"),
-    ("config", "stdx model"),
     ("resp", "stdx model"),
+    ("config", "stdx model resp"),
     ("store", "stdx model"),
     ("rdb", "stdx model store"),
     ("commands", "stdx model config resp store rdb"),

@@ -3,3 +3,4 @@
 mod consensus;
 mod layers;
 mod sentinel_api;
+mod systemd;

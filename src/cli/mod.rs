@@ -11,6 +11,7 @@ mod failover;
 mod render;
 mod screen;
 mod status;
+mod up;
 mod watch;
 
 use crate::daemon::logging::{LogFormat, LogLevel};
@@ -62,6 +63,8 @@ struct SentinelOptions {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Start a local fleet (a master, replicas and sentinels as real processes) and show it live
+    Up(up::UpOptions),
     /// Show every group, its master and replicas, and the sentinels; status 1 when one is not well
     Status {
         #[command(flatten)]
@@ -150,6 +153,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         die_with(parent)?;
     }
     match cli.command {
+        Command::Up(options) => up::run(&options),
         Command::Status { to, json } => status::run(&to, json),
         Command::Watch { to } => watch::run(&to),
         Command::Failover { name, to, successor, timeout } => {

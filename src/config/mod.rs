@@ -3,6 +3,7 @@
 pub mod error;
 pub mod secret;
 pub mod sentinel;
+pub mod server;
 pub mod validate;
 
 pub use error::ConfigError;

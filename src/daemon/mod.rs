@@ -2,6 +2,8 @@
 //! process. Decides nothing.
 
 pub mod alert_sender;
+pub mod clock;
 pub mod logging;
+pub mod server_loop;
 pub mod shutdown;
 pub mod systemd;

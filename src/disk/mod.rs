@@ -1,1 +1,3 @@
-//! To be written.
+//! Files and nothing but files.
+
+pub mod raft_log;

@@ -4,6 +4,7 @@
 //! bytes that arrived, never a length that was announced; line ends are CRLF (inline commands may
 //! end with LF alone, as telnet sends them). After an error the connection is of no more use.
 
+pub use crate::stdx::words::split_words;
 use std::ops::Range;
 
 /// What one request may hold. Stricter before AUTH.
@@ -128,6 +129,16 @@ impl Parser {
         }
     }
 
+    /// Where the words of the request just cut stand; empty for an inline command.
+    pub(super) fn word_ranges(&self) -> &[Range<usize>] {
+        &self.words
+    }
+
+    /// The words of the inline command just cut; empty for an array.
+    pub(super) fn inline_words(&self) -> &[Vec<u8>] {
+        &self.inline
+    }
+
     /// How many bytes the request being cut is known to need in all: a hint for the read buffer.
     pub fn is_between_requests(&self) -> bool {
         self.missing.is_none()
@@ -229,75 +240,6 @@ fn header(buffer: &[u8], at: usize, bad: ProtocolError) -> Result<Option<(i64, u
         None => Ok(None),
         Some(b'\n') => Ok(Some((if negative { -value } else { value }, at + 1 + index + 2))),
         Some(_) => Err(bad),
-    }
-}
-
-/// Splits a line as Redis' `sdssplitargs`: double quotes with escapes, single quotes with `\'`.
-/// `None` when a quote is not closed or is followed by a letter.
-pub fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut words = Vec::new();
-    let mut bytes = line.iter().copied().peekable();
-    loop {
-        while bytes.next_if(u8::is_ascii_whitespace).is_some() {}
-        let Some(&first) = bytes.peek() else { return Some(words) };
-        let mut word = Vec::new();
-        let mut current = Some(first);
-        while let Some(byte) = current.filter(|byte| !byte.is_ascii_whitespace()) {
-            bytes.next();
-            match byte {
-                b'"' => quoted(&mut bytes, &mut word)?,
-                b'\'' => single_quoted(&mut bytes, &mut word)?,
-                other => word.push(other),
-            }
-            if matches!(byte, b'"' | b'\'') && bytes.peek().is_some_and(|next| !next.is_ascii_whitespace()) {
-                return None;
-            }
-            current = bytes.peek().copied();
-        }
-        words.push(word);
-    }
-}
-
-type Bytes<'a> = std::iter::Peekable<std::iter::Copied<std::slice::Iter<'a, u8>>>;
-
-fn quoted(bytes: &mut Bytes, word: &mut Vec<u8>) -> Option<()> {
-    loop {
-        match bytes.next()? {
-            b'"' => return Some(()),
-            b'\\' => match bytes.next()? {
-                b'n' => word.push(b'\n'),
-                b'r' => word.push(b'\r'),
-                b't' => word.push(b'\t'),
-                b'b' => word.push(8),
-                b'a' => word.push(7),
-                b'x' => {
-                    let mut ahead = bytes.clone();
-                    let hex = |byte: Option<u8>| byte.and_then(|b| (b as char).to_digit(16));
-                    match (hex(ahead.next()), hex(ahead.next())) {
-                        (Some(high), Some(low)) => {
-                            word.push((high * 16 + low) as u8);
-                            *bytes = ahead;
-                        }
-                        _ => word.push(b'x'),
-                    }
-                }
-                other => word.push(other),
-            },
-            other => word.push(other),
-        }
-    }
-}
-
-fn single_quoted(bytes: &mut Bytes, word: &mut Vec<u8>) -> Option<()> {
-    loop {
-        match bytes.next()? {
-            b'\'' => return Some(()),
-            b'\\' if bytes.peek() == Some(&b'\'') => {
-                bytes.next();
-                word.push(b'\'');
-            }
-            other => word.push(other),
-        }
     }
 }
 

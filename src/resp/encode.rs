@@ -27,6 +27,11 @@ impl<'a> Writer<'a> {
         self.protocol
     }
 
+    /// From here on: HELLO answers in the protocol it has just agreed.
+    pub fn set_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+
     /// Bytes in the buffer: a mark for [`Writer::truncate`].
     pub fn len(&self) -> usize {
         self.out.len()

@@ -1,1 +1,254 @@
-//! To be written.
+//! The data server as a state machine. Read this file first.
+//!
+//! A request goes dispatch (`table`) -> `admit` -> `execute` -> `propagate`; its session's batch runs
+//! in one call, [`Server::execute_batch`], that writes replies straight into the connection's buffer:
+//! the one place where the `(state, now, input) -> actions` shape yields to speed. All else comes as
+//! an [`Input`] and leaves as an [`Action`], carried out in the order pushed, so "persist before
+//! answer" is a matter of line order. Has never heard of a socket, a file, a clock or a thread.
+
+pub mod admin;
+pub mod admit;
+pub mod blocking;
+pub mod execute;
+pub mod gate;
+pub mod propagate;
+pub mod replication;
+pub mod stats;
+pub mod table;
+pub mod transaction;
+
+use crate::commands::{CommandError, Effects};
+use crate::config::server::ServerConfig;
+use crate::model::RunId;
+use crate::resp::Writer;
+use crate::resp::spec::CommandSpec;
+use crate::session::outbox::Generation;
+use crate::session::{Hub, HubSettings, Outbox, Refusal, Session, SessionId};
+use crate::stdx::Rng;
+use crate::stdx::time::{Duration, Instant, Now};
+use crate::store::Keyspace;
+use bytes::Bytes;
+pub use execute::{Outcome, Stop};
+pub use gate::Gate;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The version whose manners clients may expect.
+pub const REDIS_VERSION: &str = "7.0.15";
+
+/// What can happen to it besides requests of sessions.
+#[derive(Debug)]
+pub enum Input {
+    /// The moment named by `next_wakeup` has come.
+    Tick,
+    /// What the process takes of the machine's memory, told about every 100 ms.
+    Memory { resident_bytes: u64 },
+    /// The process was asked to end (SIGTERM, SIGINT).
+    Terminate,
+}
+
+/// What it asks for. Carried out in the order pushed.
+#[derive(Debug)]
+pub enum Action {
+    Log {
+        level: Level,
+        message: String,
+    },
+    /// The late answer of a session that was blocked until the actions before it were done.
+    Respond {
+        session: SessionId,
+        reply: Bytes,
+    },
+    /// Flush what waits, close all, end the process with this code.
+    Exit {
+        code: u8,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Debug,
+    Info,
+    Warning,
+    Error,
+}
+
+/// Runs one command of the server's own families: reads argv, writes one reply. An error takes back
+/// what was written.
+pub type Handler = fn(&mut Server, &mut Session, Now, &[&[u8]], &mut Writer<'_>) -> Result<(), CommandError>;
+
+/// A row of a family's table.
+#[derive(Clone, Copy)]
+pub struct ServerCommand {
+    pub spec: CommandSpec,
+    pub handler: Handler,
+}
+
+pub struct Server {
+    pub(in crate::server) config: ServerConfig,
+    pub(in crate::server) hub: Hub,
+    pub(in crate::server) keyspace: Keyspace,
+    pub(in crate::server) replication: replication::Replication,
+    pub(in crate::server) gate: Arc<Gate>,
+    pub(in crate::server) table: table::Table,
+    pub(in crate::server) transactions: transaction::Transactions,
+    pub(in crate::server) blocking: blocking::Blocking,
+    pub(in crate::server) stats: stats::Stats,
+    pub(in crate::server) admin: admin::Admin,
+    pub(in crate::server) run_id: RunId,
+    pub(in crate::server) rng: Rng,
+    /// Of the unit that runs; kept for its allocations.
+    pub(in crate::server) effects: Effects,
+    /// What commands asked for since the shell last took it.
+    pub(in crate::server) actions: Vec<Action>,
+    pub(in crate::server) propagation: propagate::Propagation,
+    pub(in crate::server) started: Now,
+    pub(in crate::server) loading: bool,
+    next_cron: Instant,
+}
+
+impl Server {
+    /// `seed` feeds all chance; `now` is the start of the process.
+    pub fn new(config: ServerConfig, seed: u64, now: Now) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let settings = HubSettings {
+            mode: "standalone",
+            version: REDIS_VERSION.to_owned(),
+            protected_mode: config.protected_mode,
+            clients_max: config.clients_max,
+            output_bytes_max: config.output_bytes_max(),
+            databases: config.databases,
+        };
+        let password = config.requirepass.clone().map(String::into_bytes);
+        let table = table::Table::new();
+        let gate = Arc::new(Gate::default());
+        Server {
+            hub: Hub::new(settings, password),
+            keyspace: Keyspace::new(rng.u64(..)),
+            replication: replication::Replication::new(&config, &mut rng, gate.clone()),
+            gate,
+            transactions: transaction::Transactions::default(),
+            blocking: blocking::Blocking::default(),
+            stats: stats::Stats::new(table.len()),
+            table,
+            admin: admin::Admin::default(),
+            run_id: RunId::random(&mut rng),
+            rng,
+            effects: Effects::default(),
+            actions: Vec::new(),
+            propagation: propagate::Propagation::default(),
+            started: now,
+            loading: false,
+            next_cron: now.mono,
+            config,
+        }
+    }
+
+    /// Shared with connections: they ask it before they flush.
+    pub fn gate(&self) -> Arc<Gate> {
+        self.gate.clone()
+    }
+
+    pub fn handle(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
+        match input {
+            Input::Tick => self.tick(now),
+            Input::Memory { resident_bytes } => self.stats.resident(resident_bytes),
+            Input::Terminate => self.terminate(),
+        }
+        self.end_of_turn(now);
+        actions.append(&mut self.actions);
+    }
+
+    /// What commands of sessions asked for; to be carried out before what is asked later.
+    pub fn take_actions(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    /// When it acts by itself next.
+    pub fn next_wakeup(&self) -> Option<Instant> {
+        [
+            Some(self.next_cron),
+            self.blocking.next_deadline(),
+            self.hub.pause.as_ref().map(|pause| pause.until),
+            self.replication.next_wakeup(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// A connection came: its session, or why it is not taken.
+    pub fn open(
+        &mut self,
+        now: Now,
+        peer: SocketAddr,
+        local: SocketAddr,
+        outbox: Arc<Outbox>,
+    ) -> Result<SessionId, Refusal> {
+        self.hub.open(now, peer, local, outbox)
+    }
+
+    /// A connection is gone.
+    pub fn close(&mut self, now: Now, id: SessionId) {
+        self.forget_transaction(id);
+        self.blocking.forget(id);
+        self.replication.session_closed(now, id);
+        self.hub.close(id);
+    }
+
+    fn tick(&mut self, now: Now) {
+        self.hub.end_pause(Some(now.mono));
+        self.expire_blocked(now);
+        self.tick_replication(now);
+        if now.mono >= self.next_cron {
+            self.next_cron = now.mono + Duration::from_millis(u64::from(1000 / self.config.hz.max(1)));
+            self.cron(now);
+        }
+    }
+
+    /// Work of ten times a second.
+    fn cron(&mut self, now: Now) {
+        self.stats.sample(now.mono);
+        let timeout = Duration::from_secs(self.config.timeout_s);
+        if !timeout.is_zero() {
+            self.hub.close_where(|session| {
+                session.class == crate::session::Class::Normal
+                    && !session.blocked
+                    && now.mono.since(session.last_interaction) > timeout
+            });
+        }
+    }
+
+    /// Ends one turn of the engine: what was produced for replicas goes to their outboxes together.
+    pub(in crate::server) fn end_of_turn(&mut self, now: Now) {
+        self.replication.flush(now);
+    }
+
+    /// Stops a session until [`Server::unblock`]: it runs no further request, and the reply of this one
+    /// comes later. The handler that calls it writes nothing.
+    pub(in crate::server) fn block(&mut self, session: &mut Session) {
+        session.blocked = true;
+    }
+
+    /// The late reply of a blocked session; `gated` if it acknowledges a write.
+    pub(in crate::server) fn unblock(&mut self, id: SessionId, reply: Bytes, gated: Option<Generation>) {
+        if let Some(session) = self.hub.session_mut(id) {
+            session.blocked = false;
+            session.outbox.resume(reply, gated);
+        }
+    }
+
+    /// A session by its id, to answer it from the shell's side (`Action::Respond`).
+    pub fn respond(&mut self, id: SessionId, reply: Bytes) {
+        self.unblock(id, reply, None);
+    }
+
+    pub(in crate::server) fn log(&mut self, level: Level, message: impl Into<String>) {
+        self.actions.push(Action::Log { level, message: message.into() });
+    }
+
+    fn terminate(&mut self) {
+        self.log(Level::Info, "asked to end: closing connections");
+        self.actions.push(Action::Exit { code: 0 });
+    }
+}

@@ -1,1 +1,300 @@
-//! To be written.
+//! One inbound connection's protocol life, shared by the data server and the sentinel: HELLO, AUTH,
+//! CLIENT, subscriptions. Whoever stands behind a port owns a [`Hub`], gives it the requests of
+//! the families in [`COMMANDS`], and keeps what else it knows of a session in its own tables.
+//!
+//! Knows no key, no role and no socket: a session is its id and the [`Outbox`] that reaches it.
+
+pub mod auth;
+pub mod client;
+pub mod error;
+pub mod handshake;
+pub mod outbox;
+pub mod pause;
+pub mod pubsub;
+pub mod subscribe;
+
+use crate::resp::spec::CommandSpec;
+use crate::resp::{Protocol, Writer};
+use crate::stdx::time::{Instant, Now};
+pub use auth::Auth;
+pub use error::SessionError;
+pub use outbox::{Close, Outbox};
+pub use pause::Pause;
+pub use pubsub::PubSub;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// Counts connections of one life of the process; never reused.
+pub type SessionId = u64;
+
+/// Decides how much may wait for it, and what CLIENT LIST calls it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Class {
+    #[default]
+    Normal,
+    PubSub,
+    Replica,
+}
+
+/// CLIENT REPLY.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReplyMode {
+    #[default]
+    On,
+    Off,
+    /// The reply of the next request is dropped.
+    SkipNext,
+    /// The reply of this request is dropped.
+    SkipThis,
+}
+
+/// Protocol state of one connection.
+#[derive(Debug)]
+pub struct Session {
+    pub id: SessionId,
+    pub peer: SocketAddr,
+    pub local: SocketAddr,
+    pub outbox: Arc<Outbox>,
+    pub protocol: Protocol,
+    pub authenticated: bool,
+    pub db: usize,
+    pub name: String,
+    pub lib_name: String,
+    pub lib_version: String,
+    pub class: Class,
+    pub created: Instant,
+    pub last_interaction: Instant,
+    pub last_command: &'static str,
+    pub reply_mode: ReplyMode,
+    pub channels: BTreeSet<Box<[u8]>>,
+    pub patterns: BTreeSet<Box<[u8]>>,
+    /// Requests queued since MULTI; `None` outside.
+    pub multi: Option<usize>,
+    /// Keys being WATCHed.
+    pub watching: usize,
+    pub blocked: bool,
+    pub no_evict: bool,
+    /// The connection ends after the replies of this batch.
+    pub close: bool,
+}
+
+impl Session {
+    pub fn new(
+        id: SessionId,
+        peer: SocketAddr,
+        local: SocketAddr,
+        outbox: Arc<Outbox>,
+        now: Instant,
+    ) -> Self {
+        Session {
+            id,
+            peer,
+            local,
+            outbox,
+            protocol: Protocol::Resp2,
+            authenticated: false,
+            db: 0,
+            name: String::new(),
+            lib_name: String::new(),
+            lib_version: String::new(),
+            class: Class::Normal,
+            created: now,
+            last_interaction: now,
+            last_command: "NULL",
+            reply_mode: ReplyMode::On,
+            channels: BTreeSet::new(),
+            patterns: BTreeSet::new(),
+            multi: None,
+            watching: 0,
+            blocked: false,
+            no_evict: false,
+            close: false,
+        }
+    }
+
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(self.peer.ip())
+    }
+
+    pub fn is_subscribed(&self) -> bool {
+        !self.channels.is_empty() || !self.patterns.is_empty()
+    }
+
+    /// RESP2 has no other place for messages: a subscribed session may do little else.
+    pub fn is_in_subscribe_mode(&self) -> bool {
+        self.protocol == Protocol::Resp2 && self.is_subscribed()
+    }
+}
+
+/// Whether an address is this machine's own, also when IPv4 comes dressed as IPv6.
+pub fn is_loopback(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_loopback(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback()),
+    }
+}
+
+/// What the process says of itself in HELLO, and what it asks of everyone who comes.
+#[derive(Clone, Debug)]
+pub struct HubSettings {
+    /// `standalone` or `sentinel`.
+    pub mode: &'static str,
+    /// The version that clients see, as `7.0.15`.
+    pub version: String,
+    pub protected_mode: bool,
+    pub clients_max: usize,
+    /// Bytes that may wait for a session: normal, replica, pubsub. 0: any number.
+    pub output_bytes_max: [usize; 3],
+    /// Databases that SELECT knows.
+    pub databases: usize,
+}
+
+impl HubSettings {
+    pub fn output_bytes_max(&self, class: Class) -> usize {
+        let max = match class {
+            Class::Normal => self.output_bytes_max[0],
+            Class::Replica => self.output_bytes_max[1],
+            Class::PubSub => self.output_bytes_max[2],
+        };
+        if max == 0 { usize::MAX } else { max }
+    }
+}
+
+/// All that sessions of one port share.
+#[derive(Debug)]
+pub struct Hub {
+    pub settings: HubSettings,
+    /// `master`, `replica` or `sentinel`; HELLO tells it.
+    pub role: &'static str,
+    pub auth: Auth,
+    pub pubsub: PubSub,
+    pub pause: Option<Pause>,
+    /// `None` for the one whose requests run at this moment: it is in its caller's hands.
+    sessions: BTreeMap<SessionId, Option<Box<Session>>>,
+    next_id: SessionId,
+    pub connections_received: u64,
+    pub connections_rejected: u64,
+}
+
+/// Why a connection is not taken. The text is written and the connection closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("-ERR max number of clients reached\r\n")]
+    TooMany,
+    #[error(
+        "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside.\r\n"
+    )]
+    Protected,
+}
+
+impl Hub {
+    pub fn new(settings: HubSettings, password: Option<Vec<u8>>) -> Self {
+        Hub {
+            settings,
+            role: "master",
+            auth: Auth::new(password),
+            pubsub: PubSub::default(),
+            pause: None,
+            sessions: BTreeMap::new(),
+            next_id: 1,
+            connections_received: 0,
+            connections_rejected: 0,
+        }
+    }
+
+    /// Takes a connection in, or says why not.
+    pub fn open(
+        &mut self,
+        now: Now,
+        peer: SocketAddr,
+        local: SocketAddr,
+        outbox: Arc<Outbox>,
+    ) -> Result<SessionId, Refusal> {
+        self.connections_received += 1;
+        let refusal = if self.sessions.len() >= self.settings.clients_max {
+            Some(Refusal::TooMany)
+        } else if self.settings.protected_mode && !self.auth.is_required() && !is_loopback(peer.ip()) {
+            Some(Refusal::Protected)
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            self.connections_rejected += 1;
+            return Err(refusal);
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        let mut session = Session::new(id, peer, local, outbox, now.mono);
+        session.authenticated = !self.auth.is_required();
+        self.sessions.insert(id, Some(Box::new(session)));
+        Ok(id)
+    }
+
+    /// Forgets a session and its subscriptions.
+    pub fn close(&mut self, id: SessionId) -> Option<Box<Session>> {
+        let session = self.sessions.remove(&id)??;
+        self.pubsub.forget(&session);
+        Some(session)
+    }
+
+    /// Takes a session out while its requests run; [`Hub::put_back`] ends that.
+    pub fn take(&mut self, id: SessionId) -> Option<Box<Session>> {
+        self.sessions.get_mut(&id)?.take()
+    }
+
+    pub fn put_back(&mut self, session: Box<Session>) {
+        if let Some(place) = self.sessions.get_mut(&session.id) {
+            *place = Some(session);
+        }
+    }
+
+    pub fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(&id)?.as_deref()
+    }
+
+    pub fn session_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.sessions.get_mut(&id)?.as_deref_mut()
+    }
+
+    /// In order of their ids, without the one whose requests run.
+    pub fn others(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.values().filter_map(|session| session.as_deref())
+    }
+
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// Closes those that `which` picks; how many.
+    pub fn close_where(&self, mut which: impl FnMut(&Session) -> bool) -> usize {
+        let mut count = 0;
+        for session in self.others().filter(|session| which(session)) {
+            session.outbox.close(Close::Now);
+            count += 1;
+        }
+        count
+    }
+}
+
+/// Reads argv, changes the session or the hub, writes one reply.
+pub type Handler = fn(&mut Hub, &mut Session, Now, &[&[u8]], &mut Writer<'_>) -> Result<(), SessionError>;
+
+/// A row of a family's table.
+#[derive(Clone, Copy)]
+pub struct SessionCommand {
+    pub spec: CommandSpec,
+    pub handler: Handler,
+}
+
+/// Every family's table.
+pub const COMMANDS: [&[SessionCommand]; 3] = [handshake::COMMANDS, client::COMMANDS, subscribe::COMMANDS];
+
+/// The row of a command, or `None` when the name is not a session's.
+pub fn find(name: &[u8]) -> Option<&'static SessionCommand> {
+    COMMANDS.iter().copied().flatten().find(|command| name.eq_ignore_ascii_case(command.spec.name.as_bytes()))
+}

@@ -6,6 +6,7 @@ pub mod glob;
 pub mod number;
 pub mod tally;
 pub mod time;
+pub mod words;
 
 /// Chance that is owned and seeded by whoever needs it; cores never ask the machine for any.
 pub use fastrand::Rng;

@@ -1,0 +1,308 @@
+//! One row a directive: how it is written, read and changed.
+
+use super::ServerConfig;
+use super::values::*;
+use crate::model::Address;
+use std::path::PathBuf;
+
+pub struct Directive {
+    pub name: &'static str,
+    /// The older name, also understood.
+    pub alias: Option<&'static str>,
+    /// May be changed by CONFIG SET.
+    pub at_runtime: bool,
+    pub get: fn(&ServerConfig) -> String,
+    pub set: fn(&mut ServerConfig, &[String]) -> Result<(), String>,
+}
+
+pub fn find(name: &str) -> Option<&'static Directive> {
+    DIRECTIVES.iter().find(|row| {
+        row.name.eq_ignore_ascii_case(name) || row.alias.is_some_and(|alias| alias.eq_ignore_ascii_case(name))
+    })
+}
+
+type Get = fn(&ServerConfig) -> String;
+type Set = fn(&mut ServerConfig, &[String]) -> Result<(), String>;
+
+const fn live(name: &'static str, get: Get, set: Set) -> Directive {
+    Directive { name, alias: None, at_runtime: true, get, set }
+}
+
+const fn start(name: &'static str, get: Get, set: Set) -> Directive {
+    Directive { name, alias: None, at_runtime: false, get, set }
+}
+
+const fn renamed(mut row: Directive, alias: &'static str) -> Directive {
+    row.alias = Some(alias);
+    row
+}
+
+/// A choice of Redis that is made here: named in old files, and only this value is true.
+fn only(words: &[String], value: &str, why: &str) -> Result<(), String> {
+    if one(words)?.eq_ignore_ascii_case(value) { Ok(()) } else { Err(why.to_owned()) }
+}
+
+const COUNT_MAX: i64 = i32::MAX as i64;
+
+pub const DIRECTIVES: &[Directive] = &[
+    start(
+        "bind",
+        |c| c.bind.join(" "),
+        |c, w| {
+            if w.is_empty() || w.iter().any(String::is_empty) {
+                return Err("expected at least one address".into());
+            }
+            c.bind = w.to_vec();
+            Ok(())
+        },
+    ),
+    start("port", |c| c.port.to_string(), |c, w| number(w, 0, 65_535).map(|v| c.port = v as u16)),
+    start(
+        "tcp-backlog",
+        |c| c.tcp_backlog.to_string(),
+        |c, w| number(w, 1, 65_535).map(|v| c.tcp_backlog = v as u32),
+    ),
+    start(
+        "tcp-keepalive",
+        |c| c.tcp_keepalive_s.to_string(),
+        |c, w| number(w, 0, COUNT_MAX).map(|v| c.tcp_keepalive_s = v as u64),
+    ),
+    live(
+        "timeout",
+        |c| c.timeout_s.to_string(),
+        |c, w| number(w, 0, COUNT_MAX).map(|v| c.timeout_s = v as u64),
+    ),
+    start(
+        "io-threads",
+        |c| c.io_threads.to_string(),
+        |c, w| number(w, 1, 128).map(|v| c.io_threads = v as usize),
+    ),
+    start(
+        "databases",
+        |c| c.databases.to_string(),
+        |c, w| number(w, 1, 16).map(|v| c.databases = v as usize),
+    ),
+    // Where files are written is never changed by whoever reaches the port.
+    start(
+        "dir",
+        |c| c.dir.display().to_string(),
+        |c, w| {
+            c.dir = PathBuf::from(one(w)?);
+            Ok(())
+        },
+    ),
+    start(
+        "dbfilename",
+        |c| c.dbfilename.clone(),
+        |c, w| {
+            let name = one(w)?;
+            if name.is_empty() || name.contains('/') {
+                return Err("dbfilename can't be a path, just a filename".into());
+            }
+            c.dbfilename = name.to_owned();
+            Ok(())
+        },
+    ),
+    live("save", |c| save_text(&c.save), |c, w| save_points(w).map(|v| c.save = v)),
+    live(
+        "stop-writes-on-bgsave-error",
+        |c| yes_no_text(c.stop_writes_on_bgsave_error),
+        |c, w| yes_no(w).map(|v| c.stop_writes_on_bgsave_error = v),
+    ),
+    live(
+        "rdbcompression",
+        |c| yes_no_text(c.rdb_compression),
+        |c, w| yes_no(w).map(|v| c.rdb_compression = v),
+    ),
+    start("rdbchecksum", |c| yes_no_text(c.rdb_checksum), |c, w| yes_no(w).map(|v| c.rdb_checksum = v)),
+    live(
+        "appendonly",
+        |_| "no".into(),
+        |_, w| {
+            only(
+                w,
+                "no",
+                "the append-only file is not written yet; use `save` points and replicas, and leave appendonly no",
+            )
+        },
+    ),
+    live(
+        "requirepass",
+        |c| c.requirepass.clone().unwrap_or_default(),
+        |c, w| maybe(w).map(|v| c.requirepass = v),
+    ),
+    live("protected-mode", |c| yes_no_text(c.protected_mode), |c, w| yes_no(w).map(|v| c.protected_mode = v)),
+    live(
+        "maxclients",
+        |c| c.clients_max.to_string(),
+        |c, w| number(w, 1, 1_000_000).map(|v| c.clients_max = v as usize),
+    ),
+    live(
+        "client-output-buffer-limit",
+        |c| output_limits_text(&c.output_limits),
+        |c, w| output_limits(&mut c.output_limits, w),
+    ),
+    live("maxmemory", |c| c.maxmemory_bytes.to_string(), |c, w| bytes(w).map(|v| c.maxmemory_bytes = v)),
+    live(
+        "maxmemory-policy",
+        |c| c.maxmemory_policy.clone(),
+        |c, w| choice(w, &["noeviction"]).map(|v| c.maxmemory_policy = v),
+    ),
+    start(
+        "proto-max-bulk-len",
+        |c| c.proto_max_bulk_bytes.to_string(),
+        |c, w| match bytes(w)? {
+            v if (1 << 20..=512 << 20).contains(&v) => {
+                c.proto_max_bulk_bytes = v;
+                Ok(())
+            }
+            _ => Err("argument must be between 1mb and 512mb".into()),
+        },
+    ),
+    renamed(
+        start(
+            "replicaof",
+            |c| c.replicaof.as_ref().map_or(String::new(), |a| format!("{} {}", a.host, a.port)),
+            |c, w| {
+                c.replicaof = match w {
+                    [] => None,
+                    [word] if word.is_empty() => None,
+                    [host, port] if host.eq_ignore_ascii_case("no") && port.eq_ignore_ascii_case("one") => {
+                        None
+                    }
+                    [host, port] => match port.parse() {
+                        Ok(port) if port != 0 => Some(Address::new(host.as_str(), port)),
+                        _ => return Err("Invalid master port".into()),
+                    },
+                    _ => return Err("expected <host> <port>".into()),
+                };
+                Ok(())
+            },
+        ),
+        "slaveof",
+    ),
+    live(
+        "masterauth",
+        |c| c.masterauth.clone().unwrap_or_default(),
+        |c, w| maybe(w).map(|v| c.masterauth = v),
+    ),
+    live(
+        "masteruser",
+        |c| c.masteruser.clone().unwrap_or_default(),
+        |c, w| maybe(w).map(|v| c.masteruser = v),
+    ),
+    renamed(
+        live(
+            "replica-read-only",
+            |c| yes_no_text(c.replica_read_only),
+            |_, w| only(w, "yes", "a replica never takes writes of its own here"),
+        ),
+        "slave-read-only",
+    ),
+    renamed(
+        live(
+            "replica-serve-stale-data",
+            |c| yes_no_text(c.replica_serve_stale_data),
+            |c, w| yes_no(w).map(|v| c.replica_serve_stale_data = v),
+        ),
+        "slave-serve-stale-data",
+    ),
+    renamed(
+        live(
+            "replica-priority",
+            |c| c.replica_priority.to_string(),
+            |c, w| number(w, 0, COUNT_MAX).map(|v| c.replica_priority = v as u32),
+        ),
+        "slave-priority",
+    ),
+    renamed(
+        start(
+            "replica-announce-ip",
+            |c| c.replica_announce_ip.clone().unwrap_or_default(),
+            |c, w| maybe(w).map(|v| c.replica_announce_ip = v),
+        ),
+        "slave-announce-ip",
+    ),
+    renamed(
+        start(
+            "replica-announce-port",
+            |c| c.replica_announce_port.to_string(),
+            |c, w| number(w, 0, 65_535).map(|v| c.replica_announce_port = v as u16),
+        ),
+        "slave-announce-port",
+    ),
+    live(
+        "repl-backlog-size",
+        |c| c.repl_backlog_bytes.to_string(),
+        |c, w| {
+            let v = bytes(w)?;
+            if v < 16 << 10 {
+                return Err("argument must be at least 16kb".into());
+            }
+            c.repl_backlog_bytes = v;
+            Ok(())
+        },
+    ),
+    live(
+        "repl-timeout",
+        |c| c.repl_timeout_s.to_string(),
+        |c, w| number(w, 1, COUNT_MAX).map(|v| c.repl_timeout_s = v as u64),
+    ),
+    renamed(
+        live(
+            "repl-ping-replica-period",
+            |c| c.repl_ping_period_s.to_string(),
+            |c, w| number(w, 1, COUNT_MAX).map(|v| c.repl_ping_period_s = v as u64),
+        ),
+        "repl-ping-slave-period",
+    ),
+    live(
+        "repl-diskless-sync",
+        |_| "yes".into(),
+        |_, w| only(w, "yes", "a full sync is always sent without a file on the way"),
+    ),
+    renamed(
+        live(
+            "min-replicas-to-write",
+            |c| c.min_replicas_to_write.to_string(),
+            |c, w| number(w, 0, COUNT_MAX).map(|v| c.min_replicas_to_write = v as usize),
+        ),
+        "min-slaves-to-write",
+    ),
+    renamed(
+        live(
+            "min-replicas-max-lag",
+            |c| c.min_replicas_max_lag_s.to_string(),
+            |c, w| number(w, 0, COUNT_MAX).map(|v| c.min_replicas_max_lag_s = v as u64),
+        ),
+        "min-slaves-max-lag",
+    ),
+    live(
+        "slowlog-log-slower-than",
+        |c| c.slowlog_slower_than_us.to_string(),
+        |c, w| number(w, -1, i64::MAX).map(|v| c.slowlog_slower_than_us = v),
+    ),
+    live(
+        "slowlog-max-len",
+        |c| c.slowlog_len_max.to_string(),
+        |c, w| number(w, 0, 1_000_000).map(|v| c.slowlog_len_max = v as usize),
+    ),
+    live("hz", |c| c.hz.to_string(), |c, w| number(w, 1, 500).map(|v| c.hz = v as u32)),
+    start(
+        "enable-debug-command",
+        |c| c.enable_debug_command.clone(),
+        |c, w| choice(w, &["no", "yes", "local"]).map(|v| c.enable_debug_command = v),
+    ),
+    start(
+        "loglevel",
+        |c| c.loglevel.clone(),
+        |c, w| choice(w, &["debug", "verbose", "notice", "warning", "nothing"]).map(|v| c.loglevel = v),
+    ),
+    start("logfile", |c| c.logfile.clone(), |c, w| maybe(w).map(|v| c.logfile = v.unwrap_or_default())),
+    start(
+        "daemonize",
+        |_| "no".into(),
+        |_, w| only(w, "no", "the server stays in the foreground; let systemd or the shell put it behind"),
+    ),
+    start("cluster-enabled", |_| "no".into(), |_, w| only(w, "no", "there is no cluster mode")),
+];

@@ -1,0 +1,246 @@
+//! The data server's configuration: Redis directive names, from flags or a `redis.conf`-style file.
+//! Every directive is one row of [`directives::DIRECTIVES`]; parsing, CONFIG GET and CONFIG SET read
+//! nothing else. A directive that nobody knows is refused by name, with its place.
+
+pub mod directives;
+mod values;
+
+use crate::model::Address;
+use crate::stdx::words::split_words;
+pub use directives::{DIRECTIVES, Directive};
+use std::path::{Path, PathBuf};
+pub use values::{OutputLimit, SavePoint};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerConfig {
+    pub bind: Vec<String>,
+    /// 0: any free port, told in the log.
+    pub port: u16,
+    pub tcp_backlog: u32,
+    pub tcp_keepalive_s: u64,
+    /// Idle clients are closed after this; 0: never.
+    pub timeout_s: u64,
+    pub io_threads: usize,
+    pub databases: usize,
+    pub dir: PathBuf,
+    pub dbfilename: String,
+    pub save: Vec<SavePoint>,
+    pub stop_writes_on_bgsave_error: bool,
+    pub rdb_compression: bool,
+    pub rdb_checksum: bool,
+    pub requirepass: Option<String>,
+    pub protected_mode: bool,
+    pub clients_max: usize,
+    /// Normal, replica, pubsub.
+    pub output_limits: [OutputLimit; 3],
+    pub maxmemory_bytes: u64,
+    pub maxmemory_policy: String,
+    pub proto_max_bulk_bytes: u64,
+    pub replicaof: Option<Address>,
+    pub masterauth: Option<String>,
+    pub masteruser: Option<String>,
+    pub replica_read_only: bool,
+    pub replica_serve_stale_data: bool,
+    pub replica_priority: u32,
+    pub replica_announce_ip: Option<String>,
+    pub replica_announce_port: u16,
+    pub repl_backlog_bytes: u64,
+    pub repl_timeout_s: u64,
+    pub repl_ping_period_s: u64,
+    pub min_replicas_to_write: usize,
+    pub min_replicas_max_lag_s: u64,
+    /// Microseconds; negative: off.
+    pub slowlog_slower_than_us: i64,
+    pub slowlog_len_max: usize,
+    pub hz: u32,
+    /// `no`, `yes` or `local`.
+    pub enable_debug_command: String,
+    pub loglevel: String,
+    pub logfile: String,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        ServerConfig {
+            bind: vec!["127.0.0.1".into(), "-::1".into()],
+            port: 6379,
+            tcp_backlog: 511,
+            tcp_keepalive_s: 300,
+            timeout_s: 0,
+            io_threads: 1,
+            databases: 16,
+            dir: PathBuf::from("."),
+            dbfilename: "dump.rdb".into(),
+            save: SavePoint::defaults(),
+            stop_writes_on_bgsave_error: true,
+            rdb_compression: true,
+            rdb_checksum: true,
+            requirepass: None,
+            protected_mode: true,
+            clients_max: 10_000,
+            output_limits: OutputLimit::defaults(),
+            maxmemory_bytes: 0,
+            maxmemory_policy: "noeviction".into(),
+            proto_max_bulk_bytes: 512 << 20,
+            replicaof: None,
+            masterauth: None,
+            masteruser: None,
+            replica_read_only: true,
+            replica_serve_stale_data: true,
+            replica_priority: 100,
+            replica_announce_ip: None,
+            replica_announce_port: 0,
+            repl_backlog_bytes: 1 << 20,
+            repl_timeout_s: 60,
+            repl_ping_period_s: 10,
+            min_replicas_to_write: 0,
+            min_replicas_max_lag_s: 10,
+            slowlog_slower_than_us: 10_000,
+            slowlog_len_max: 128,
+            hz: 10,
+            enable_debug_command: "local".into(),
+            loglevel: "notice".into(),
+            logfile: String::new(),
+        }
+    }
+}
+
+/// What is wrong, where, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {what}")]
+pub struct ConfigError {
+    /// `redis.conf line 12` or `--port`.
+    pub place: String,
+    pub what: String,
+}
+
+const REMEDY: &str = "; `CONFIG GET *` on a running server lists what it knows";
+
+impl ServerConfig {
+    /// `[file] [--directive value ...]...` as they stand after `vedette server`; flags win over the
+    /// file. The caller reads the file.
+    pub fn from_arguments(
+        arguments: &[String],
+        read: impl FnOnce(&Path) -> std::io::Result<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut config = ServerConfig::default();
+        let mut rest = arguments;
+        if let Some((file, more)) = rest.split_first().filter(|(first, _)| !first.starts_with("--")) {
+            rest = more;
+            let text = read(Path::new(file)).map_err(|error| ConfigError {
+                place: file.clone(),
+                what: format!("cannot be read ({error}); the first argument is a configuration file"),
+            })?;
+            config.apply_text(&text, file)?;
+        }
+        let mut fresh = true;
+        while let Some((flag, more)) = rest.split_first() {
+            let place = || flag.clone();
+            let Some(name) = flag.strip_prefix("--").filter(|name| !name.is_empty()) else {
+                let what = "is no flag; flags begin with --, and a value of several words is quoted".into();
+                return Err(ConfigError { place: place(), what });
+            };
+            let count = more.iter().take_while(|word| !word.starts_with("--")).count();
+            // As in a file: one quoted word may hold several (`--save "60 1"`).
+            let mut words = Vec::new();
+            for word in &more[..count] {
+                if word.contains(' ') {
+                    words.extend(word.split_whitespace().map(str::to_owned));
+                } else {
+                    words.push(word.clone());
+                }
+            }
+            config.apply(name, &words, &mut fresh).map_err(|what| ConfigError { place: place(), what })?;
+            rest = &more[count..];
+        }
+        Ok(config)
+    }
+
+    /// Lines of a `redis.conf`; later lines win, `save` lines add up.
+    pub fn apply_text(&mut self, text: &str, name: &str) -> Result<(), ConfigError> {
+        let mut fresh = true;
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let place = format!("{name} line {}", index + 1);
+            let fail = |what: String| ConfigError { place: place.clone(), what };
+            let words =
+                split_words(line.as_bytes()).ok_or_else(|| fail("a quote is not closed".to_owned()))?;
+            let words: Vec<String> =
+                words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+            let (directive, values) = words.split_first().ok_or_else(|| fail("is empty".to_owned()))?;
+            self.apply(directive, values, &mut fresh).map_err(fail)?;
+        }
+        Ok(())
+    }
+
+    /// `fresh_save`: the next `save` replaces the default points instead of adding to them.
+    fn apply(&mut self, name: &str, words: &[String], fresh_save: &mut bool) -> Result<(), String> {
+        let directive =
+            directives::find(name).ok_or_else(|| format!("unknown directive '{name}'{REMEDY}"))?;
+        if directive.name == "save" && !std::mem::take(fresh_save) && !words.concat().is_empty() {
+            let mut points = std::mem::take(&mut self.save);
+            (directive.set)(self, words)?;
+            points.append(&mut self.save);
+            self.save = points;
+            return Ok(());
+        }
+        (directive.set)(self, words).map_err(|what| format!("'{name}': {what}"))
+    }
+
+    /// Bytes that may wait for a session: normal, replica, pubsub; 0: any number.
+    pub fn output_bytes_max(&self) -> [usize; 3] {
+        self.output_limits.map(|limit| usize::try_from(limit.hard_bytes).unwrap_or(usize::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(words: &[&str]) -> Result<ServerConfig, ConfigError> {
+        let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+        ServerConfig::from_arguments(&words, |_| {
+            Ok("# comment\nport 7000\nsave 60 1\nsave 900 2\n\nmaxmemory 1gb\nrequirepass \"a b\"\n".into())
+        })
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let config =
+            arguments(&["my.conf", "--port", "7001", "--replicaof", "10.0.0.1 6379", "--save", ""]).unwrap();
+        assert_eq!(config.port, 7001);
+        assert_eq!(config.save, []);
+        assert_eq!(config.maxmemory_bytes, 1 << 30);
+        assert_eq!(config.requirepass.as_deref(), Some("a b"));
+        assert_eq!(config.replicaof, Some(Address::new("10.0.0.1", 6379)));
+        assert_eq!(arguments(&["my.conf"]).unwrap().save.len(), 2, "save lines add up");
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        let error = |text: &str| ServerConfig::default().apply_text(text, "r.conf").unwrap_err().to_string();
+        assert!(
+            error("port 1\nprot 2").starts_with("r.conf line 2: unknown directive 'prot'"),
+            "{}",
+            error("port 1\nprot 2")
+        );
+        assert!(error("port 99999").contains("'port': argument must be between 0 and 65535 inclusive"));
+        assert!(error("appendonly yes").contains("append-only file"));
+        assert!(error("dir \"x").contains("quote"));
+        assert!(arguments(&["--port"]).unwrap_err().to_string().contains("--port"));
+    }
+
+    #[test]
+    fn every_row_reads_back_what_it_says() {
+        for directive in DIRECTIVES {
+            let mut config = ServerConfig::default();
+            let text = (directive.get)(&config);
+            let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+            (directive.set)(&mut config, &words).unwrap_or_else(|why| panic!("{}: {why}", directive.name));
+            assert_eq!((directive.get)(&config), text, "{}", directive.name);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What stands between a request and its execution: one list, in order, first refusal wins.
+
+use super::Server;
+use super::table::CommandId;
+use crate::commands::CommandError;
+use crate::resp::spec::{DENYOOM, Flags, LOADING, NO_AUTH, STALE, SUPERVISOR, WRITE};
+use crate::session::Session;
+use crate::stdx::time::Now;
+
+/// Bytes of the arguments that an unknown command's error repeats.
+const ECHO_BYTES_MAX: usize = 128;
+
+/// One request at the door.
+struct Visitor<'a> {
+    server: &'a Server,
+    session: &'a Session,
+    now: Now,
+    name: &'static str,
+    /// Of the command; for EXEC together with those of all that is queued.
+    flags: Flags,
+}
+
+type Check = fn(&Visitor<'_>) -> Option<CommandError>;
+
+const CHECKS: &[Check] =
+    &[authenticated, supervisor, loaded, fresh_enough, disk_works, may_write, memory_left, not_listening];
+
+impl Server {
+    /// The command's id, or why it is not run. Queueing in MULTI comes after this.
+    pub(in crate::server) fn admit(
+        &mut self,
+        now: Now,
+        session: &Session,
+        argv: &[&[u8]],
+    ) -> Result<CommandId, CommandError> {
+        let id = self.table.find(argv[0]).ok_or_else(|| unknown(argv))?;
+        let spec = &self.table.entry(id).spec;
+        if !spec.arity.accepts(argv.len()) {
+            return Err(CommandError::Arity(spec.name.to_owned()));
+        }
+        let mut flags = spec.flags;
+        if session.multi.is_some() && spec.name == "exec" {
+            flags |= self.transactions.flags(session.id);
+        }
+        let visitor = Visitor { server: self, session, now, name: spec.name, flags };
+        match CHECKS.iter().find_map(|check| check(&visitor)) {
+            None => Ok(id),
+            Some(refusal) => {
+                self.stats.calls[id].rejected += 1;
+                Err(refusal)
+            }
+        }
+    }
+}
+
+fn unknown(argv: &[&[u8]]) -> CommandError {
+    let name = String::from_utf8_lossy(&argv[0][..argv[0].len().min(ECHO_BYTES_MAX)]);
+    let mut args = String::new();
+    for word in &argv[1..] {
+        if args.len() >= ECHO_BYTES_MAX {
+            break;
+        }
+        let word = &word[..word.len().min(ECHO_BYTES_MAX - args.len())];
+        args.push_str(&format!("'{}' ", String::from_utf8_lossy(word)));
+    }
+    CommandError::Text(format!("ERR unknown command '{name}', with args beginning with: {args}"))
+}
+
+fn authenticated(visitor: &Visitor<'_>) -> Option<CommandError> {
+    (!visitor.session.authenticated && visitor.flags & NO_AUTH == 0)
+        .then(|| "NOAUTH Authentication required.".into())
+}
+
+/// Sentinels reach us over loopback or with the password; protected mode may be off, this is not.
+fn supervisor(visitor: &Visitor<'_>) -> Option<CommandError> {
+    let trusted = visitor.session.is_loopback() || visitor.server.hub.auth.is_required();
+    (visitor.flags & SUPERVISOR != 0 && !trusted).then(|| {
+        "NOPERM supervisor commands are for clients on loopback or with the password of requirepass".into()
+    })
+}
+
+fn loaded(visitor: &Visitor<'_>) -> Option<CommandError> {
+    (visitor.server.loading && visitor.flags & LOADING == 0)
+        .then(|| "LOADING Redis is loading the dataset in memory".into())
+}
+
+fn fresh_enough(visitor: &Visitor<'_>) -> Option<CommandError> {
+    if visitor.flags & STALE != 0 { None } else { visitor.server.replication.refuse_read(visitor.now) }
+}
+
+fn disk_works(visitor: &Visitor<'_>) -> Option<CommandError> {
+    let server = visitor.server;
+    let failing = server.admin.snapshot.failing && server.config.stop_writes_on_bgsave_error;
+    (visitor.flags & WRITE != 0 && failing && !server.config.save.is_empty()).then(|| {
+        "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.".into()
+    })
+}
+
+/// Role, vouching and enough replicas, in this order.
+fn may_write(visitor: &Visitor<'_>) -> Option<CommandError> {
+    if visitor.flags & WRITE == 0 { None } else { visitor.server.replication.refuse_write(visitor.now) }
+}
+
+fn memory_left(visitor: &Visitor<'_>) -> Option<CommandError> {
+    if visitor.flags & DENYOOM == 0 {
+        return None;
+    }
+    let max = visitor.server.config.maxmemory_bytes;
+    (max > 0 && visitor.server.stats.resident_bytes > max)
+        .then(|| "OOM command not allowed when used memory > 'maxmemory'.".into())
+}
+
+fn not_listening(visitor: &Visitor<'_>) -> Option<CommandError> {
+    const ALLOWED: [&str; 7] =
+        ["subscribe", "psubscribe", "unsubscribe", "punsubscribe", "ping", "quit", "reset"];
+    let name = visitor.name;
+    (visitor.session.is_in_subscribe_mode() && !ALLOWED.contains(&name)).then(|| {
+        CommandError::Text(format!(
+            "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+        ))
+    })
+}

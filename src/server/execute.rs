@@ -1,0 +1,248 @@
+//! The hot path: a batch of requests of one session, run in one call under the engine's lock.
+
+use super::Server;
+use super::table::{CommandId, Run};
+use crate::commands::{CommandError, Unit};
+use crate::resp::spec::WRITE;
+use crate::resp::{Batch, Writer};
+use crate::session::outbox::Generation;
+use crate::session::{ReplyMode, Session, SessionId};
+use crate::stdx::time::{Instant, Now};
+
+/// Replies beyond this are written before more requests run, so that a pipeline of large reads
+/// costs its own connection time and not the process memory.
+const REPLY_BYTES_MAX: usize = 1 << 20;
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Requests that are done with; the rest is given again later.
+    pub executed: usize,
+    pub stop: Stop,
+    /// A write is acknowledged in the replies: they pass the gate as of this generation.
+    pub gated: Option<Generation>,
+    pub authenticated: bool,
+    /// The shell's loop has something to do: actions were pushed or an earlier wakeup is due.
+    pub stirred: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Go on reading.
+    No,
+    /// Write first, then give the rest again.
+    Yield,
+    /// Nothing more runs until the outbox says *resumed*.
+    Blocked,
+    /// Write what is there, then close.
+    Close,
+}
+
+impl Server {
+    /// Runs the requests of `batch`, cut from `buffer`, and appends their replies to `out`. `now` is
+    /// read once for all; `stopwatch` serves SLOWLOG and commandstats and decides nothing.
+    pub fn execute_batch(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        batch: &Batch,
+        buffer: &[u8],
+        stopwatch: &dyn Fn() -> Instant,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let Some(mut session) = self.hub.take(id) else {
+            let stop = Stop::Close;
+            return Outcome { executed: 0, stop, gated: None, authenticated: false, stirred: false };
+        };
+        session.last_interaction = now.mono;
+        let mut lap = now.mono;
+        let mut gated = None;
+        let (mut executed, mut stop) = (0, Stop::No);
+        while executed < batch.len() && stop == Stop::No {
+            let argv = batch.argv(executed, buffer);
+            executed += 1;
+            if argv.is_empty() {
+                continue;
+            }
+            let mark = out.len();
+            let mut writer = Writer::new(out, session.protocol);
+            match self.request(now, &mut session, &argv, &mut writer) {
+                Ran::Done { command, wrote } => {
+                    if wrote && gated.is_none() {
+                        gated = Some(self.gate.generation());
+                    }
+                    let end = stopwatch();
+                    self.note_call(now, &session, command, end.since(lap), &argv);
+                    lap = end;
+                }
+                Ran::Refused => {}
+                Ran::Paused => {
+                    executed -= 1;
+                    self.hub.wait_for_end_of_pause(id);
+                    stop = Stop::Blocked;
+                    break;
+                }
+            }
+            silence(&mut session, out, mark);
+            // What this request sent to its own session stands right behind its reply.
+            if session.outbox.has_pending() {
+                let drained = session.outbox.drain(out);
+                gated = gated.or(drained.gated);
+                session.close |= drained.close.is_some();
+            }
+            stop = if session.close {
+                Stop::Close
+            } else if session.blocked {
+                Stop::Blocked
+            } else if out.len() > REPLY_BYTES_MAX && executed < batch.len() {
+                Stop::Yield
+            } else {
+                Stop::No
+            };
+        }
+        let authenticated = session.authenticated;
+        self.hub.put_back(session);
+        self.end_of_turn(now);
+        let stirred = !self.actions.is_empty() || std::mem::take(&mut self.blocking.stirred);
+        Outcome { executed, stop, gated, authenticated, stirred }
+    }
+
+    fn request(&mut self, now: Now, session: &mut Session, argv: &[&[u8]], out: &mut Writer<'_>) -> Ran {
+        let id = match self.admit(now, session, argv) {
+            Ok(id) => id,
+            Err(refusal) => {
+                self.refuse(session, argv, &refusal, out);
+                return Ran::Refused;
+            }
+        };
+        let spec = self.table.entry(id).spec;
+        session.last_command = spec.name;
+        if session.multi.is_some() && !super::transaction::runs_inside(spec.name) {
+            self.queue(session, id, argv, out);
+            return Ran::Done { command: id, wrote: false };
+        }
+        if self.hub.pause.is_some() {
+            let flags = self.transactions.flags(session.id) | spec.flags;
+            let exempt = session.class == crate::session::Class::Replica || spec.name == "client";
+            if !exempt && self.hub.is_paused(now.mono, flags & WRITE != 0) {
+                return Ran::Paused;
+            }
+        }
+        let wrote_before = self.propagation.writes;
+        self.call(now, session, id, argv, out);
+        self.serve_ready(now);
+        let wrote = spec.has(WRITE) || self.propagation.writes != wrote_before;
+        Ran::Done { command: id, wrote }
+    }
+
+    /// Runs an admitted command, alone or inside EXEC.
+    pub(in crate::server) fn call(
+        &mut self,
+        now: Now,
+        session: &mut Session,
+        id: CommandId,
+        argv: &[&[u8]],
+        out: &mut Writer<'_>,
+    ) {
+        let mark = out.len();
+        let result = match self.table.entry(id).run {
+            Run::Data(handler) => self.call_data(now, session.db, handler, argv, out),
+            // The one word of CLIENT that needs more than the session's knowledge.
+            Run::Session(_) if is_unblock(argv) => self.client_unblock(argv, out),
+            Run::Session(handler) => {
+                let result = handler(&mut self.hub, session, now, argv, out);
+                if result.is_ok() {
+                    self.after_session_command(session, argv);
+                }
+                result.map_err(|error| CommandError::Text(error.to_string()))
+            }
+            Run::Server(handler) => handler(self, session, now, argv, out),
+        };
+        if let Err(error) = result {
+            out.truncate(mark);
+            out.error(&error.to_string());
+            self.stats.error_replies += 1;
+            self.stats.calls[id].failed += 1;
+        }
+    }
+
+    /// Runs a data command's handler and propagates what it did. The reply is the handler's.
+    pub(in crate::server) fn call_data(
+        &mut self,
+        now: Now,
+        db: usize,
+        handler: crate::commands::Handler,
+        argv: &[&[u8]],
+        out: &mut Writer<'_>,
+    ) -> Result<(), CommandError> {
+        let mut unit = Unit {
+            now,
+            keyspace: &mut self.keyspace,
+            db,
+            rng: &mut self.rng,
+            effects: &mut self.effects,
+            keep_expired: self.replication.is_replica(),
+        };
+        let result = handler(&mut unit, argv, out);
+        self.settle(db, argv);
+        result
+    }
+
+    fn refuse(
+        &mut self,
+        session: &mut Session,
+        argv: &[&[u8]],
+        refusal: &CommandError,
+        out: &mut Writer<'_>,
+    ) {
+        self.stats.error_replies += 1;
+        if session.multi.is_some() {
+            let text = refusal.to_string();
+            if argv[0].eq_ignore_ascii_case(b"exec") {
+                self.forget_transaction(session.id);
+                session.multi = None;
+                session.watching = 0;
+                out.error(&format!("EXECABORT Transaction discarded because of: {text}"));
+                return;
+            }
+            self.transactions.fail(session.id);
+        }
+        out.error(&refusal.to_string());
+    }
+
+    fn after_session_command(&mut self, session: &mut Session, argv: &[&[u8]]) {
+        if argv[0].eq_ignore_ascii_case(b"publish") {
+            self.feed(session.db, argv);
+        } else if argv[0].eq_ignore_ascii_case(b"reset") {
+            self.forget_transaction(session.id);
+            session.multi = None;
+            session.watching = 0;
+        }
+    }
+}
+
+enum Ran {
+    Done { command: CommandId, wrote: bool },
+    Refused,
+    Paused,
+}
+
+fn is_unblock(argv: &[&[u8]]) -> bool {
+    argv.len() > 2 && argv[0].eq_ignore_ascii_case(b"client") && argv[1].eq_ignore_ascii_case(b"unblock")
+}
+
+/// CLIENT REPLY OFF and SKIP.
+fn silence(session: &mut Session, out: &mut Vec<u8>, mark: usize) {
+    match session.reply_mode {
+        ReplyMode::On => {}
+        ReplyMode::Off => out.truncate(mark),
+        ReplyMode::SkipNext => {
+            out.truncate(mark);
+            session.reply_mode = ReplyMode::SkipThis;
+        }
+        ReplyMode::SkipThis => {
+            out.truncate(mark);
+            session.reply_mode = ReplyMode::On;
+        }
+    }
+}

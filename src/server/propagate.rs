@@ -1,0 +1,126 @@
+//! What a unit of execution leaves behind: counters, the replication stream, watchers touched,
+//! blocked sessions that may now be served. Called once per unit, after its handler.
+
+use super::{Server, admin};
+use crate::commands::{Effects, Propagate};
+use crate::resp::Argv;
+
+#[derive(Debug, Default)]
+pub struct Propagation {
+    /// Units that changed data, ever.
+    pub writes: u64,
+    /// Inside EXEC: what is fed stands between MULTI and EXEC.
+    pub in_exec: bool,
+    opened: bool,
+}
+
+impl Server {
+    /// Settles the effects of the unit that just ran as `argv` in `db`.
+    pub(in crate::server) fn settle(&mut self, db: usize, argv: &[&[u8]]) {
+        self.stats.keyspace_hits += self.effects.keyspace_hits;
+        self.stats.keyspace_misses += self.effects.keyspace_misses;
+        if self.effects.dirty == 0 && self.effects.expired.is_empty() {
+            self.effects.clear();
+            return;
+        }
+        let mut effects = std::mem::take(&mut self.effects);
+        for (db, key) in &effects.expired {
+            self.stats.expired_keys += 1;
+            self.feed(*db, &[b"DEL", key]);
+            self.touch(*db, key);
+        }
+        if effects.dirty > 0 {
+            self.propagation.writes += 1;
+            self.stats.dirty += effects.dirty;
+            self.feed_effects(db, argv, &effects);
+            self.touch_effects(db, argv, &effects);
+        }
+        effects.clear();
+        self.effects = effects;
+    }
+
+    fn feed_effects(&mut self, db: usize, argv: &[&[u8]], effects: &Effects) {
+        match &effects.propagate {
+            Propagate::Nothing => {}
+            Propagate::AsGiven => self.feed(db, argv),
+            Propagate::Rewritten(commands) => {
+                // Several commands for one unit arrive as one unit.
+                let alone = commands.len() > 1 && !self.propagation.in_exec;
+                if alone {
+                    self.begin_exec();
+                }
+                for command in commands {
+                    let argv: Argv<'_> = command.iter().map(Vec::as_slice).collect();
+                    self.feed(db, &argv);
+                }
+                if alone {
+                    self.end_exec(db);
+                }
+            }
+        }
+    }
+
+    fn touch_effects(&mut self, db: usize, argv: &[&[u8]], effects: &Effects) {
+        if self.transactions.nothing_watched() && self.blocking.is_empty() {
+            return;
+        }
+        if effects.all_touched {
+            self.touch_all();
+            return;
+        }
+        self.touch_keys_of(db, argv);
+        if let Propagate::Rewritten(commands) = &effects.propagate {
+            for command in commands {
+                let argv: Argv<'_> = command.iter().map(Vec::as_slice).collect();
+                self.touch_keys_of(db, &argv);
+            }
+        }
+    }
+
+    fn touch_keys_of(&mut self, db: usize, argv: &[&[u8]]) {
+        let Some(spec) = self.table.spec_of(argv[0]).copied() else { return };
+        for position in admin::keys::positions(&spec, argv) {
+            self.touch(db, argv[position]);
+        }
+        // The one command that names its other database.
+        let other = match argv {
+            [_, key, db] if spec.name == "move" => crate::stdx::number::parse_i64(db).map(|db| (db, *key)),
+            _ => None,
+        };
+        if let Some((db, key)) = other.and_then(|(db, key)| Some((usize::try_from(db).ok()?, key))) {
+            self.touch(db, key);
+        }
+    }
+
+    /// A key changed: its watchers' transactions fail, whoever waits for it is tried again.
+    pub(in crate::server) fn touch(&mut self, db: usize, key: &[u8]) {
+        self.transactions.touch(db, key);
+        self.blocking.signal(db, key);
+    }
+
+    /// Everything changed (FLUSHALL, SWAPDB, a full resync).
+    pub(in crate::server) fn touch_all(&mut self) {
+        self.transactions.touch_all();
+        self.blocking.signal_all();
+    }
+
+    /// One command for replicas.
+    pub(in crate::server) fn feed(&mut self, db: usize, argv: &[&[u8]]) {
+        if self.propagation.in_exec && !self.propagation.opened {
+            self.propagation.opened = true;
+            self.replication.feed(db, &[b"MULTI"]);
+        }
+        self.replication.feed(db, argv);
+    }
+
+    pub(in crate::server) fn begin_exec(&mut self) {
+        self.propagation.in_exec = true;
+    }
+
+    pub(in crate::server) fn end_exec(&mut self, db: usize) {
+        self.propagation.in_exec = false;
+        if std::mem::take(&mut self.propagation.opened) {
+            self.replication.feed(db, &[b"EXEC"]);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Counters of INFO, commandstats and the rates that people watch.
+
+use super::table::CommandId;
+use crate::stdx::time::{Duration, Instant};
+
+/// Samples of the rate; INFO shows their mean.
+const RATE_SAMPLES: usize = 16;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Calls {
+    pub calls: u64,
+    pub micros: u64,
+    pub rejected: u64,
+    pub failed: u64,
+}
+
+#[derive(Debug, Default)]
+pub struct Stats {
+    pub commands: u64,
+    pub calls: Vec<Calls>,
+    pub keyspace_hits: u64,
+    pub keyspace_misses: u64,
+    pub expired_keys: u64,
+    pub error_replies: u64,
+    pub input_bytes: u64,
+    pub output_bytes: u64,
+    /// Changes since the last snapshot.
+    pub dirty: u64,
+    pub resident_bytes: u64,
+    pub resident_bytes_peak: u64,
+    rates: [u64; RATE_SAMPLES],
+    rate_next: usize,
+    sampled: Option<(Instant, u64)>,
+}
+
+impl Stats {
+    pub fn new(commands: usize) -> Self {
+        Stats { calls: vec![Calls::default(); commands], ..Stats::default() }
+    }
+
+    pub fn called(&mut self, id: CommandId, took: Duration) {
+        self.commands += 1;
+        if let Some(calls) = self.calls.get_mut(id) {
+            calls.calls += 1;
+            calls.micros += took.as_micros() as u64;
+        }
+    }
+
+    pub fn resident(&mut self, bytes: u64) {
+        self.resident_bytes = bytes;
+        self.resident_bytes_peak = self.resident_bytes_peak.max(bytes);
+    }
+
+    /// Notes the rate of commands since the last sample.
+    pub fn sample(&mut self, now: Instant) {
+        if let Some((then, commands)) = self.sampled {
+            let ms = now.since(then).as_millis().max(1) as u64;
+            self.rates[self.rate_next % RATE_SAMPLES] = (self.commands - commands) * 1000 / ms;
+            self.rate_next += 1;
+        }
+        self.sampled = Some((now, self.commands));
+    }
+
+    pub fn commands_per_second(&self) -> u64 {
+        let count = self.rate_next.clamp(1, RATE_SAMPLES) as u64;
+        self.rates.iter().sum::<u64>() / count
+    }
+
+    /// CONFIG RESETSTAT.
+    pub fn reset(&mut self) {
+        let (dirty, resident) = (self.dirty, self.resident_bytes);
+        *self = Stats::new(self.calls.len());
+        self.dirty = dirty;
+        self.resident(resident);
+    }
+}

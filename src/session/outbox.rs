@@ -1,0 +1,191 @@
+//! Bytes for a session that come from elsewhere: messages of other sessions, the reply of a
+//! request that was blocked, the replication stream. Any thread pushes, the connection drains.
+//!
+//! Promises: bounded (who falls behind is cut off, never waited for); what is pushed comes out in
+//! order; nothing is lost between a push and a wait.
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+
+/// Which replies wait at the gate: those produced under this generation (see `server::gate`).
+pub type Generation = u64;
+
+#[derive(Default)]
+pub struct Outbox {
+    /// Something is inside: lets the hot path look without taking the lock.
+    pending: AtomicBool,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    queue: VecDeque<Bytes>,
+    bytes: usize,
+    /// The oldest generation of gated bytes in the queue.
+    gated: Option<Generation>,
+    resumed: bool,
+    closed: Option<Close>,
+    waker: Option<Waker>,
+}
+
+/// How the connection is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Close {
+    /// Write what is in the queue first.
+    AfterFlush,
+    /// At once: the peer does not read, or must not see what is waiting.
+    Now,
+}
+
+/// What a drain found besides bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    pub gated: Option<Generation>,
+    /// The session's blocked request is over (or its pause): it goes on with its next request.
+    pub resumed: bool,
+    pub close: Option<Close>,
+}
+
+impl Outbox {
+    /// Appends bytes; closes the session when more than `bytes_max` would wait.
+    pub fn push(&self, bytes: Bytes, bytes_max: usize) {
+        self.change(|inner| {
+            if inner.bytes + bytes.len() > bytes_max {
+                inner.overrun();
+            } else {
+                inner.append(bytes);
+            }
+        });
+    }
+
+    /// The late reply of a blocked request, gated if it acknowledges a write; the session goes on.
+    pub fn resume(&self, reply: Bytes, gated: Option<Generation>) {
+        self.change(|inner| {
+            inner.append(reply);
+            inner.gated = inner.gated.or(gated);
+            inner.resumed = true;
+        });
+    }
+
+    pub fn close(&self, how: Close) {
+        self.change(|inner| match how {
+            Close::Now => inner.overrun(),
+            Close::AfterFlush => inner.closed = inner.closed.or(Some(how)),
+        });
+    }
+
+    pub fn has_pending(&self) -> bool {
+        self.pending.load(Ordering::Acquire)
+    }
+
+    /// Bytes that wait.
+    pub fn len(&self) -> usize {
+        self.inner.lock().bytes
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Moves all that waits to the end of `out`.
+    pub fn drain(&self, out: &mut Vec<u8>) -> Drained {
+        if !self.has_pending() {
+            return Drained::default();
+        }
+        let mut inner = self.inner.lock();
+        self.pending.store(false, Ordering::Release);
+        out.reserve(inner.bytes);
+        for bytes in inner.queue.drain(..) {
+            out.extend_from_slice(&bytes);
+        }
+        inner.bytes = 0;
+        Drained {
+            gated: inner.gated.take(),
+            resumed: std::mem::take(&mut inner.resumed),
+            close: inner.closed,
+        }
+    }
+
+    /// Ready as soon as something is inside.
+    pub fn poll_pending(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.has_pending() {
+            return Poll::Ready(());
+        }
+        let mut inner = self.inner.lock();
+        if self.has_pending() {
+            return Poll::Ready(());
+        }
+        if !inner.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            inner.waker = Some(context.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Whether the session must end without another byte.
+    pub fn is_closed_now(&self) -> bool {
+        self.has_pending() && self.inner.lock().closed == Some(Close::Now)
+    }
+
+    fn change(&self, edit: impl FnOnce(&mut Inner)) {
+        let waker = {
+            let mut inner = self.inner.lock();
+            edit(&mut inner);
+            self.pending.store(true, Ordering::Release);
+            inner.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Inner {
+    fn append(&mut self, bytes: Bytes) {
+        if self.closed != Some(Close::Now) && !bytes.is_empty() {
+            self.bytes += bytes.len();
+            self.queue.push_back(bytes);
+        }
+    }
+
+    /// Ends it and frees what waits.
+    fn overrun(&mut self) {
+        self.closed = Some(Close::Now);
+        self.queue = VecDeque::new();
+        self.bytes = 0;
+    }
+}
+
+impl std::fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Outbox({} bytes)", self.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_order_and_reports_a_resume_once() {
+        let (outbox, mut out) = (Outbox::default(), Vec::new());
+        outbox.push(Bytes::from_static(b"a"), 10);
+        outbox.resume(Bytes::from_static(b"b"), Some(7));
+        let drained = outbox.drain(&mut out);
+        assert_eq!((out.as_slice(), drained.gated, drained.resumed), (&b"ab"[..], Some(7), true));
+        assert_eq!(outbox.drain(&mut out), Drained::default());
+    }
+
+    #[test]
+    fn one_that_does_not_read_is_cut_off_and_its_bytes_are_freed() {
+        let outbox = Outbox::default();
+        outbox.push(Bytes::from_static(b"12345678"), 10);
+        outbox.push(Bytes::from_static(b"123"), 10);
+        assert!(outbox.is_closed_now());
+        assert_eq!(outbox.len(), 0);
+        outbox.push(Bytes::from_static(b"x"), 10);
+        assert_eq!(outbox.len(), 0);
+    }
+}
