@@ -1,0 +1,120 @@
+//! An image into a keyspace, whole or not at all.
+
+use super::VERSION_READ_MAX;
+use super::error::RdbError;
+use super::read::{Item, Reader};
+use super::source::Source;
+use super::value::{self, Decoded};
+use super::write::Position;
+use crate::store::{DATABASES, Hash, HashSeed, Keyspace, List, Set, SmallBytes, Str, Value, ZSet};
+use crc_fast::CrcAlgorithm;
+use std::io::Read;
+
+/// What an image held.
+pub struct Loaded {
+    pub keyspace: Keyspace,
+    /// Where it stood, if it says so.
+    pub position: Option<Position>,
+    /// Keys whose time had passed and that were left out.
+    pub expired: u64,
+}
+
+/// Reads an image to its end. `expire_before_ms` leaves out keys whose time passed; a replica keeps
+/// them, because only its master may say when they go.
+pub fn load(from: impl Read, seed: u64, expire_before_ms: Option<u64>) -> Result<Loaded, RdbError> {
+    let mut reader = Reader::new(from)?;
+    let mut keyspace = Keyspace::new(seed);
+    let mut expired = 0;
+    let (mut replid, mut offset, mut stream_db) = (None, None, 0);
+    loop {
+        match reader.next_item()? {
+            Item::Aux { name, value } => {
+                let text = std::str::from_utf8(&value).unwrap_or_default();
+                match name.as_slice() {
+                    b"repl-id" if value.len() == 40 => replid = Some(text.to_owned()),
+                    b"repl-offset" => offset = text.parse().ok(),
+                    b"repl-stream-db" => stream_db = text.parse().unwrap_or(0),
+                    _ => {}
+                }
+            }
+            Item::Entry(entry) => {
+                if let (Some(now_ms), Some(at_ms)) = (expire_before_ms, entry.expires_at_ms)
+                    && at_ms < now_ms
+                {
+                    expired += 1;
+                    continue;
+                }
+                let db = usize::try_from(entry.db).ok().filter(|&db| db < DATABASES).ok_or(
+                    RdbError::Unsupported {
+                        key: String::from_utf8_lossy(&entry.key).into_owned(),
+                        what: "place in a database beyond the sixteenth",
+                    },
+                )?;
+                let value = to_store(entry.value, keyspace.seed());
+                keyspace.insert_loaded(db, &entry.key, value, entry.expires_at_ms);
+            }
+            Item::End => break,
+        }
+    }
+    let position = match (replid, offset) {
+        (Some(replid), Some(offset)) if stream_db < DATABASES => Some(Position { replid, offset, stream_db }),
+        _ => None,
+    };
+    Ok(Loaded { keyspace, position, expired })
+}
+
+/// The value in a DUMP payload, for RESTORE.
+pub fn restore(payload: &[u8], seed: &HashSeed) -> Result<Value, RdbError> {
+    let body = payload.len().checked_sub(10).filter(|&body| body > 0);
+    let body = body.ok_or(RdbError::Truncated(payload.len() as u64))?;
+    let (value, foot) = payload.split_at(body);
+    let version = u16::from_le_bytes([foot[0], foot[1]]);
+    if version > VERSION_READ_MAX {
+        return Err(RdbError::Version(version));
+    }
+    let found = u64::from_le_bytes([foot[2], foot[3], foot[4], foot[5], foot[6], foot[7], foot[8], foot[9]]);
+    let computed = crc_fast::checksum(CrcAlgorithm::Crc64Redis, &payload[..body + 2]);
+    if found != 0 && found != computed {
+        return Err(RdbError::Checksum { found, computed });
+    }
+    let mut source = Source::new(&value[1..]);
+    let decoded = value::read(&mut source, value[0], b"")?;
+    if source.offset() != value.len() as u64 - 1 || decoded.is_empty_aggregate() {
+        return Err(source.malformed("payload is not exactly one value"));
+    }
+    Ok(to_store(decoded, seed))
+}
+
+fn to_store(decoded: Decoded, seed: &HashSeed) -> Value {
+    match decoded {
+        Decoded::String(bytes) => Value::Str(Str::new(&bytes)),
+        Decoded::List(items) => {
+            let mut list = List::new();
+            for item in items {
+                list.push_back(SmallBytes::new(&item));
+            }
+            Value::List(Box::new(list))
+        }
+        Decoded::Set(members) => {
+            let mut set = Set::new(seed);
+            for member in members {
+                set.insert(&member);
+            }
+            Value::Set(Box::new(set))
+        }
+        Decoded::Hash(pairs) => {
+            let mut hash = Hash::new(seed);
+            for (field, value) in pairs {
+                hash.set(&field, &value);
+            }
+            Value::Hash(Box::new(hash))
+        }
+        Decoded::SortedSet(pairs) => {
+            let mut zset = ZSet::new(seed);
+            for (member, score) in pairs {
+                zset.insert(score, &member);
+            }
+            Value::ZSet(Box::new(zset))
+        }
+    }
+}
