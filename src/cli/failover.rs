@@ -10,12 +10,14 @@ use std::time::{Duration, Instant};
 
 const POLL: Duration = Duration::from_millis(100);
 
-pub(super) fn run(
-    options: &SentinelOptions,
-    name: &str,
-    successor: Option<&Address>,
-    timeout: Duration,
-) -> Result<(), Failure> {
+pub(super) struct Wish<'a> {
+    pub(super) name: &'a str,
+    pub(super) successor: Option<&'a Address>,
+    pub(super) force: bool,
+}
+
+pub(super) fn run(options: &SentinelOptions, wish: Wish<'_>, timeout: Duration) -> Result<(), Failure> {
+    let Wish { name, successor, force } = wish;
     let mut client = Client::connect(options)?;
     let before = client.status()?;
     let group = find(&before, name)?;
@@ -34,6 +36,9 @@ pub(super) fn run(
     let mut words = vec!["SENTINEL", "FAILOVER", name];
     if let Some((host, port)) = &host_port {
         words.extend(["TO", host, port]);
+    }
+    if force {
+        words.push("FORCE");
     }
     client.call(&words)?;
 

@@ -33,9 +33,9 @@ struct Cli {
 /// What every long-running command takes.
 #[derive(clap::Args, Clone, Debug)]
 struct ProcessOptions {
-    /// error, warning, info, debug or trace
-    #[arg(long, global = true, default_value = "info", env = "VEDETTE_LOG_LEVEL", value_name = "LEVEL")]
-    log_level: LogLevel,
+    /// error, warning, info, debug or trace [default: info]
+    #[arg(long, global = true, env = "VEDETTE_LOG_LEVEL", value_name = "LEVEL")]
+    log_level: Option<LogLevel>,
     /// How log lines are written to stderr
     #[arg(long, global = true, default_value = "auto", env = "VEDETTE_LOG_FORMAT", value_name = "FORMAT")]
     log_format: LogFormat,
@@ -87,6 +87,9 @@ enum Command {
         /// The replica to promote; without it the most suitable one is chosen
         #[arg(long = "to", value_name = "HOST:PORT")]
         successor: Option<Address>,
+        /// Even when a write that was acknowledged may be lost
+        #[arg(long)]
+        force: bool,
         /// Give up following after this long (the failover itself goes on)
         #[arg(long, default_value_t = 180, value_name = "SECONDS")]
         timeout: u64,
@@ -156,8 +159,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Up(options) => up::run(&options),
         Command::Status { to, json } => status::run(&to, json),
         Command::Watch { to } => watch::run(&to),
-        Command::Failover { name, to, successor, timeout } => {
-            failover::run(&to, &name, successor.as_ref(), std::time::Duration::from_secs(timeout))
+        Command::Failover { name, to, successor, force, timeout } => {
+            let wish = failover::Wish { name: &name, successor: successor.as_ref(), force };
+            failover::run(&to, wish, std::time::Duration::from_secs(timeout))
         }
         Command::Check { file } => check::run(&file),
         Command::Completions { shell } => {
