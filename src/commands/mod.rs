@@ -2,7 +2,25 @@
 //! then at its foot the table that is all the rest of the house knows of them. Knows keys and
 //! words; has never heard of a connection, a role or a file.
 
+mod access;
+mod args;
 pub mod effects;
+mod expire;
+mod flush;
+mod generic;
+mod hashes;
+mod list_search;
+pub mod lists;
+mod long_double;
+mod object;
+mod scan;
+mod set_algebra;
+mod sets;
+mod string_range;
+mod strings;
+mod zset_algebra;
+mod zset_range;
+pub mod zsets;
 
 use crate::resp::Writer;
 use crate::resp::spec::CommandSpec;
@@ -63,7 +81,93 @@ impl From<&'static str> for CommandError {
     }
 }
 
+/// What a handler gives back.
+pub(crate) type Done = Result<(), CommandError>;
+
 /// Every family's table.
 pub fn families() -> &'static [&'static [DataCommand]] {
-    &[]
+    &[
+        strings::COMMANDS,
+        string_range::COMMANDS,
+        generic::COMMANDS,
+        flush::COMMANDS,
+        expire::COMMANDS,
+        object::COMMANDS,
+        scan::COMMANDS,
+        lists::COMMANDS,
+        list_search::COMMANDS,
+        hashes::COMMANDS,
+        sets::COMMANDS,
+        set_algebra::COMMANDS,
+        zsets::COMMANDS,
+        zset_range::COMMANDS,
+        zset_algebra::COMMANDS,
+    ]
+}
+
+/// Commands whose keys are counted by a word of theirs: the name, and where that word stands.
+const COUNTED_KEYS: &[(&str, usize)] = &[
+    ("lmpop", 1),
+    ("zmpop", 1),
+    ("sintercard", 1),
+    ("zunion", 1),
+    ("zinter", 1),
+    ("zdiff", 1),
+    ("zintercard", 1),
+    ("zunionstore", 2),
+    ("zinterstore", 2),
+    ("zdiffstore", 2),
+    ("blmpop", 2),
+    ("bzmpop", 2),
+    ("eval", 2),
+    ("evalsha", 2),
+];
+
+/// Where the keys of a request stand, those behind a count included.
+pub fn key_positions(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<usize> {
+    let mut positions: Vec<usize> = spec.keys.positions(argv.len()).collect();
+    if let Some(&(_, at)) = COUNTED_KEYS.iter().find(|(name, _)| *name == spec.name) {
+        let count = argv.get(at).and_then(|word| crate::stdx::number::parse_i64(word)).unwrap_or(0);
+        let count = usize::try_from(count).unwrap_or(0);
+        positions.extend((at + 1..argv.len()).take(count));
+    }
+    positions
+}
+
+/// A line of a table.
+const fn row(
+    name: &'static str,
+    arity: crate::resp::spec::Arity,
+    flags: crate::resp::spec::Flags,
+    keys: crate::resp::spec::Keys,
+    category: &'static str,
+    summary: &'static str,
+    handler: Handler,
+) -> DataCommand {
+    DataCommand { spec: CommandSpec { name, arity, flags, keys, category, summary }, handler }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_stands_in_one_row() {
+        let mut names: Vec<&str> =
+            families().iter().flat_map(|rows| rows.iter()).map(|c| c.spec.name).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_lowercase())));
+    }
+
+    #[test]
+    fn counted_keys_are_found() {
+        let find = |name| families().iter().flat_map(|rows| rows.iter()).find(|c| c.spec.name == name);
+        let spec = find("zunionstore").unwrap().spec;
+        let argv: Vec<&[u8]> = "zunionstore d 2 a b weights 1 2".split(' ').map(str::as_bytes).collect();
+        assert_eq!(key_positions(&spec, &argv), [1, 3, 4]);
+        assert_eq!(key_positions(&find("mset").unwrap().spec, &argv[..5]), [1, 3]);
+    }
 }

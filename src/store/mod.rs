@@ -17,6 +17,9 @@ pub mod tree;
 pub mod value;
 pub mod zset;
 
+#[cfg(test)]
+mod tests;
+
 pub use bytes::SmallBytes;
 pub use hash::Hash;
 pub use keyspace::{DATABASES, Entry, Keyspace, Place};
