@@ -1,19 +1,46 @@
 //! The supervisor as a state machine: what it hears, what it asks for. Read this file first.
 //!
-//! Two halves: one watches and judges (`registry`, `schedule`, `subjective`, `objective`,
-//! `situation`), one acts (`failover`, `successor`, `reconcile`), and only what the Raft log has
-//! agreed (`decision`, `ledger`) makes the second half move. Has never heard of a socket, a file, a
-//! clock or a random number it was not handed.
+//! Two halves: one watches and judges, one acts, and only what the Raft log has agreed makes the
+//! second half move. Has never heard of a socket, a file, a clock or a random number it was not
+//! handed.
+//!
+//! | file | one line |
+//! |---|---|
+//! | `node` | [`Sentinel`]: routes inputs, keeps office, proposes, applies |
+//! | `request`, `peer` | what it says to data servers and to other sentinels |
+//! | `decision`, `ledger` | what is agreed, and the state that agreeing has made |
+//! | `settings`, `command` | what an operator may change, and ask for |
+//! | `schedule`, `registry`, `facts`, `probe` | watching: deadlines, what was seen, INFO understood |
+//! | `beat` | touch with the majority |
+//! | `subjective`, `objective`, `situation` | judging: alone, together, by name |
+//! | `lead` | what a leader does about one group: the order of judging and acting |
+//! | `failover`, `successor`, `lease`, `sync_set`, `reconcile` | acting |
+//! | `status` | the snapshot for people |
 
 pub mod api;
+mod beat;
+pub mod command;
+pub mod decision;
+mod facts;
+mod lead;
+pub mod ledger;
+mod node;
+mod office;
 pub mod peer;
 pub mod peer_codec;
+mod probe;
+pub mod registry;
 pub mod request;
+mod schedule;
+pub mod settings;
+mod subjective;
 
 use crate::consensus;
 use crate::model::event::Event;
 use crate::model::{Address, NodeId};
 use crate::resp::Reply;
+pub use command::Command;
+pub use node::{Bugs, Identity, Sentinel, StartError};
 pub use peer::PeerMessage;
 pub use request::{Request, RequestId};
 
@@ -25,9 +52,11 @@ pub type SessionId = u64;
 pub enum Input {
     /// The moment named by `next_wakeup` has come.
     Tick,
-    /// A peer link that passed its handshake is up. `run_id` names this life of the peer.
+    /// A peer link that passed its handshake is up. `uuid` names the peer's data directory, `run_id`
+    /// its life.
     PeerUp {
         id: NodeId,
+        uuid: String,
         run_id: String,
     },
     PeerDown {

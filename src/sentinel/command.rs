@@ -1,0 +1,251 @@
+//! What an operator may ask of the fleet: commands that only the leader can carry out. Any sentinel
+//! takes them and passes them on; the answer comes when they are agreed.
+
+use crate::model::Address;
+use crate::model::event::EventKind;
+use crate::sentinel::decision::{Cause, Decision};
+use crate::sentinel::ledger::{GROUPS_MAX, Ledger};
+use crate::sentinel::settings::Settings;
+use crate::stdx::glob;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    Monitor {
+        name: String,
+        address: Address,
+        quorum: usize,
+    },
+    Set {
+        name: String,
+        options: Vec<(String, String)>,
+    },
+    Remove {
+        name: String,
+    },
+    /// `force`: promote although the promotion rule cannot be met.
+    Failover {
+        name: String,
+        to: Option<Address>,
+        force: bool,
+    },
+    Reset {
+        pattern: String,
+    },
+}
+
+const NAME_BYTES_MAX: usize = 128;
+const OPTIONS_MAX: usize = 64;
+
+impl Command {
+    /// The words that carry it to the leader.
+    pub fn words(&self) -> Vec<Vec<u8>> {
+        let mut words: Vec<String> = Vec::new();
+        match self {
+            Command::Monitor { name, address, quorum } => {
+                words.extend(["MONITOR".into(), name.clone(), address.to_string(), quorum.to_string()]);
+            }
+            Command::Set { name, options } => {
+                words.extend(["SET".into(), name.clone()]);
+                words.extend(options.iter().flat_map(|(name, value)| [name.clone(), value.clone()]));
+            }
+            Command::Remove { name } => words.extend(["REMOVE".into(), name.clone()]),
+            Command::Failover { name, to, force } => {
+                words.extend(["FAILOVER".into(), name.clone()]);
+                words.push(to.as_ref().map_or_else(|| "-".to_owned(), Address::to_string));
+                words.push(if *force { "FORCE".into() } else { "SAFE".into() });
+            }
+            Command::Reset { pattern } => words.extend(["RESET".into(), pattern.clone()]),
+        }
+        words.into_iter().map(String::into_bytes).collect()
+    }
+
+    /// Reads what `words` wrote; a peer of another version may send what we do not know.
+    pub fn parse(words: &[Vec<u8>]) -> Option<Self> {
+        let words: Option<Vec<&str>> = words.iter().map(|word| std::str::from_utf8(word).ok()).collect();
+        Some(match words?.as_slice() {
+            ["MONITOR", name, address, quorum] => Command::Monitor {
+                name: (*name).to_owned(),
+                address: address.parse().ok()?,
+                quorum: quorum.parse().ok()?,
+            },
+            ["SET", name, options @ ..] if options.len() % 2 == 0 => Command::Set {
+                name: (*name).to_owned(),
+                options: options.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect(),
+            },
+            ["REMOVE", name] => Command::Remove { name: (*name).to_owned() },
+            ["FAILOVER", name, to, force] => Command::Failover {
+                name: (*name).to_owned(),
+                to: if *to == "-" { None } else { Some(to.parse().ok()?) },
+                force: *force == "FORCE",
+            },
+            ["RESET", pattern] => Command::Reset { pattern: (*pattern).to_owned() },
+            _ => return None,
+        })
+    }
+
+    /// Reads what a client sent, `SENTINEL` first; `api` has checked its shape and told mistakes.
+    pub fn from_client(argv: &[&[u8]]) -> Option<Self> {
+        let words: Option<Vec<&str>> = argv.iter().map(|word| std::str::from_utf8(word).ok()).collect();
+        let words = words?;
+        let subcommand = words.get(1)?.to_ascii_uppercase();
+        let address =
+            |host: &str, port: &str| Address::new(host, port.parse().ok()?).to_string().parse().ok();
+        Some(match (subcommand.as_str(), &words[2..]) {
+            ("MONITOR", [name, host, port, quorum]) => Command::Monitor {
+                name: (*name).to_owned(),
+                address: address(host, port)?,
+                quorum: quorum.parse().ok()?,
+            },
+            ("SET", [name, options @ ..]) if options.len() % 2 == 0 => Command::Set {
+                name: (*name).to_owned(),
+                options: options.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect(),
+            },
+            ("REMOVE", [name]) => Command::Remove { name: (*name).to_owned() },
+            ("RESET", [pattern]) => Command::Reset { pattern: (*pattern).to_owned() },
+            ("FAILOVER", [name, options @ ..]) => {
+                let (mut to, mut force) = (None, false);
+                let mut rest = options;
+                while let [option, after @ ..] = rest {
+                    rest = after;
+                    if option.eq_ignore_ascii_case("TO") {
+                        let [host, port, after @ ..] = rest else { return None };
+                        to = Some(address(host, port)?);
+                        rest = after;
+                    }
+                    force |= option.eq_ignore_ascii_case("FORCE");
+                }
+                Command::Failover { name: (*name).to_owned(), to, force }
+            }
+            _ => return None,
+        })
+    }
+
+    /// What is to be agreed for it, or why not. Nothing to agree on is success.
+    pub fn decisions(&self, ledger: &Ledger) -> Result<Vec<Decision>, String> {
+        let unknown = || "ERR No such master with that name".to_owned();
+        match self {
+            Command::Monitor { name, address, quorum } => {
+                let fits = (1..=NAME_BYTES_MAX).contains(&name.len());
+                if !fits || !name.bytes().all(|b| b.is_ascii_graphic()) {
+                    return Err(format!(
+                        "ERR Invalid master name: use 1 to {NAME_BYTES_MAX} printable characters without spaces"
+                    ));
+                }
+                if *quorum == 0 {
+                    return Err("ERR Quorum must be 1 or greater.".to_owned());
+                }
+                if let Some(known) = ledger.group(name) {
+                    let same = known.master == *address && known.settings.quorum == *quorum;
+                    return if same { Ok(Vec::new()) } else { Err("ERR Duplicate master name.".to_owned()) };
+                }
+                if let Some(other) = ledger.group_of(address) {
+                    return Err(format!("ERR {address} already belongs to the group '{}'", other.name));
+                }
+                if ledger.groups.len() >= GROUPS_MAX {
+                    return Err(format!("ERR No more than {GROUPS_MAX} groups can be monitored"));
+                }
+                Ok(vec![Decision::Monitor {
+                    group: name.clone(),
+                    address: address.clone(),
+                    settings: Settings::with_quorum(*quorum),
+                    configured: false,
+                }])
+            }
+            Command::Set { name, options } => {
+                let group = ledger.group(name).ok_or_else(unknown)?;
+                if options.len() > OPTIONS_MAX {
+                    return Err(format!("ERR No more than {OPTIONS_MAX} options at once"));
+                }
+                let mut trial = group.settings.clone();
+                for (name, value) in options {
+                    trial.set(name, value).map_err(|error| format!("ERR {error}"))?;
+                }
+                Ok(vec![Decision::Set { group: name.clone(), options: options.clone() }])
+            }
+            Command::Remove { name } => {
+                ledger.group(name).ok_or_else(unknown)?;
+                Ok(vec![Decision::Remove { group: name.clone() }])
+            }
+            Command::Failover { name, to, force } => {
+                let group = ledger.group(name).ok_or_else(unknown)?;
+                if group.failover.is_some() {
+                    return Err("INPROG Failover already in progress".to_owned());
+                }
+                if group.replicas.is_empty() {
+                    return Err("NOGOODSLAVE No suitable replica to promote".to_owned());
+                }
+                if let Some(to) = to {
+                    if *to == group.master {
+                        return Err(format!("ERR {to} is the master already"));
+                    }
+                    if !group.replicas.contains(to) {
+                        return Err(format!("ERR {to} is not a known replica of '{name}'"));
+                    }
+                }
+                let cause = if *force { Cause::Forced } else { Cause::Manual };
+                Ok(vec![Decision::Begin {
+                    group: name.clone(),
+                    after: group.last_epoch,
+                    cause,
+                    target: to.clone(),
+                }])
+            }
+            Command::Reset { pattern } => Ok(ledger
+                .groups
+                .values()
+                .filter(|group| glob::matches(pattern.as_bytes(), group.name.as_bytes()))
+                .flat_map(|group| {
+                    let forget: Vec<Address> = group.replicas.iter().cloned().collect();
+                    let healed = Decision::Flag {
+                        group: group.name.clone(),
+                        instance: group.master.clone(),
+                        kind: EventKind::ODownEnd,
+                        text: String::new(),
+                    };
+                    [Decision::Reset { group: group.name.clone(), forget }, healed]
+                })
+                .collect()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_read_back() {
+        let address = Address::new("10.0.0.1", 6379);
+        for command in [
+            Command::Monitor { name: "m".into(), address: address.clone(), quorum: 2 },
+            Command::Set { name: "m".into(), options: vec![("quorum".into(), "3".into())] },
+            Command::Remove { name: "m".into() },
+            Command::Failover { name: "m".into(), to: Some(address), force: false },
+            Command::Failover { name: "m".into(), to: None, force: true },
+            Command::Reset { pattern: "*".into() },
+        ] {
+            assert_eq!(Command::parse(&command.words()), Some(command));
+        }
+        let typed: [&[u8]; 7] = [b"SENTINEL", b"failover", b"m", b"to", b"::1", b"7", b"FORCE"];
+        let to = Some(Address::new("::1", 7));
+        assert_eq!(
+            Command::from_client(&typed),
+            Some(Command::Failover { name: "m".into(), to, force: true })
+        );
+        assert_eq!(Command::parse(&[b"DANCE".to_vec()]), None);
+        assert_eq!(Command::parse(&[vec![0xff]]), None);
+    }
+
+    #[test]
+    fn refusals_come_before_anything_is_agreed() {
+        let ledger = Ledger::default();
+        for command in [
+            Command::Monitor { name: "a b".into(), address: Address::new("h", 1), quorum: 1 },
+            Command::Monitor { name: "m".into(), address: Address::new("h", 1), quorum: 0 },
+            Command::Remove { name: "m".into() },
+            Command::Failover { name: "m".into(), to: None, force: false },
+        ] {
+            assert!(command.decisions(&ledger).is_err(), "{command:?}");
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! What the fleet agrees on: the closed list of log entries, and their bounded codec.
+//!
+//! A decision says what is to be, never how it came about; applying one cannot fail and needs no
+//! clock. Where its precondition no longer holds (another leader was quicker) it changes nothing, on
+//! every node alike. Has never heard of probes.
+
+use crate::model::event::EventKind;
+use crate::model::{Address, Epoch, NodeId, Offset, ReplId, RunId};
+use crate::sentinel::settings::Settings;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One log entry: decisions that are agreed together or not at all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The proposing leader's wall clock; what people read, nothing decides by it.
+    pub at_ms: u64,
+    /// Who proposed it; for people.
+    pub by: NodeId,
+    pub decisions: Vec<Decision>,
+}
+
+/// Why a failover began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// No valid answer for down-after, by a quorum, and no replica heard from it either.
+    Silent,
+    /// Connections refused at a quorum and replicas lost it too.
+    Crashed,
+    /// Another process, or one without a role, answers at its address.
+    Restarted,
+    /// It says that it is a replica.
+    WrongRole,
+    /// An operator asked.
+    Manual,
+    /// An operator asked, and takes the loss of what cannot be proven.
+    Forced,
+}
+
+impl Cause {
+    pub fn name(self) -> &'static str {
+        match self {
+            Cause::Silent => "silent",
+            Cause::Crashed => "crashed",
+            Cause::Restarted => "restarted",
+            Cause::WrongRole => "wrong-role",
+            Cause::Manual => "manual",
+            Cause::Forced => "forced",
+        }
+    }
+
+    /// The old master may be asked to hand over what it has.
+    pub fn planned(self) -> bool {
+        matches!(self, Cause::Manual | Cause::Forced)
+    }
+}
+
+/// Why a failover was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AbortKind {
+    NoGoodReplica,
+    ReplicaTimeout,
+    MasterBack,
+}
+
+impl AbortKind {
+    pub fn event(self) -> EventKind {
+        match self {
+            AbortKind::NoGoodReplica => EventKind::AbortNoGoodReplica,
+            AbortKind::ReplicaTimeout => EventKind::AbortReplicaTimeout,
+            AbortKind::MasterBack => EventKind::AbortMasterBack,
+        }
+    }
+}
+
+/// How far a replica is on its way to the new master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    Sent,
+    InProgress,
+    Done,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// A leader takes up its office: names the cluster if it has no name, and binds its id.
+    Lead {
+        node: NodeId,
+        uuid: String,
+        run_id: String,
+        cluster_id: String,
+    },
+    /// A voter is known by this uuid and runs this life.
+    Sentinel {
+        node: NodeId,
+        uuid: String,
+        run_id: String,
+        address: Address,
+    },
+    Monitor {
+        group: String,
+        address: Address,
+        settings: Settings,
+        configured: bool,
+    },
+    Set {
+        group: String,
+        options: Vec<(String, String)>,
+    },
+    Remove {
+        group: String,
+    },
+    /// Forgets these replicas; those that live are found again.
+    Reset {
+        group: String,
+        forget: Vec<Address>,
+    },
+    AddReplica {
+        group: String,
+        address: Address,
+    },
+    /// The master as it is now: which process, which history, which kind.
+    Identity {
+        group: String,
+        epoch: Epoch,
+        run_id: RunId,
+        history: ReplId,
+        bundled: bool,
+    },
+    /// A sentinel's epochs must pass what a server of an older fleet shows.
+    EpochFloor {
+        group: String,
+        above: Epoch,
+    },
+    /// Health of an instance as agreed: changes nothing but what people see.
+    Flag {
+        group: String,
+        instance: Address,
+        kind: EventKind,
+        text: String,
+    },
+    /// The replicas that count for WAIT and promotion from now on, each with its process.
+    SyncSet {
+        group: String,
+        epoch: Epoch,
+        version: u64,
+        quorum: usize,
+        members: BTreeMap<Address, RunId>,
+    },
+    /// Whatever was acknowledged under older versions is held by enough members of this one.
+    SyncSetSettled {
+        group: String,
+        version: u64,
+    },
+    Begin {
+        group: String,
+        after: Epoch,
+        cause: Cause,
+        target: Option<Address>,
+    },
+    /// No promotion is possible now; tells, and changes nothing.
+    Refused {
+        group: String,
+        reason: String,
+    },
+    Abort {
+        group: String,
+        epoch: Epoch,
+        kind: AbortKind,
+        reason: String,
+    },
+    Promote {
+        group: String,
+        epoch: Epoch,
+        successor: Address,
+        offset: Offset,
+        /// Frozen replicas that hold exactly as much.
+        equals: BTreeMap<Address, RunId>,
+        /// What each frozen replica had, for people.
+        offsets: Vec<(Address, Offset)>,
+        /// Set when the promotion rule was not met: why.
+        risk: Option<String>,
+    },
+    Switch {
+        group: String,
+        epoch: Epoch,
+        run_id: RunId,
+        history: ReplId,
+        bundled: bool,
+    },
+    Repoint {
+        group: String,
+        epoch: Epoch,
+        stages: Vec<(Address, Stage)>,
+    },
+    End {
+        group: String,
+        epoch: Epoch,
+        timeout: bool,
+    },
+    /// A restarted master keeps its role, at a new epoch.
+    Reconfirm {
+        group: String,
+        epoch: Epoch,
+        reason: String,
+    },
+    Webhooks {
+        cursors: BTreeMap<String, u64>,
+        dropped: BTreeMap<String, u64>,
+    },
+}
+
+/// The longest entry; a proposal above it is refused before it is made.
+pub const ENTRY_BYTES_MAX: usize = crate::consensus::MAX_PROPOSAL;
+const VERSION: u8 = 1;
+
+impl Decision {
+    /// The group it concerns, if it concerns one.
+    pub fn group(&self) -> Option<&str> {
+        match self {
+            Decision::Lead { .. } | Decision::Sentinel { .. } | Decision::Webhooks { .. } => None,
+            Decision::Monitor { group, .. }
+            | Decision::Set { group, .. }
+            | Decision::Remove { group }
+            | Decision::Reset { group, .. }
+            | Decision::AddReplica { group, .. }
+            | Decision::Identity { group, .. }
+            | Decision::EpochFloor { group, .. }
+            | Decision::Flag { group, .. }
+            | Decision::SyncSet { group, .. }
+            | Decision::SyncSetSettled { group, .. }
+            | Decision::Begin { group, .. }
+            | Decision::Refused { group, .. }
+            | Decision::Abort { group, .. }
+            | Decision::Promote { group, .. }
+            | Decision::Switch { group, .. }
+            | Decision::Repoint { group, .. }
+            | Decision::End { group, .. }
+            | Decision::Reconfirm { group, .. } => Some(group),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadEntry {
+    #[error("a log entry of {0} bytes is longer than allowed")]
+    Long(usize),
+    #[error("a log entry of version {0}: this sentinel is too old for its fleet, upgrade it")]
+    Version(u8),
+    #[error("a log entry that this sentinel cannot read ({0}): it is too old for its fleet, upgrade it")]
+    Unknown(String),
+}
+
+impl Entry {
+    /// One version byte, then JSON: entries are few and small, and a person can read them.
+    pub fn encode(&self) -> Result<Vec<u8>, BadEntry> {
+        let mut bytes = vec![VERSION];
+        serde_json::to_writer(&mut bytes, self).map_err(|e| BadEntry::Unknown(e.to_string()))?;
+        if bytes.len() > ENTRY_BYTES_MAX { Err(BadEntry::Long(bytes.len())) } else { Ok(bytes) }
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Self, BadEntry> {
+        match bytes {
+            _ if bytes.len() > ENTRY_BYTES_MAX => Err(BadEntry::Long(bytes.len())),
+            [VERSION, json @ ..] => {
+                serde_json::from_slice(json).map_err(|e| BadEntry::Unknown(e.to_string()))
+            }
+            [version, ..] => Err(BadEntry::Version(*version)),
+            [] => Err(BadEntry::Unknown("empty".to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_read_back_and_strange_ones_are_named() {
+        let entry = Entry {
+            at_ms: 1,
+            by: 2,
+            decisions: vec![
+                Decision::Begin { group: "m".into(), after: 4, cause: Cause::Silent, target: None },
+                Decision::Promote {
+                    group: "m".into(),
+                    epoch: 5,
+                    successor: Address::new("::1", 1),
+                    offset: 7,
+                    equals: BTreeMap::new(),
+                    offsets: vec![(Address::new("h", 2), 7)],
+                    risk: None,
+                },
+            ],
+        };
+        let bytes = entry.encode().unwrap();
+        assert_eq!(Entry::decode(&bytes), Ok(entry));
+        assert_eq!(Entry::decode(&[9]), Err(BadEntry::Version(9)));
+        assert!(matches!(Entry::decode(b"\x01{\"at_ms\":1"), Err(BadEntry::Unknown(_))));
+    }
+}

@@ -1,0 +1,501 @@
+//! Applying agreed decisions. Total: where a precondition does not hold, nothing changes. The words
+//! and order of events are those of Redis Sentinel.
+
+use super::{Ancestor, EVENTS_MAX, Failover, GROUPS_MAX, Group, Ledger, Phase, REPLICAS_MAX, SyncSet, Voter};
+use crate::model::event::{Event, EventKind, Subject};
+use crate::model::{Address, Epoch, ReplId, RunId};
+use crate::sentinel::decision::{AbortKind, Decision, Entry};
+use crate::sentinel::settings::Settings;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Collects the events of one entry.
+struct Scribe<'a> {
+    at_ms: u64,
+    last_id: &'a mut u64,
+    out: Vec<Event>,
+}
+
+impl Scribe<'_> {
+    fn tell(
+        &mut self,
+        kind: EventKind,
+        group: &Group,
+        instance: Option<&Address>,
+        payload: String,
+    ) -> &mut Event {
+        *self.last_id += 1;
+        let epoch = group.failover.as_ref().map_or(group.epoch, |f| f.epoch);
+        self.out.push(Event {
+            id: *self.last_id,
+            at_ms: self.at_ms,
+            kind,
+            group: group.name.clone(),
+            epoch,
+            instance: instance.cloned(),
+            payload,
+            details: Vec::new(),
+        });
+        let last = self.out.len() - 1;
+        &mut self.out[last]
+    }
+
+    /// About the master as it was named `master`.
+    fn master(&mut self, kind: EventKind, group: &Group, master: &Address, extra: &str) -> &mut Event {
+        let subject = Subject::Master { group: &group.name, address: master };
+        self.tell(kind, group, Some(master), with(subject.to_string(), extra))
+    }
+
+    fn replica(&mut self, kind: EventKind, group: &Group, replica: &Address, extra: &str) -> &mut Event {
+        let subject = Subject::Replica { address: replica, group: &group.name, master: &group.master };
+        self.tell(kind, group, Some(replica), with(subject.to_string(), extra))
+    }
+
+    fn instance(&mut self, kind: EventKind, group: &Group, instance: &Address, extra: &str) -> &mut Event {
+        if group.master == *instance {
+            self.master(kind, group, instance, extra)
+        } else {
+            self.replica(kind, group, instance, extra)
+        }
+    }
+}
+
+fn with(mut subject: String, extra: &str) -> String {
+    if !extra.is_empty() {
+        subject.push(' ');
+        subject.push_str(extra);
+    }
+    subject
+}
+
+fn detail(event: &mut Event, name: &str, value: impl ToString) {
+    event.details.push((name.to_owned(), value.to_string()));
+}
+
+impl Ledger {
+    /// Applies one agreed entry; the events it made, in order.
+    pub fn apply(&mut self, index: u64, entry: &Entry) -> Vec<Event> {
+        self.applied = index;
+        let mut last_id = self.last_event_id;
+        let mut scribe = Scribe { at_ms: entry.at_ms, last_id: &mut last_id, out: Vec::new() };
+        for decision in &entry.decisions {
+            self.decide(index, decision, &mut scribe);
+        }
+        let events = scribe.out;
+        self.last_event_id = last_id;
+        self.events.extend(events.iter().cloned());
+        while self.events.len() > EVENTS_MAX {
+            self.events.pop_front();
+        }
+        events
+    }
+
+    fn decide(&mut self, index: u64, decision: &Decision, scribe: &mut Scribe<'_>) {
+        let epoch = self.epoch_at(index);
+        match decision {
+            Decision::Lead { node, uuid, run_id, cluster_id } => {
+                if self.cluster_id.is_empty() {
+                    self.cluster_id.clone_from(cluster_id);
+                }
+                self.leader = Some(*node);
+                let address = self.voters.get(node).and_then(|voter| voter.address.clone());
+                let voter = Voter { uuid: uuid.clone(), run_id: run_id.clone(), address };
+                match self.voters.get_mut(node) {
+                    Some(known) if known.uuid == voter.uuid => *known = voter,
+                    // Bound to another data directory; its owner finds out by `status`.
+                    Some(_) => {}
+                    None => {
+                        self.voters.insert(*node, voter);
+                    }
+                }
+            }
+            Decision::Sentinel { node, uuid, run_id, address } => {
+                if self.voters.get(node).is_some_and(|known| known.uuid != *uuid) {
+                    return;
+                }
+                let voter =
+                    Voter { uuid: uuid.clone(), run_id: run_id.clone(), address: Some(address.clone()) };
+                let known = self.voters.insert(*node, voter);
+                if known.is_none_or(|known| known.address.is_none()) {
+                    for group in self.groups.values() {
+                        let subject =
+                            Subject::Sentinel { run_id, address, group: &group.name, master: &group.master };
+                        scribe.tell(EventKind::Sentinel, group, Some(address), subject.to_string());
+                    }
+                }
+            }
+            Decision::Monitor { group, address, settings, configured } => {
+                if *configured {
+                    self.configured.insert(group.clone());
+                }
+                let taken = self.group_of(address).is_some() || self.groups.contains_key(group);
+                if !taken && self.groups.len() < GROUPS_MAX {
+                    let made = Group::new(group, address, settings, epoch);
+                    let extra = format!("quorum {}", settings.quorum);
+                    scribe.master(EventKind::Monitor, &made, address, &extra);
+                    self.groups.insert(group.clone(), made);
+                }
+            }
+            Decision::Remove { group } => {
+                if let Some(gone) = self.groups.remove(group) {
+                    scribe.master(EventKind::MonitorEnd, &gone, &gone.master, "");
+                }
+            }
+            Decision::EpochFloor { group, above } => {
+                self.epoch_base = self.epoch_base.max(above.saturating_sub(index) + 1);
+                let epoch = self.epoch_at(index);
+                if let Some(group) = self.groups.get_mut(group)
+                    && group.failover.is_none()
+                    && epoch > group.last_epoch
+                {
+                    group.epoch = epoch;
+                    group.last_epoch = epoch;
+                    group.confirm = true;
+                }
+            }
+            Decision::Webhooks { cursors, dropped } => {
+                for (name, cursor) in cursors {
+                    let known = self.webhooks.entry(name.clone()).or_default();
+                    *known = (*known).max(*cursor);
+                }
+                for (name, count) in dropped {
+                    let nowhere = Group::new("", &Address::new("-", 0), &Settings::with_quorum(1), 0);
+                    let event =
+                        scribe.tell(EventKind::WebhookDropped, &nowhere, None, format!("{name} {count}"));
+                    detail(event, "webhook", name);
+                    detail(event, "events", count);
+                }
+            }
+            Decision::AddReplica { group, address } => {
+                if self.group_of(address).is_some() {
+                    return;
+                }
+                if let Some(group) = self.groups.get_mut(group)
+                    && group.replicas.len() < REPLICAS_MAX
+                {
+                    group.replicas.insert(address.clone());
+                    scribe.replica(EventKind::Replica, group, address, "");
+                }
+            }
+            Decision::Set { group, .. }
+            | Decision::Reset { group, .. }
+            | Decision::Identity { group, .. }
+            | Decision::Flag { group, .. }
+            | Decision::SyncSet { group, .. }
+            | Decision::SyncSetSettled { group, .. }
+            | Decision::Begin { group, .. }
+            | Decision::Refused { group, .. }
+            | Decision::Abort { group, .. }
+            | Decision::Promote { group, .. }
+            | Decision::Switch { group, .. }
+            | Decision::Repoint { group, .. }
+            | Decision::End { group, .. }
+            | Decision::Reconfirm { group, .. } => {
+                if let Some(group) = self.groups.get_mut(group) {
+                    group.decide(epoch, decision, scribe);
+                }
+            }
+        }
+    }
+}
+
+impl Group {
+    fn new(name: &str, master: &Address, settings: &Settings, epoch: Epoch) -> Self {
+        Group {
+            name: name.to_owned(),
+            settings: settings.clone(),
+            master: master.clone(),
+            epoch,
+            last_epoch: epoch,
+            run_id: None,
+            history: None,
+            ancestor: None,
+            bundled: false,
+            confirm: false,
+            replicas: BTreeSet::new(),
+            sets: vec![SyncSet { version: 1, quorum: 1, members: BTreeMap::new() }],
+            failover: None,
+            down: BTreeSet::new(),
+            odown: false,
+            unreachable: false,
+            lease_lost: false,
+            refused: None,
+            failovers: 0,
+            last_switch_ms: None,
+        }
+    }
+
+    /// The open failover, if it is this one and in this phase.
+    fn open(&mut self, epoch: Epoch, phase: Phase) -> Option<&mut Failover> {
+        self.failover.as_mut().filter(|f| f.epoch == epoch && f.phase == phase)
+    }
+
+    fn decide(&mut self, epoch: Epoch, decision: &Decision, scribe: &mut Scribe<'_>) {
+        match decision {
+            Decision::Set { options, .. } => self.set(options, scribe),
+            Decision::Reset { forget, .. } => {
+                scribe.master(EventKind::ResetMaster, self, &self.master, "");
+                for replica in forget {
+                    // A member of the sync set may hold what nobody else does: it leaves the set first.
+                    let counts = self.sets.iter().any(|set| set.members.contains_key(replica));
+                    if !counts && self.failover.is_none() && self.replicas.remove(replica) {
+                        self.down.remove(replica);
+                        scribe.replica(EventKind::ReplicaGone, self, replica, "");
+                    }
+                }
+            }
+            Decision::Identity { epoch, run_id, history, bundled, .. } => {
+                if self.failover.is_none() && self.epoch == *epoch {
+                    self.run_id = Some(run_id.clone());
+                    self.history = Some(history.clone());
+                    self.bundled = *bundled;
+                    self.confirm = false;
+                }
+            }
+            Decision::Flag { instance, kind, text, .. } => self.flag(instance, *kind, text, scribe),
+            Decision::SyncSet { epoch, version, quorum, members, .. } => {
+                let next = self.sync_set().version + 1;
+                if self.failover.is_none_or_switched() && self.epoch == *epoch && *version == next {
+                    let set = SyncSet { version: next, quorum: *quorum, members: members.clone() };
+                    let names: Vec<String> = set.members.keys().map(Address::to_string).collect();
+                    self.sets.push(set);
+                    let extra = format!("#version {next} members {} quorum {quorum}", names.len());
+                    let event = scribe.master(EventKind::SyncSet, self, &self.master, &extra);
+                    detail(event, "members", names.join(","));
+                    detail(event, "quorum", quorum);
+                }
+            }
+            Decision::SyncSetSettled { version, .. } => {
+                let newest = self.sync_set().version;
+                self.sets.retain(|set| set.version >= (*version).min(newest));
+            }
+            Decision::Begin { after, cause, target, .. } => {
+                if self.failover.is_some() || self.last_epoch != *after || epoch <= self.last_epoch {
+                    return;
+                }
+                self.last_epoch = epoch;
+                self.failover = Some(Failover {
+                    epoch,
+                    cause: *cause,
+                    target: target.clone(),
+                    started_ms: scribe.at_ms,
+                    phase: Phase::Begun,
+                    old_master: self.master.clone(),
+                    successor: None,
+                    offset: 0,
+                    equals: BTreeMap::new(),
+                    stages: BTreeMap::new(),
+                });
+                scribe.tell(EventKind::NewEpoch, self, None, epoch.to_string());
+                let event = scribe.master(EventKind::TryFailover, self, &self.master, "");
+                detail(event, "cause", cause.name());
+                scribe.master(EventKind::ElectedLeader, self, &self.master, "");
+                scribe.master(EventKind::SelectReplica, self, &self.master, "");
+            }
+            Decision::Refused { reason, .. } => {
+                if self.failover.is_none() && self.refused.as_ref() != Some(reason) {
+                    self.refused = Some(reason.clone());
+                    let event = scribe.master(EventKind::AbortNoGoodReplica, self, &self.master, "");
+                    detail(event, "reason", reason);
+                }
+            }
+            Decision::Abort { epoch: of, kind, reason, .. } => self.abort(epoch, *of, *kind, reason, scribe),
+            Decision::Promote { epoch, successor, offset, equals, offsets, risk, .. } => {
+                if !self.replicas.contains(successor) {
+                    return;
+                }
+                let Some(failover) = self.open(*epoch, Phase::Begun) else { return };
+                failover.phase = Phase::Promoted;
+                failover.successor = Some(successor.clone());
+                failover.offset = *offset;
+                failover.equals.clone_from(equals);
+                let offsets: Vec<String> = offsets.iter().map(|(a, o)| format!("{a}={o}")).collect();
+                let event = scribe.replica(EventKind::SelectedReplica, self, successor, "");
+                detail(event, "offsets", offsets.join(","));
+                if let Some(risk) = risk {
+                    let event = scribe.master(EventKind::DataLossRisk, self, &self.master, "");
+                    detail(event, "data_loss_risk", "true");
+                    detail(event, "reason", risk);
+                    detail(event, "offsets", offsets.join(","));
+                }
+                scribe.replica(EventKind::SendReplicaOfNoOne, self, successor, "");
+                scribe.replica(EventKind::WaitPromotion, self, successor, "");
+            }
+            Decision::Switch { epoch, run_id, history, bundled, .. } => {
+                self.switch(*epoch, run_id, history, *bundled, scribe);
+            }
+            Decision::Repoint { epoch, stages, .. } => {
+                for (replica, stage) in stages {
+                    let known = self.replicas.contains(replica);
+                    let Some(failover) = self.open(*epoch, Phase::Switched) else { return };
+                    if !known || failover.stages.get(replica).is_some_and(|old| old >= stage) {
+                        continue;
+                    }
+                    failover.stages.insert(replica.clone(), *stage);
+                    let kind = match stage {
+                        crate::sentinel::decision::Stage::Sent => EventKind::ReconfSent,
+                        crate::sentinel::decision::Stage::InProgress => EventKind::ReconfInProgress,
+                        crate::sentinel::decision::Stage::Done => EventKind::ReconfDone,
+                    };
+                    scribe.replica(kind, self, replica, "");
+                }
+            }
+            Decision::End { epoch, timeout, .. } => {
+                if self.open(*epoch, Phase::Switched).is_none() {
+                    return;
+                }
+                let Some(done) = self.failover.take() else { return };
+                if *timeout {
+                    scribe.master(EventKind::FailoverEndTimeout, self, &done.old_master, "");
+                }
+                scribe.master(EventKind::FailoverEnd, self, &done.old_master, "");
+            }
+            Decision::Reconfirm { epoch: of, reason, .. } => {
+                let ours = self.failover.as_ref().is_some_and(|f| f.epoch == *of && f.phase == Phase::Begun);
+                if !ours || epoch <= self.last_epoch {
+                    return;
+                }
+                self.failover = None;
+                self.new_reign(epoch);
+                // Replicas may have restarted too: each is admitted again once it caught up.
+                self.restart_sets(BTreeMap::new());
+                let event = scribe.master(EventKind::Reconfirmed, self, &self.master, "");
+                detail(event, "reason", reason);
+            }
+            // The ledger's own.
+            Decision::Lead { .. }
+            | Decision::Sentinel { .. }
+            | Decision::Monitor { .. }
+            | Decision::Remove { .. }
+            | Decision::AddReplica { .. }
+            | Decision::EpochFloor { .. }
+            | Decision::Webhooks { .. } => {}
+        }
+    }
+
+    /// The same master at a new epoch, which it has still to be told.
+    fn new_reign(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
+        self.last_epoch = epoch;
+        self.confirm = true;
+        self.refused = None;
+    }
+
+    fn restart_sets(&mut self, members: BTreeMap<Address, RunId>) {
+        let version = self.sync_set().version + 1;
+        self.sets = vec![SyncSet { version, quorum: self.wanted_quorum(), members }];
+    }
+
+    fn set(&mut self, options: &[(String, String)], scribe: &mut Scribe<'_>) {
+        for (name, value) in options {
+            if self.settings.set(name, value).is_ok() {
+                scribe.master(EventKind::Set, self, &self.master, &format!("{name} {value}"));
+            }
+        }
+    }
+
+    fn flag(&mut self, instance: &Address, kind: EventKind, text: &str, scribe: &mut Scribe<'_>) {
+        if !self.knows(instance) {
+            return;
+        }
+        let changed = match kind {
+            EventKind::SDown => self.down.insert(instance.clone()),
+            EventKind::SDownEnd => self.down.remove(instance),
+            EventKind::ODown => !std::mem::replace(&mut self.odown, true),
+            EventKind::ODownEnd => {
+                self.refused = None;
+                std::mem::replace(&mut self.odown, false)
+            }
+            EventKind::Unreachable => !std::mem::replace(&mut self.unreachable, true),
+            EventKind::UnreachableEnd => std::mem::replace(&mut self.unreachable, false),
+            EventKind::LeaseLost => !std::mem::replace(&mut self.lease_lost, true),
+            EventKind::LeaseBack => std::mem::replace(&mut self.lease_lost, false),
+            _ => true,
+        };
+        if changed {
+            scribe.instance(kind, self, instance, text);
+        }
+    }
+
+    fn abort(&mut self, epoch: Epoch, of: Epoch, kind: AbortKind, reason: &str, scribe: &mut Scribe<'_>) {
+        let Some(failover) = self.failover.as_ref().filter(|f| f.epoch == of) else { return };
+        let promoted = failover.phase == Phase::Promoted;
+        // Once a successor was named only its own failure ends the attempt, and clients were told
+        // by the time of the switch.
+        let allowed = match failover.phase {
+            Phase::Begun => true,
+            Phase::Promoted => kind == AbortKind::ReplicaTimeout,
+            Phase::Switched => false,
+        };
+        if !allowed || epoch <= self.last_epoch {
+            return;
+        }
+        let about = failover.successor.clone().filter(|_| promoted);
+        let event = match &about {
+            Some(successor) => scribe.replica(kind.event(), self, successor, ""),
+            None => scribe.master(kind.event(), self, &self.master, ""),
+        };
+        detail(event, "reason", reason);
+        self.failover = None;
+        self.new_reign(epoch);
+        self.refused = (kind != AbortKind::MasterBack).then(|| reason.to_owned());
+    }
+
+    fn switch(
+        &mut self,
+        epoch: Epoch,
+        run_id: &RunId,
+        history: &ReplId,
+        bundled: bool,
+        scribe: &mut Scribe<'_>,
+    ) {
+        let Some(failover) = self.open(epoch, Phase::Promoted) else { return };
+        let Some(successor) = failover.successor.clone() else { return };
+        failover.phase = Phase::Switched;
+        let old = failover.old_master.clone();
+        let up_to = failover.offset;
+        let mut equals = std::mem::take(&mut failover.equals);
+        let cause = failover.cause;
+        scribe.replica(EventKind::PromotedReplica, self, &successor, "");
+        scribe.master(EventKind::ReconfReplicas, self, &old, "");
+        self.replicas.remove(&successor);
+        self.replicas.insert(old.clone());
+        self.ancestor = self.history.take().map(|history| Ancestor { history, up_to });
+        self.history = Some(history.clone());
+        self.run_id = Some(run_id.clone());
+        self.bundled = bundled;
+        self.master = successor.clone();
+        self.epoch = epoch;
+        self.confirm = false;
+        self.odown = false;
+        self.unreachable = false;
+        self.lease_lost = false;
+        self.refused = None;
+        self.down.remove(&successor);
+        self.failovers += 1;
+        self.last_switch_ms = Some(scribe.at_ms);
+        // What WAIT promised under the old master is all in the new one, and in those that held as
+        // much; any other replica counts once it has caught up.
+        equals.remove(&successor);
+        self.restart_sets(equals);
+        let payload =
+            format!("{} {} {} {} {}", self.name, old.host, old.port, successor.host, successor.port);
+        let event = scribe.tell(EventKind::SwitchMaster, self, Some(&successor), payload);
+        detail(event, "from", &old);
+        detail(event, "to", &successor);
+        detail(event, "cause", cause.name());
+        detail(event, "offset", up_to);
+        for replica in &self.replicas {
+            scribe.replica(EventKind::Replica, self, replica, "");
+        }
+    }
+}
+
+trait Openness {
+    fn is_none_or_switched(&self) -> bool;
+}
+
+impl Openness for Option<Failover> {
+    fn is_none_or_switched(&self) -> bool {
+        self.as_ref().is_none_or(|failover| failover.phase == Phase::Switched)
+    }
+}

@@ -1,0 +1,89 @@
+//! The replicated state: what applying the agreed decisions in order has made. Equal on every node
+//! at an equal index, whole in a snapshot, and without a clock.
+//!
+//! `apply` is its only writer; events come into being there and nowhere else, with dense ids.
+
+mod apply;
+mod group;
+
+use crate::model::event::Event;
+use crate::model::{Address, Epoch, NodeId};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+pub use group::{Ancestor, Failover, Group, Phase, Rule, SyncSet};
+
+/// Recent events kept for those who connect late and for webhooks that lag.
+pub const EVENTS_MAX: usize = 512;
+pub const GROUPS_MAX: usize = 1024;
+pub const REPLICAS_MAX: usize = 128;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Made at the first decision; peers of another cluster are turned away by it.
+    pub cluster_id: String,
+    /// The index of the newest entry in this state.
+    pub applied: u64,
+    /// Added to an index to make an epoch: a fleet that starts anew over servers of an older one
+    /// must pass their epochs.
+    epoch_base: u64,
+    /// Who took office last; webhooks are its business.
+    pub leader: Option<NodeId>,
+    pub voters: BTreeMap<NodeId, Voter>,
+    pub groups: BTreeMap<String, Group>,
+    /// Names once taken over from a configuration file: a removed group is not brought back by it.
+    pub configured: BTreeSet<String>,
+    /// Oldest first.
+    pub events: VecDeque<Event>,
+    pub last_event_id: u64,
+    /// Webhook name to the id of the newest event that needs no further delivery.
+    pub webhooks: BTreeMap<String, u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Voter {
+    pub uuid: String,
+    pub run_id: String,
+    pub address: Option<Address>,
+}
+
+const VERSION: u8 = 1;
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a snapshot of the agreed state cannot be read ({0}); it is damaged, or of a newer version")]
+pub struct BadSnapshot(String);
+
+impl Ledger {
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        // Writing to a vector cannot fail, and every key of these maps is text or a number.
+        let written = serde_json::to_writer(&mut bytes, self);
+        debug_assert!(written.is_ok());
+        bytes
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Self, BadSnapshot> {
+        match bytes {
+            [VERSION, json @ ..] => serde_json::from_slice(json).map_err(|e| BadSnapshot(e.to_string())),
+            _ => Err(BadSnapshot("unknown version".to_owned())),
+        }
+    }
+
+    pub fn group(&self, name: &str) -> Option<&Group> {
+        self.groups.get(name)
+    }
+
+    /// The group that an address belongs to, as master or as replica.
+    pub fn group_of(&self, instance: &Address) -> Option<&Group> {
+        self.groups.values().find(|group| group.knows(instance))
+    }
+
+    /// Events newer than `id`, oldest first.
+    pub fn events_after(&self, id: u64) -> impl Iterator<Item = &Event> {
+        self.events.iter().filter(move |event| event.id > id)
+    }
+
+    fn epoch_at(&self, index: u64) -> Epoch {
+        self.epoch_base + index
+    }
+}

@@ -1,0 +1,351 @@
+//! [`Sentinel`]: routes what happens to the file whose business it is, and keeps the time.
+
+use super::beat::Beat;
+use super::lead::Supervision;
+use super::registry::Registry;
+use super::schedule::Schedule;
+use super::{Action, Auth, Input, PeerMessage, SessionId};
+use crate::config::sentinel::SentinelConfig;
+use crate::consensus::{self, Consensus, Role};
+use crate::model::{Address, NodeId};
+use crate::sentinel::ledger::Ledger;
+use crate::sentinel::peer::View;
+use crate::stdx::time::{Duration, Instant, Now};
+use std::collections::BTreeMap;
+
+/// Who this sentinel is: its data directory and its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub uuid: String,
+    /// Forty hex digits; clients know it as `myid`.
+    pub run_id: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Consensus(#[from] consensus::StartError),
+    #[error(transparent)]
+    Snapshot(#[from] super::ledger::BadSnapshot),
+    #[error("`peers` does not name this sentinel's own id {0}")]
+    NotAPeer(NodeId),
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// Known bugs that tests may plant, so that the simulator's checkers are seen to catch them. All off
+/// in every other build.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bugs {
+    /// A failover acts under the epoch of the last one.
+    pub epoch_reused: bool,
+    /// The successor is chosen by what INFO said before the freeze.
+    pub offsets_before_freeze: bool,
+    /// The old master's own offset competes.
+    pub old_master_competes: bool,
+}
+
+/// Another voter, as this one knows it.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    pub address: Option<Address>,
+    pub uuid: String,
+    pub run_id: String,
+    pub connected: bool,
+    /// Its id is bound to another data directory: nothing it says is believed.
+    pub rejected: bool,
+    pub heard_at: Option<Instant>,
+    /// What it said it sees, and when.
+    pub views: Vec<View>,
+    pub views_at: Option<Instant>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    Group(String),
+    Instance(Address),
+}
+
+/// Whom the answer to a command goes to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asker {
+    Session(SessionId),
+    Peer { id: NodeId, request: u64 },
+}
+
+/// Groups and instances looked at in one call: a guard against a loop of our own making.
+const TURNS_MAX: usize = 100_000;
+pub(super) const WEBHOOK_PACE: Duration = Duration::from_millis(200);
+pub(super) const FORWARD_LIMIT: Duration = Duration::from_secs(5);
+
+pub struct Sentinel {
+    pub(super) config: SentinelConfig,
+    pub(super) identity: Identity,
+    pub(super) address: Address,
+    pub(super) auth: BTreeMap<String, Auth>,
+    /// Set by tests only; it has an effect only with the feature `planted-bugs`.
+    pub bugs: Bugs,
+    pub(super) started_at: Instant,
+    pub(super) consensus: Consensus,
+    pub(super) ledger: Ledger,
+    /// The newest event told since the start.
+    pub(super) told: u64,
+    pub(super) beat: Beat,
+    pub(super) next_beat: Instant,
+    /// When this node became leader, while it is.
+    pub(super) leader_since: Option<Instant>,
+    /// The term in which this node took up office.
+    pub(super) office_term: u64,
+    pub(super) peers: BTreeMap<NodeId, Peer>,
+    pub(super) registry: Registry,
+    pub(super) groups: BTreeMap<String, Supervision>,
+    pub(super) schedule: Schedule<Timer>,
+    pub(super) next_request: u64,
+    pub(super) pending: BTreeMap<u64, (u64, Asker)>,
+    pub(super) forwarded: BTreeMap<u64, (SessionId, Instant)>,
+    pub(super) next_forward: u64,
+    pub(super) webhook_progress: BTreeMap<String, u64>,
+    pub(super) webhook_dropped: BTreeMap<String, u64>,
+    pub(super) next_webhooks: Option<Instant>,
+    pub(super) ended: bool,
+}
+
+impl Sentinel {
+    /// A sentinel as its disk left it, and the actions that bring its surroundings up to date.
+    /// `auth` gives the credentials read from files, by group.
+    pub fn new(
+        config: &SentinelConfig,
+        identity: Identity,
+        stored: consensus::Stored,
+        seed: u64,
+        now: Now,
+        auth: BTreeMap<String, Auth>,
+    ) -> Result<(Self, Vec<Action>), StartError> {
+        let address = config.own_peer().ok_or(StartError::NotAPeer(config.id))?.address.clone();
+        let settings = consensus::Settings {
+            id: config.id,
+            voters: config.peers.iter().map(|peer| peer.id).collect(),
+            heartbeat_ms: config.raft.heartbeat_milliseconds,
+            election_ms_min: config.raft.election_milliseconds_min,
+            election_ms_max: config.raft.election_milliseconds_max,
+            compact_after_entries: 4096,
+        };
+        let (consensus, first) = Consensus::new(settings, stored, seed, now)?;
+        let peers = config.peers.iter().filter(|peer| peer.id != config.id);
+        let mut this = Sentinel {
+            config: config.clone(),
+            identity,
+            address,
+            auth,
+            bugs: Bugs::default(),
+            started_at: now.mono,
+            consensus,
+            ledger: Ledger::default(),
+            told: 0,
+            beat: Beat::default(),
+            next_beat: now.mono,
+            leader_since: None,
+            office_term: 0,
+            peers: peers
+                .map(|peer| (peer.id, Peer { address: Some(peer.address.clone()), ..Peer::default() }))
+                .collect(),
+            registry: Registry::default(),
+            groups: BTreeMap::new(),
+            schedule: Schedule::default(),
+            next_request: 1,
+            pending: BTreeMap::new(),
+            forwarded: BTreeMap::new(),
+            next_forward: 1,
+            webhook_progress: BTreeMap::new(),
+            webhook_dropped: BTreeMap::new(),
+            next_webhooks: None,
+            ended: false,
+        };
+        let mut actions = Vec::new();
+        this.carry_out(now, first, true, &mut actions);
+        let fatal = actions.iter().find_map(|action| match action {
+            Action::Fatal { message } => Some(message.clone()),
+            _ => None,
+        });
+        match fatal {
+            Some(message) => Err(StartError::Fatal(message)),
+            None => Ok((this, actions)),
+        }
+    }
+
+    pub fn handle(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
+        if self.ended {
+            return;
+        }
+        self.notice_own_pause(now.mono);
+        match input {
+            Input::Tick => {}
+            Input::PeerUp { id, uuid, run_id } => self.peer_up(now, id, uuid, run_id, actions),
+            Input::PeerDown { id } => {
+                if let Some(peer) = self.peers.get_mut(&id) {
+                    peer.connected = false;
+                }
+                self.drive(now, consensus::Input::Unreachable { peer: id }, actions);
+            }
+            Input::Peer { from, message } => self.peer_says(now, from, message, actions),
+            Input::LinkUp { instance } => self.link_up(now.mono, &instance),
+            Input::LinkDown { instance, why } => self.link_down(now.mono, &instance, why),
+            Input::Replied { instance, request, reply } => {
+                self.replied(now.mono, &instance, request, &reply);
+            }
+            // Read for display only; membership and topology come from the log.
+            Input::Hello { .. } => {}
+            Input::WebhookProgress { webhook, up_to, dropped } => {
+                let known = self.webhook_progress.entry(webhook.clone()).or_default();
+                *known = (*known).max(up_to);
+                if let Some(count) = dropped {
+                    *self.webhook_dropped.entry(webhook).or_default() += count;
+                }
+                self.next_webhooks.get_or_insert(now.mono + WEBHOOK_PACE);
+            }
+        }
+        if self.consensus.next_wakeup().is_some_and(|at| at <= now.mono) {
+            self.drive(now, consensus::Input::Tick, actions);
+        }
+        self.keep_office(now, actions);
+        for _ in 0..TURNS_MAX {
+            match self.schedule.pop_due(now.mono) {
+                Some(Timer::Instance(address)) => self.tend(now.mono, &address, actions),
+                Some(Timer::Group(name)) => self.look_after(now, &name, actions),
+                None => break,
+            }
+        }
+    }
+
+    /// When `handle` wants to be called with [`Input::Tick`] at the latest.
+    pub fn next_wakeup(&self) -> Option<Instant> {
+        if self.ended {
+            return None;
+        }
+        let beat = (self.consensus.role() == Role::Leader).then_some(self.next_beat);
+        let answer = self.forwarded.values().map(|(_, at)| *at).min();
+        let webhooks = self.next_webhooks.filter(|_| self.in_office());
+        [self.consensus.next_wakeup(), self.schedule.next(), beat, answer, webhooks]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// In touch with the majority within an election time: what is answered from the ledger is what
+    /// the fleet agreed on.
+    pub fn is_fresh(&self, now: Instant) -> bool {
+        if self.consensus.role() == Role::Leader {
+            self.consensus.leads_and_is_current() && self.beat.leads(now, self.leader_limit())
+        } else {
+            let limit = Duration::from_millis(self.config.raft.election_milliseconds_max);
+            self.beat.follows(now, limit)
+        }
+    }
+
+    /// While a leader was confirmed within the shortest election time, nobody else can lead.
+    pub(super) fn leader_limit(&self) -> Duration {
+        Duration::from_millis(self.config.raft.election_milliseconds_min)
+    }
+
+    pub fn id(&self) -> NodeId {
+        self.config.id
+    }
+
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Where this sentinel is reached.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    pub fn config(&self) -> &SentinelConfig {
+        &self.config
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub fn peers(&self) -> &BTreeMap<NodeId, Peer> {
+        &self.peers
+    }
+
+    pub fn role(&self) -> Role {
+        self.consensus.role()
+    }
+
+    pub fn leader(&self) -> Option<NodeId> {
+        self.consensus.leader()
+    }
+
+    pub fn term(&self) -> u64 {
+        self.consensus.term()
+    }
+
+    /// Gives leadership away before a planned end.
+    pub fn hand_over(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let mut out = Vec::new();
+        self.consensus.hand_over(&mut out);
+        self.carry_out(now, out, false, actions);
+    }
+
+    /// This process did not run for a while: what it saw before proves nothing about now, and its
+    /// own silence must not count as an instance's.
+    fn notice_own_pause(&mut self, now: Instant) {
+        let Some(late) = self.next_wakeup().map(|due| now.since(due)) else { return };
+        if late < Duration::from_millis(50) {
+            return;
+        }
+        let ledger = &self.ledger;
+        for (address, instance) in self.registry.iter_mut() {
+            let half = ledger.group(&instance.group).map(|group| group.settings.down_after() / 2);
+            if half.is_some_and(|half| late > half) {
+                instance.forget(now);
+                self.schedule.sooner(&Timer::Instance(address.clone()), now);
+            }
+        }
+        for peer in self.peers.values_mut() {
+            peer.views.clear();
+        }
+    }
+
+    fn peer_says(&mut self, now: Now, from: NodeId, message: PeerMessage, actions: &mut Vec<Action>) {
+        let Some(peer) = self.peers.get_mut(&from).filter(|peer| !peer.rejected) else { return };
+        peer.heard_at = Some(now.mono);
+        match message {
+            PeerMessage::Raft(bytes) => self.drive(now, consensus::Input::Message { from, bytes }, actions),
+            PeerMessage::Beat { term, sequence, confirmed_ms_ago } => {
+                if term == self.consensus.term() && self.consensus.leader() == Some(from) {
+                    self.beat.heard(now.mono, confirmed_ms_ago);
+                    let message = PeerMessage::BeatAck { term, sequence, views: self.views(now.mono) };
+                    actions.push(Action::SendPeer { to: from, message });
+                }
+            }
+            PeerMessage::BeatAck { term, sequence, views } => {
+                if term != self.consensus.term() || self.consensus.role() != Role::Leader {
+                    return;
+                }
+                for view in views.iter().filter(|view| view.sdown || view.refused_ms.is_some()) {
+                    self.schedule.sooner(&Timer::Group(view.group.clone()), now.mono);
+                }
+                peer.views = views;
+                peer.views_at = Some(now.mono);
+                self.beat.acknowledged(from, sequence, self.consensus.voters().len());
+            }
+            PeerMessage::Forward { id, argv } => {
+                self.take_forwarded(now, from, id, &argv, actions);
+            }
+            PeerMessage::Forwarded { id, error } => {
+                if let Some((session, _)) = self.forwarded.remove(&id) {
+                    actions.push(super::office::respond(session, error.as_deref()));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What this sentinel sees of each instance with its own eyes. Not replicated, gone with the process;
+//! judged by `subjective`, filled by `probe`.
+
+use crate::model::Address;
+use crate::sentinel::facts::Facts;
+use crate::sentinel::request::{Request, RequestId};
+use crate::stdx::time::{Duration, Instant};
+use std::collections::{BTreeMap, VecDeque};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    Down,
+    /// Until this moment at the latest; then the attempt counts as failed.
+    Dialing {
+        until: Instant,
+    },
+    Up,
+}
+
+/// An answer to PING that is neither PONG nor silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Complaint {
+    Loading,
+    Busy,
+    CannotPersist,
+    /// It wants other credentials than ours.
+    AuthRefused,
+    Other,
+}
+
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub id: RequestId,
+    pub request: Request,
+    pub at: Instant,
+}
+
+#[derive(Clone, Debug)]
+pub struct Instance {
+    pub group: String,
+    pub link: Link,
+    /// Counts connections: what was learned on one is about one process.
+    pub generation: u64,
+    pub link_since: Instant,
+    /// The last answer that says: alive and serving. Begins with the watch.
+    pub valid_at: Instant,
+    pub ever_valid: bool,
+    /// Any answer at all.
+    pub answered_at: Option<Instant>,
+    pub complaint: Option<Complaint>,
+    /// First refusal or reset since it last was connected.
+    pub refused_since: Option<Instant>,
+    /// We closed the link ourselves: its end proves nothing.
+    pub hanging_up: bool,
+    pub facts: Option<Facts>,
+    /// Certain to have received bytes from its master at this moment or later.
+    pub streamed_at: Option<Instant>,
+    pub asked: VecDeque<Asked>,
+    pub next_ping: Instant,
+    pub next_info: Instant,
+    pub next_hello: Instant,
+    pub next_dial: Instant,
+    pub dial_failures: u32,
+}
+
+impl Instance {
+    pub fn new(group: &str, now: Instant) -> Self {
+        Instance {
+            group: group.to_owned(),
+            link: Link::Down,
+            generation: 0,
+            link_since: now,
+            valid_at: now,
+            ever_valid: false,
+            answered_at: None,
+            complaint: None,
+            refused_since: None,
+            hanging_up: false,
+            facts: None,
+            streamed_at: None,
+            asked: VecDeque::new(),
+            next_ping: now,
+            next_info: now,
+            next_hello: now,
+            next_dial: now,
+            dial_failures: 0,
+        }
+    }
+
+    pub fn up(&self) -> bool {
+        self.link == Link::Up
+    }
+
+    /// Since the last valid answer.
+    pub fn silence(&self, now: Instant) -> Duration {
+        now.since(self.valid_at)
+    }
+
+    /// Facts of the process at the other end of the connection that is up now.
+    pub fn current(&self) -> Option<&Facts> {
+        self.facts.as_ref().filter(|facts| self.up() && facts.generation == self.generation)
+    }
+
+    /// Current facts that were asked for after `moment`.
+    pub fn since(&self, moment: Instant) -> Option<&Facts> {
+        self.current().filter(|facts| facts.asked_at >= moment)
+    }
+
+    /// Whether an answer to such a request is awaited on this connection.
+    pub fn awaits(&self, of: impl Fn(&Request) -> bool) -> bool {
+        self.asked.iter().any(|asked| of(&asked.request))
+    }
+
+    /// After a pause of our own: what was observed before proves nothing now.
+    pub fn forget(&mut self, now: Instant) {
+        self.valid_at = now;
+        self.refused_since = None;
+        self.streamed_at = None;
+        self.next_info = now;
+        self.next_ping = now;
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Registry {
+    instances: BTreeMap<Address, Instance>,
+}
+
+impl Registry {
+    pub fn get(&self, address: &Address) -> Option<&Instance> {
+        self.instances.get(address)
+    }
+
+    pub fn get_mut(&mut self, address: &Address) -> Option<&mut Instance> {
+        self.instances.get_mut(address)
+    }
+
+    pub fn insert(&mut self, address: Address, instance: Instance) {
+        self.instances.insert(address, instance);
+    }
+
+    pub fn remove(&mut self, address: &Address) -> Option<Instance> {
+        self.instances.remove(address)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&Address, &Instance)> {
+        self.instances.iter()
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Address, &mut Instance)> {
+        self.instances.iter_mut()
+    }
+}

@@ -1,0 +1,82 @@
+//! Every deadline in one list, so that the next wakeup is exact and cheap however many groups there
+//! are. Has never heard of what the keys mean.
+
+use crate::stdx::time::Instant;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Clone, Debug)]
+pub struct Schedule<K> {
+    at: BTreeMap<K, Instant>,
+    queue: BTreeSet<(Instant, K)>,
+}
+
+impl<K> Default for Schedule<K> {
+    fn default() -> Self {
+        Schedule { at: BTreeMap::new(), queue: BTreeSet::new() }
+    }
+}
+
+impl<K: Ord + Clone> Schedule<K> {
+    /// The one deadline of this key.
+    pub fn set(&mut self, key: &K, at: Instant) {
+        match self.at.get_mut(key) {
+            Some(old) if *old == at => return,
+            Some(old) => {
+                let entry = (std::mem::replace(old, at), key.clone());
+                self.queue.remove(&entry);
+            }
+            None => {
+                self.at.insert(key.clone(), at);
+            }
+        }
+        self.queue.insert((at, key.clone()));
+    }
+
+    /// No later than `at`.
+    pub fn sooner(&mut self, key: &K, at: Instant) {
+        if self.at.get(key).is_none_or(|old| *old > at) {
+            self.set(key, at);
+        }
+    }
+
+    pub fn remove(&mut self, key: &K) {
+        if let Some(at) = self.at.remove(key) {
+            self.queue.remove(&(at, key.clone()));
+        }
+    }
+
+    pub fn next(&self) -> Option<Instant> {
+        self.queue.first().map(|(at, _)| *at)
+    }
+
+    /// Takes out the earliest key whose time has come.
+    pub fn pop_due(&mut self, now: Instant) -> Option<K> {
+        if self.next()? > now {
+            return None;
+        }
+        let (_, key) = self.queue.pop_first()?;
+        self.at.remove(&key);
+        Some(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_when_due_and_once() {
+        let mut schedule = Schedule::default();
+        let at = Instant::from_millis;
+        schedule.set(&"b", at(20));
+        schedule.set(&"a", at(30));
+        schedule.sooner(&"a", at(10));
+        schedule.sooner(&"b", at(40));
+        assert_eq!(schedule.next(), Some(at(10)));
+        assert_eq!(schedule.pop_due(at(9)), None);
+        assert_eq!(schedule.pop_due(at(25)), Some("a"));
+        schedule.remove(&"a");
+        assert_eq!(schedule.pop_due(at(25)), Some("b"));
+        assert_eq!(schedule.next(), None);
+    }
+}

@@ -1,0 +1,177 @@
+//! The settings of one group that an operator may change while it runs: one row each. Part of the
+//! replicated state, so every sentinel works with the same numbers. Secrets are not among them: they
+//! stay in files on each node.
+
+use crate::config::sentinel::{MasterConfig, Mode};
+use crate::stdx::time::Duration;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    pub quorum: usize,
+    pub down_after_ms: u64,
+    pub crash_grace_ms: u64,
+    pub failover_timeout_ms: u64,
+    pub parallel_syncs: usize,
+    pub mode: Mode,
+}
+
+impl Settings {
+    /// What SENTINEL MONITOR gives a group that no file describes.
+    pub fn with_quorum(quorum: usize) -> Self {
+        use crate::config::sentinel::defaults;
+        Settings {
+            quorum,
+            down_after_ms: defaults::down_after_ms(),
+            crash_grace_ms: defaults::crash_grace_ms(),
+            failover_timeout_ms: defaults::failover_timeout_ms(),
+            parallel_syncs: defaults::parallel_syncs(),
+            mode: Mode::default(),
+        }
+    }
+
+    pub fn from_config(config: &MasterConfig) -> Self {
+        Settings {
+            quorum: config.quorum,
+            down_after_ms: config.down_after_milliseconds,
+            crash_grace_ms: config.crash_grace_milliseconds,
+            failover_timeout_ms: config.failover_timeout,
+            parallel_syncs: config.parallel_syncs,
+            mode: config.mode,
+        }
+    }
+
+    pub fn down_after(&self) -> Duration {
+        Duration::from_millis(self.down_after_ms)
+    }
+
+    pub fn crash_grace(&self) -> Duration {
+        Duration::from_millis(self.crash_grace_ms)
+    }
+
+    pub fn failover_timeout(&self) -> Duration {
+        Duration::from_millis(self.failover_timeout_ms)
+    }
+
+    pub fn safe(&self) -> bool {
+        self.mode == Mode::Safe
+    }
+
+    /// Changes one setting by its name.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), SettingError> {
+        let row = ROWS
+            .iter()
+            .find(|row| row.name.eq_ignore_ascii_case(name))
+            .ok_or_else(|| SettingError::Unknown(printable(name)))?;
+        (row.set)(self, value).ok_or_else(|| SettingError::Value {
+            name: row.name,
+            value: printable(value),
+            expected: row.expected,
+        })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    #[error("Unknown option or number of arguments for SENTINEL SET '{0}'")]
+    Unknown(String),
+    #[error("Invalid argument '{value}' for SENTINEL SET '{name}': expected {expected}")]
+    Value { name: &'static str, value: String, expected: &'static str },
+}
+
+/// One setting: how it is named, set and shown.
+pub struct Row {
+    pub name: &'static str,
+    pub expected: &'static str,
+    set: fn(&mut Settings, &str) -> Option<()>,
+    pub get: fn(&Settings) -> String,
+}
+
+pub const ROWS: &[Row] = &[
+    Row {
+        name: "quorum",
+        expected: "a number from 1 to 1000",
+        set: |s, v| within(v, 1, 1000).map(|v| s.quorum = v as usize),
+        get: |s| s.quorum.to_string(),
+    },
+    Row {
+        name: "down-after-milliseconds",
+        expected: "milliseconds from 1 to 3600000",
+        set: |s, v| within(v, 1, 3_600_000).map(|v| s.down_after_ms = v),
+        get: |s| s.down_after_ms.to_string(),
+    },
+    Row {
+        name: "crash-grace-milliseconds",
+        expected: "milliseconds from 0 (off) to 3600000",
+        set: |s, v| within(v, 0, 3_600_000).map(|v| s.crash_grace_ms = v),
+        get: |s| s.crash_grace_ms.to_string(),
+    },
+    Row {
+        name: "failover-timeout",
+        expected: "milliseconds from 1 to 86400000",
+        set: |s, v| within(v, 1, 86_400_000).map(|v| s.failover_timeout_ms = v),
+        get: |s| s.failover_timeout_ms.to_string(),
+    },
+    Row {
+        name: "parallel-syncs",
+        expected: "a number from 1 to 1000",
+        set: |s, v| within(v, 1, 1000).map(|v| s.parallel_syncs = v as usize),
+        get: |s| s.parallel_syncs.to_string(),
+    },
+    Row {
+        name: "mode",
+        expected: "safe or available",
+        set: |s, v| {
+            s.mode = match v.to_ascii_lowercase().as_str() {
+                "safe" => Mode::Safe,
+                "available" => Mode::Available,
+                _ => return None,
+            };
+            Some(())
+        },
+        get: |s| mode_name(s.mode).to_owned(),
+    },
+];
+
+pub fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Safe => "safe",
+        Mode::Available => "available",
+    }
+}
+
+fn within(value: &str, min: u64, max: u64) -> Option<u64> {
+    value.parse().ok().filter(|value| (min..=max).contains(value))
+}
+
+fn printable(value: &str) -> String {
+    value.chars().filter(|c| !c.is_control()).take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_takes_back_what_it_shows() {
+        let mut settings = Settings::with_quorum(2);
+        for row in ROWS.iter() {
+            let shown = (row.get)(&settings);
+            let before = settings.clone();
+            settings.set(row.name, &shown).unwrap();
+            assert_eq!(settings, before, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn bad_values_name_the_remedy() {
+        let mut settings = Settings::with_quorum(2);
+        let before = settings.clone();
+        for (name, value) in [("quorum", "0"), ("down-after-milliseconds", "-1"), ("mode", "brave")] {
+            let error = settings.set(name, value).unwrap_err().to_string();
+            assert!(error.contains("expected"), "{error}");
+        }
+        assert!(settings.set("colour", "red").is_err());
+        assert_eq!(settings, before);
+    }
+}
