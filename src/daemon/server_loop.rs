@@ -1,13 +1,201 @@
-//! `vedette server`: one engine, its listeners and I/O threads, its files.
+//! `vedette server`: one engine behind a lock, the listeners and threads that bring it requests, and
+//! the one loop that carries out its actions. Decides nothing.
 
+use super::clock;
+use super::shutdown::Shutdown;
+use super::systemd::Notifier;
 use crate::config::server::ServerConfig;
+use crate::net::listener::{self, IoThreads};
+use crate::net::service::Service;
+use crate::resp::Batch;
+use crate::server::{Action, Gate, Input, Level, Server};
+use crate::session::outbox::Generation;
+use crate::session::{Outbox, Passage, Refusal, SessionId, Turn};
+use crate::stdx::time::{Duration, Instant};
+use parking_lot::Mutex;
+use slog::{Logger, crit, debug, error, info, warn};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Waker;
+use tokio::sync::Notify;
+
+/// How long clients have to take what waits for them when the process ends.
+const FAREWELL: Duration = Duration::from_millis(50);
+const MEMORY_PERIOD: Duration = Duration::from_millis(100);
 
 /// Why the server could not start or go on; the text names place and remedy.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ServerError(pub String);
 
+/// The engine as connections see it.
+struct Engine {
+    server: Mutex<Server>,
+    gate: Arc<Gate>,
+    /// Wakes the loop: actions wait, or an earlier deadline.
+    stirred: Notify,
+    logger: Logger,
+}
+
+impl Service for Engine {
+    fn open(
+        &self,
+        peer: SocketAddr,
+        local: SocketAddr,
+        outbox: Arc<Outbox>,
+    ) -> Result<(SessionId, bool), Refusal> {
+        self.server.lock().open(clock::now(), peer, local, outbox)
+    }
+
+    fn run(&self, id: SessionId, batch: &Batch, buffer: &[u8], out: &mut Vec<u8>) -> Turn {
+        let mut server = self.server.lock();
+        // Read under the lock: time never goes back from one batch to the next.
+        let turn = server.execute_batch(clock::now(), id, batch, buffer, &clock::mono, out);
+        let stirred = server.is_stirred();
+        drop(server);
+        if stirred {
+            self.stirred.notify_one();
+        }
+        turn
+    }
+
+    fn close(&self, id: SessionId) {
+        self.server.lock().close(clock::now(), id);
+    }
+
+    fn passage(&self, generation: Generation) -> Passage {
+        self.gate.passage(generation, clock::mono)
+    }
+
+    fn on_passage(&self, waker: &Waker) {
+        self.gate.register(waker);
+    }
+
+    fn suspect(&self, peer: SocketAddr, what: &str) {
+        warn!(self.logger, "closed a connection that speaks another protocol: {what}"; "peer" => %peer);
+    }
+}
+
 /// Runs until SIGTERM, SIGINT or SHUTDOWN.
-pub fn run(_config: ServerConfig, _logger: slog::Logger) -> Result<(), ServerError> {
-    Err(ServerError("the listener of this build is not there yet".into()))
+pub fn run(config: ServerConfig, logger: Logger) -> Result<(), ServerError> {
+    check_directory(&config)?;
+    raise_descriptor_limit(&config, &logger);
+    let listeners = listener::bind(&config.bind, config.port, config.tcp_backlog)
+        .map_err(|error| ServerError(error.to_string()))?;
+    let threads = IoThreads::start(config.io_threads, "io")
+        .map_err(|error| ServerError(format!("cannot start I/O threads: {error}")))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| ServerError(format!("cannot start the runtime: {error}")))?;
+    let seed =
+        getrandom::u64().map_err(|error| ServerError(format!("the system gives no entropy: {error}")))?;
+    let keepalive = (config.tcp_keepalive_s > 0).then(|| Duration::from_secs(config.tcp_keepalive_s));
+    let server = Server::new(config, seed, clock::now());
+    let gate = server.gate();
+    let engine =
+        Arc::new(Engine { server: Mutex::new(server), gate, stirred: Notify::new(), logger: logger.clone() });
+    runtime.block_on(async {
+        let threads = Arc::new(threads);
+        for listener in listeners {
+            if let Ok(address) = listener.local_addr() {
+                info!(logger, "ready to accept connections"; "address" => %address);
+            }
+            tokio::spawn(listener::accept(listener, keepalive, threads.clone(), engine.clone()));
+        }
+        turn(&engine).await
+    })
+}
+
+/// The loop: what is due is handled, what was asked for is carried out, then it sleeps.
+async fn turn(engine: &Arc<Engine>) -> Result<(), ServerError> {
+    let mut shutdown =
+        Shutdown::on_signals().map_err(|error| ServerError(format!("cannot listen to signals: {error}")))?;
+    let mut notifier = Notifier::from_environment();
+    notifier.ready("serving");
+    let mut input = Input::Tick;
+    let mut memory_at = Instant::ZERO;
+    let mut stopping = false;
+    loop {
+        let now = clock::now();
+        notifier.beat(now.mono);
+        let mut actions = Vec::new();
+        let resident_bytes = if now.mono >= memory_at { resident_bytes() } else { 0 };
+        let wakeup = {
+            let mut server = engine.server.lock();
+            server.handle(now, input, &mut actions);
+            if now.mono >= memory_at {
+                memory_at = now.mono + MEMORY_PERIOD;
+                server.handle(now, Input::Memory { resident_bytes }, &mut actions);
+            }
+            server.next_wakeup()
+        };
+        if let Some(code) = carry_out(engine, actions) {
+            tokio::time::sleep(FAREWELL).await;
+            return if code == 0 { Ok(()) } else { Err(ServerError(format!("ended with code {code}"))) };
+        }
+        let wakeup = wakeup.map_or(memory_at, |wakeup| wakeup.min(memory_at));
+        let nap = wakeup.since(clock::mono());
+        input = tokio::select! {
+            () = engine.stirred.notified() => Input::Tick,
+            _ = shutdown.requested(), if !stopping => {
+                stopping = true;
+                Input::Terminate
+            }
+            () = tokio::time::sleep(nap) => Input::Tick,
+        };
+    }
+}
+
+/// In order; the exit code when the process is to end.
+fn carry_out(engine: &Engine, actions: Vec<Action>) -> Option<u8> {
+    let logger = &engine.logger;
+    for action in actions {
+        match action {
+            Action::Log { level, message } => match level {
+                Level::Debug => debug!(logger, "{message}"),
+                Level::Info => info!(logger, "{message}"),
+                Level::Warning => warn!(logger, "{message}"),
+                Level::Error => error!(logger, "{message}"),
+            },
+            Action::Respond { session, reply } => engine.server.lock().respond(session, reply),
+            Action::Exit { code } => return Some(code),
+        }
+    }
+    None
+}
+
+fn check_directory(config: &ServerConfig) -> Result<(), ServerError> {
+    let dir = &config.dir;
+    std::fs::read_dir(dir).map(|_| ()).map_err(|error| {
+        ServerError(format!(
+            "dir '{}' cannot be read ({error}); create it, give this user access, or point --dir elsewhere",
+            dir.display()
+        ))
+    })
+}
+
+/// Every client needs a descriptor; so do files and links.
+fn raise_descriptor_limit(config: &ServerConfig, logger: &Logger) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let wanted = config.clients_max as u64 + 64;
+    let limit = getrlimit(Resource::Nofile);
+    let enough = |current: Option<u64>| current.is_none_or(|current| current >= wanted);
+    if enough(limit.current) {
+        return;
+    }
+    let reachable = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), maximum: limit.maximum });
+    if raised.is_err() || reachable < wanted {
+        crit!(logger, "fewer descriptors than maxclients needs; raise the limit (ulimit -n) or lower maxclients";
+            "wanted" => wanted, "have" => reachable);
+    }
+}
+
+/// Memory of this process that is in RAM, as the kernel tells it; 0 when it does not.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1024
 }

@@ -1,3 +1,6 @@
 //! Sockets and nothing but sockets: bytes in, bytes out, typed errors. Decides nothing.
 
+pub mod connection;
 pub mod link;
+pub mod listener;
+pub mod service;

@@ -5,38 +5,12 @@ use super::table::{CommandId, Run};
 use crate::commands::{CommandError, Unit};
 use crate::resp::spec::WRITE;
 use crate::resp::{Batch, Writer};
-use crate::session::outbox::Generation;
-use crate::session::{ReplyMode, Session, SessionId};
+use crate::session::{ReplyMode, Session, SessionId, Stop, Turn};
 use crate::stdx::time::{Instant, Now};
 
 /// Replies beyond this are written before more requests run, so that a pipeline of large reads
 /// costs its own connection time and not the process memory.
 const REPLY_BYTES_MAX: usize = 1 << 20;
-
-/// What became of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// Requests that are done with; the rest is given again later.
-    pub executed: usize,
-    pub stop: Stop,
-    /// A write is acknowledged in the replies: they pass the gate as of this generation.
-    pub gated: Option<Generation>,
-    pub authenticated: bool,
-    /// The shell's loop has something to do: actions were pushed or an earlier wakeup is due.
-    pub stirred: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// Go on reading.
-    No,
-    /// Write first, then give the rest again.
-    Yield,
-    /// Nothing more runs until the outbox says *resumed*.
-    Blocked,
-    /// Write what is there, then close.
-    Close,
-}
 
 impl Server {
     /// Runs the requests of `batch`, cut from `buffer`, and appends their replies to `out`. `now` is
@@ -49,14 +23,17 @@ impl Server {
         buffer: &[u8],
         stopwatch: &dyn Fn() -> Instant,
         out: &mut Vec<u8>,
-    ) -> Outcome {
+    ) -> Turn {
         let Some(mut session) = self.hub.take(id) else {
             let stop = Stop::Close;
-            return Outcome { executed: 0, stop, gated: None, authenticated: false, stirred: false };
+            return Turn { executed: 0, stop, gated: None, authenticated: false };
         };
         session.last_interaction = now.mono;
         let mut lap = now.mono;
-        let mut gated = None;
+        // What others sent to this session before stands before its replies.
+        let drained = session.outbox.drain(out);
+        session.close |= drained.close.is_some();
+        let mut gated = drained.gated;
         let (mut executed, mut stop) = (0, Stop::No);
         while executed < batch.len() && stop == Stop::No {
             let argv = batch.argv(executed, buffer);
@@ -103,8 +80,7 @@ impl Server {
         let authenticated = session.authenticated;
         self.hub.put_back(session);
         self.end_of_turn(now);
-        let stirred = !self.actions.is_empty() || std::mem::take(&mut self.blocking.stirred);
-        Outcome { executed, stop, gated, authenticated, stirred }
+        Turn { executed, stop, gated, authenticated }
     }
 
     fn request(&mut self, now: Now, session: &mut Session, argv: &[&[u8]], out: &mut Writer<'_>) -> Ran {

@@ -4,6 +4,7 @@
 //!
 //! Knows no lease and no replica: replication moves the deadline, connections obey it.
 
+use crate::session::Passage;
 use crate::session::outbox::Generation;
 use crate::stdx::time::Instant;
 use parking_lot::Mutex;
@@ -22,16 +23,6 @@ pub struct Gate {
     /// Changes whenever replies produced before must never leave: demotion, fencing.
     generation: AtomicU64,
     wakers: Mutex<Vec<Waker>>,
-}
-
-/// What to do with a reply that acknowledges a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Passage {
-    Open,
-    /// Keep it and ask again; the waker given is called when there is news.
-    Wait,
-    /// The history it belongs to is over: close the connection without it.
-    Never,
 }
 
 impl Default for Gate {

@@ -28,7 +28,6 @@ use crate::stdx::Rng;
 use crate::stdx::time::{Duration, Instant, Now};
 use crate::store::Keyspace;
 use bytes::Bytes;
-pub use execute::{Outcome, Stop};
 pub use gate::Gate;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -164,6 +163,13 @@ impl Server {
         std::mem::take(&mut self.actions)
     }
 
+    /// Whether the shell's loop has something to do: actions were pushed, or an earlier wakeup is due.
+    /// Asked once after every batch.
+    pub fn is_stirred(&mut self) -> bool {
+        let earlier = std::mem::take(&mut self.blocking.stirred);
+        earlier || !self.actions.is_empty()
+    }
+
     /// When it acts by itself next.
     pub fn next_wakeup(&self) -> Option<Instant> {
         [
@@ -177,15 +183,16 @@ impl Server {
         .min()
     }
 
-    /// A connection came: its session, or why it is not taken.
+    /// A connection came: its session and whether it may speak already, or why it is not taken.
     pub fn open(
         &mut self,
         now: Now,
         peer: SocketAddr,
         local: SocketAddr,
         outbox: Arc<Outbox>,
-    ) -> Result<SessionId, Refusal> {
-        self.hub.open(now, peer, local, outbox)
+    ) -> Result<(SessionId, bool), Refusal> {
+        let id = self.hub.open(now, peer, local, outbox)?;
+        Ok((id, !self.hub.auth.is_required()))
     }
 
     /// A connection is gone.

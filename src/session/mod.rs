@@ -12,6 +12,7 @@ pub mod outbox;
 pub mod pause;
 pub mod pubsub;
 pub mod subscribe;
+pub mod turn;
 
 use crate::resp::spec::CommandSpec;
 use crate::resp::{Protocol, Writer};
@@ -24,6 +25,7 @@ pub use pubsub::PubSub;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+pub use turn::{Passage, Stop, Turn};
 
 /// Counts connections of one life of the process; never reused.
 pub type SessionId = u64;

@@ -124,6 +124,16 @@ impl Outbox {
         Poll::Pending
     }
 
+    /// Ready when the session must end without another byte, for a connection that cannot write now.
+    pub fn poll_closed(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut inner = self.inner.lock();
+        if inner.closed == Some(Close::Now) {
+            return Poll::Ready(());
+        }
+        inner.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+
     /// Whether the session must end without another byte.
     pub fn is_closed_now(&self) -> bool {
         self.has_pending() && self.inner.lock().closed == Some(Close::Now)
