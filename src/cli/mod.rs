@@ -6,6 +6,7 @@
 
 mod check;
 mod client;
+mod daemons;
 mod events;
 mod failover;
 mod render;
@@ -65,6 +66,14 @@ struct SentinelOptions {
 enum Command {
     /// Start a local fleet (a master, replicas and sentinels as real processes) and show it live
     Up(up::UpOptions),
+    /// Run a data server: `vedette server [redis.conf] [--DIRECTIVE VALUE ...]`
+    ///
+    /// Directives are those of Redis: --port 6379 --bind 127.0.0.1 --dir DIR --save "" --replicaof "HOST PORT"
+    #[command(override_usage = "vedette server [FILE] [--DIRECTIVE VALUE ...]")]
+    Server {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        words: Vec<String>,
+    },
     /// Show every group, its master and replicas, and the sentinels; status 1 when one is not well
     Status {
         #[command(flatten)]
@@ -157,6 +166,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     }
     match cli.command {
         Command::Up(options) => up::run(&options),
+        Command::Server { words } => daemons::server(&cli.process, &words),
         Command::Status { to, json } => status::run(&to, json),
         Command::Watch { to } => watch::run(&to),
         Command::Failover { name, to, successor, force, timeout } => {
