@@ -1,3 +1,5 @@
+//! Reopening, refusing, and every way a file can be damaged.
+
 use super::*;
 use crate::consensus::{LogEntry, SnapshotRecord};
 use std::os::unix::fs::PermissionsExt;

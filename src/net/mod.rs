@@ -3,4 +3,5 @@
 pub mod connection;
 pub mod link;
 pub mod listener;
+pub mod peer_link;
 pub mod service;

@@ -1,0 +1,299 @@
+//! One link to every peer, kept alive.
+//!
+//! Of each two sentinels the one with the lower id dials, every 50 to 100 ms while it is down (once a
+//! second after a refusal). When a peer comes a second time the newer connection takes over, unless
+//! the older one was heard a moment ago and belongs to another life of that id: then two processes
+//! share an id, and the newcomer is refused.
+
+use super::frame::FrameError;
+use super::handshake::{self, PeerConnection};
+use super::queue::SendQueue;
+use super::{Check, HandshakeError, Hello, PeerIdentity, Refusal, Secret};
+use crate::model::{Address, NodeId};
+use crate::sentinel::{PeerMessage, peer_codec};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
+
+/// A sign of life is sent this often, and a link on which nothing was heard for `SILENCE` is closed.
+const LIFE: Duration = Duration::from_millis(250);
+const SILENCE: Duration = Duration::from_secs(2);
+/// Heard within this, a link is alive beyond doubt.
+const ALIVE: Duration = Duration::from_secs(1);
+const REDIAL_REFUSED: Duration = Duration::from_secs(1);
+/// Handshakes of strangers that may be under way at once.
+const STRANGERS: usize = 32;
+const WRITE_BATCH: usize = 256 * 1024;
+
+pub struct LinkSettings {
+    pub identity: PeerIdentity,
+    pub secret: Secret,
+    /// All peers, this node itself left out or not.
+    pub peers: Vec<(NodeId, Address)>,
+    /// The daemon's word on a proven peer, such as [`Refusal::LostLog`] when the ledger knows its id
+    /// under another uuid. Called on link tasks: it must not wait.
+    pub check: Arc<Check<'static>>,
+}
+
+/// What happened on the links. `Up` and `Down` of one peer alternate.
+#[derive(Debug)]
+pub enum LinkEvent {
+    Up {
+        peer: Hello,
+    },
+    Down {
+        id: NodeId,
+        why: String,
+    },
+    Message {
+        from: NodeId,
+        message: PeerMessage,
+    },
+    /// No link came to be, for another reason than the last time; for the log. `fatal` is set when a
+    /// proven peer said that this process must end.
+    Failed {
+        whom: String,
+        error: String,
+        fatal: Option<Refusal>,
+    },
+}
+
+struct Live {
+    number: u64,
+    run_id: String,
+    heard: Arc<Mutex<Instant>>,
+    queue: Arc<SendQueue>,
+    close: Arc<Notify>,
+}
+
+struct Shared {
+    identity: Mutex<PeerIdentity>,
+    secret: Secret,
+    peers: BTreeMap<NodeId, Address>,
+    check: Arc<Check<'static>>,
+    events: mpsc::Sender<LinkEvent>,
+    live: Mutex<BTreeMap<NodeId, Live>>,
+    /// The last failure told of each counterpart.
+    told: Mutex<BTreeMap<NodeId, String>>,
+    numbers: AtomicU64,
+    strangers: Arc<Semaphore>,
+    /// Held while `Up` or `Down` is told, so that they alternate.
+    order: tokio::sync::Mutex<()>,
+}
+
+/// The set of links; dropping it closes all.
+pub struct PeerLinks {
+    shared: Arc<Shared>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+impl PeerLinks {
+    /// Starts dialling. To be called on a tokio runtime.
+    pub fn start(settings: LinkSettings, events: mpsc::Sender<LinkEvent>) -> Self {
+        let LinkSettings { identity, secret, peers, check } = settings;
+        let own = identity.id;
+        let shared = Arc::new(Shared {
+            identity: Mutex::new(identity),
+            secret,
+            peers: peers.into_iter().filter(|(id, _)| *id != own).collect(),
+            check,
+            events,
+            live: Mutex::default(),
+            told: Mutex::default(),
+            numbers: AtomicU64::new(0),
+            strangers: Arc::new(Semaphore::new(STRANGERS)),
+            order: tokio::sync::Mutex::default(),
+        });
+        let mut tasks = JoinSet::new();
+        for (id, address) in shared.peers.iter().filter(|(id, _)| **id > own) {
+            tasks.spawn(keep_dialling(Arc::clone(&shared), *id, address.clone()));
+        }
+        PeerLinks { shared, tasks: Mutex::new(tasks) }
+    }
+
+    /// A connection to the sentinel port whose first byte, peeked at and not taken, is NUL.
+    pub fn accept(&self, stream: TcpStream) {
+        let shared = Arc::clone(&self.shared);
+        let Ok(permit) = Arc::clone(&shared.strangers).try_acquire_owned() else { return };
+        let mut tasks = self.tasks.lock();
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(async move {
+            let whom = stream.peer_addr().map_or_else(|_| "a stranger".to_owned(), |from| from.to_string());
+            let identity = shared.identity.lock().clone();
+            let check = |peer: &Hello| shared.judge(peer);
+            let accepted = handshake::accept(stream, &identity, &shared.secret, &check).await;
+            drop(permit);
+            match accepted {
+                Ok(connection) => shared.carry(connection).await,
+                Err(error) => shared.failed(0, whom, &error).await,
+            }
+        });
+    }
+
+    /// Best effort and never waiting; `false` when there is no link.
+    pub fn send(&self, to: NodeId, message: &PeerMessage) -> bool {
+        let live = self.shared.live.lock();
+        let Some(link) = live.get(&to) else { return false };
+        link.queue.push(matches!(message, PeerMessage::Raft(_)), peer_codec::encode(message));
+        true
+    }
+
+    /// The cluster is known now; later handshakes name it.
+    pub fn set_cluster(&self, cluster: &str) {
+        cluster.clone_into(&mut self.shared.identity.lock().cluster);
+    }
+
+    pub fn connected(&self) -> Vec<NodeId> {
+        self.shared.live.lock().keys().copied().collect()
+    }
+
+    /// Messages dropped for want of room on the link that is up.
+    pub fn dropped(&self, id: NodeId) -> u64 {
+        self.shared.live.lock().get(&id).map_or(0, |link| link.queue.dropped())
+    }
+}
+
+async fn keep_dialling(shared: Arc<Shared>, id: NodeId, address: Address) {
+    loop {
+        let identity = shared.identity.lock().clone();
+        let check = |peer: &Hello| shared.judge(peer);
+        let pause = match handshake::connect(&address, &identity, &shared.secret, id, &check).await {
+            Ok(connection) => {
+                shared.carry(connection).await;
+                Duration::ZERO
+            }
+            Err(error) => {
+                shared.failed(id, format!("peer {id} at {address}"), &error).await;
+                match error {
+                    HandshakeError::Refused { .. } | HandshakeError::Refusing(_) => REDIAL_REFUSED,
+                    _ => Duration::ZERO,
+                }
+            }
+        };
+        let jitter = Duration::from_millis(fastrand::u64(50..=100));
+        tokio::time::sleep(pause + jitter).await;
+    }
+}
+
+impl Shared {
+    fn judge(&self, peer: &Hello) -> Result<(), Refusal> {
+        if !self.peers.contains_key(&peer.id) {
+            return Err(Refusal::UnknownPeer);
+        }
+        let rival = self
+            .live
+            .lock()
+            .get(&peer.id)
+            .is_some_and(|link| link.run_id != peer.run_id && link.heard.lock().elapsed() < ALIVE);
+        if rival {
+            return Err(Refusal::Duplicate);
+        }
+        (self.check)(peer)
+    }
+
+    async fn failed(&self, id: NodeId, whom: String, error: &HandshakeError) {
+        let text = error.to_string();
+        let fatal = error.fatal();
+        // Strangers all count as one: a scan of the port is one line, not thousands.
+        let known = self.told.lock().insert(id, text.clone());
+        if fatal.is_some() || known.as_deref() != Some(&text) {
+            let _ = self.events.send(LinkEvent::Failed { whom, error: text, fatal }).await;
+        }
+    }
+
+    /// Carries a link until it ends.
+    async fn carry(&self, connection: PeerConnection) {
+        let PeerConnection { peer, mut reader, mut writer } = connection;
+        let id = peer.id;
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let live = Live {
+            number,
+            run_id: peer.run_id.clone(),
+            heard: Arc::new(Mutex::new(Instant::now())),
+            queue: Arc::default(),
+            close: Arc::default(),
+        };
+        let (heard, queue, close) =
+            (Arc::clone(&live.heard), Arc::clone(&live.queue), Arc::clone(&live.close));
+        {
+            let _order = self.order.lock().await;
+            let older = self.live.lock().insert(id, live);
+            if let Some(older) = older {
+                older.close.notify_one();
+                let why = "a newer connection of the same peer took over".to_owned();
+                let _ = self.events.send(LinkEvent::Down { id, why }).await;
+            }
+            self.told.lock().remove(&id);
+            if self.events.send(LinkEvent::Up { peer }).await.is_err() {
+                return;
+            }
+        }
+        let reading = async {
+            loop {
+                match reader.read().await {
+                    Ok(message) => {
+                        *heard.lock() = Instant::now();
+                        let Some(message) = message else { continue };
+                        if self.events.send(LinkEvent::Message { from: id, message }).await.is_err() {
+                            return "this process is ending".to_owned();
+                        }
+                        // Counted anew: waiting for our own core is not the peer's silence.
+                        *heard.lock() = Instant::now();
+                    }
+                    Err(FrameError::Io(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                        return "the peer closed the connection".to_owned();
+                    }
+                    Err(error) => return error.to_string(),
+                }
+            }
+        };
+        let writing = async {
+            let mut life = tokio::time::interval(LIFE);
+            life.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    frames = queue.take(WRITE_BATCH) => frames.iter().for_each(|frame| writer.put(frame)),
+                    _ = life.tick() => writer.put(&[]),
+                }
+                if let Err(error) = writer.flush().await {
+                    return error.to_string();
+                }
+            }
+        };
+        let silence = async {
+            loop {
+                let last = *heard.lock();
+                if last.elapsed() >= SILENCE {
+                    return format!("nothing was heard for {} seconds", SILENCE.as_secs());
+                }
+                tokio::time::sleep_until(last + SILENCE).await;
+            }
+        };
+        // In this order: after a pause of this process what has arrived counts before the silence does.
+        let why = tokio::select! {
+            biased;
+            why = reading => why,
+            why = writing => why,
+            why = silence => why,
+            () = close.notified() => return,
+        };
+        let _order = self.order.lock().await;
+        let ours = {
+            let mut live = self.live.lock();
+            let ours = live.get(&id).is_some_and(|link| link.number == number);
+            if ours {
+                live.remove(&id);
+            }
+            ours
+        };
+        if ours {
+            let _ = self.events.send(LinkEvent::Down { id, why }).await;
+        }
+    }
+}
