@@ -57,6 +57,7 @@ pub struct GroupStatus {
     pub failover: Option<FailoverStatus>,
     /// Failovers completed since this group was first watched.
     pub failovers: u64,
+    /// Milliseconds since the Unix epoch.
     pub last_switch_ms: Option<u64>,
 }
 
@@ -88,6 +89,7 @@ pub struct FailoverStatus {
     pub phase: String,
     pub cause: String,
     pub successor: Option<Address>,
+    /// Milliseconds since the Unix epoch.
     pub started_ms: u64,
 }
 

@@ -1,6 +1,7 @@
 //! Sockets and nothing but sockets: bytes in, bytes out, typed errors. Decides nothing.
 
 pub mod connection;
+pub mod http;
 pub mod link;
 pub mod listener;
 pub mod peer_link;

@@ -1,0 +1,169 @@
+//! Which question is at which path. Every answer, refusals included, is small and says a sentence.
+
+use super::snapshots::{Form, Snapshots};
+use super::stream::{self, STREAMS_MAX};
+use crate::observe::health::{self, Answer, Question};
+use crate::observe::status_page;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+use axum::{Json, Router};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+#[derive(Clone)]
+struct Shared {
+    snapshots: Arc<Snapshots>,
+    policy: HeaderValue,
+    streams: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+type Parameters = Query<BTreeMap<String, String>>;
+
+pub(super) fn router(snapshots: Arc<Snapshots>, stop: CancellationToken) -> Router {
+    let policy = HeaderValue::from_str(&status_page::content_security_policy())
+        .unwrap_or(HeaderValue::from_static("default-src 'none'"));
+    let shared = Shared { snapshots, policy, streams: Arc::new(Semaphore::new(STREAMS_MAX)), stop };
+    Router::new()
+        .route("/", plain(get(page)))
+        .route("/status.json", plain(get(status)))
+        .route("/api/v1/status", plain(get(status)))
+        .route("/metrics", plain(get(metrics)))
+        .route("/events", plain(get(events)))
+        // Load balancers ask with the method they were taught: HAProxy's httpchk says OPTIONS.
+        .route("/healthz", get(alive).options(alive).fallback(wrong_method))
+        .route("/readyz", get(ready).options(ready).fallback(wrong_method))
+        .route("/master/{group}", get(master).options(master).fallback(wrong_method))
+        .route("/replica/{group}", get(replica).options(replica).fallback(wrong_method))
+        .fallback(nothing_here)
+        .layer(middleware::map_response_with_state(shared.clone(), protect))
+        .layer(middleware::from_fn(no_body))
+        .with_state(shared)
+}
+
+fn plain(methods: MethodRouter<Shared>) -> MethodRouter<Shared> {
+    methods.options(allowed).fallback(wrong_method)
+}
+
+async fn page(State(shared): State<Shared>) -> Html<String> {
+    Html(status_page::html(&shared.snapshots.current()))
+}
+
+async fn status(State(shared): State<Shared>) -> Response {
+    let text = shared.snapshots.text(Form::Json);
+    ([(header::CONTENT_TYPE, "application/json")], text.to_string()).into_response()
+}
+
+async fn metrics(State(shared): State<Shared>) -> Response {
+    match shared.snapshots.metrics() {
+        Ok(text) => {
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+        }
+        Err(error) => answer(Answer::new(500, format!("The metrics cannot be written: {error}."))),
+    }
+}
+
+async fn events(State(shared): State<Shared>, Query(parameters): Parameters) -> Response {
+    let form = match parameters.get("view").map(String::as_str) {
+        None => Form::Json,
+        Some("page") => Form::PageTree,
+        Some(_) => return answer(Answer::new(400, "'view' is 'page' or absent.")),
+    };
+    match shared.streams.clone().try_acquire_owned() {
+        Ok(place) => stream::answer(shared.snapshots, form, shared.stop, place),
+        Err(_) => {
+            let full = Answer::new(503, format!("{STREAMS_MAX} readers follow already; try again later."));
+            ([(header::RETRY_AFTER, "10")], answer(full)).into_response()
+        }
+    }
+}
+
+async fn alive(State(shared): State<Shared>) -> Response {
+    answer(health::alive(&shared.snapshots.current()))
+}
+
+async fn ready(State(shared): State<Shared>) -> Response {
+    answer(health::ready(&shared.snapshots.current()))
+}
+
+async fn master(
+    State(shared): State<Shared>,
+    Path(group): Path<String>,
+    Query(parameters): Parameters,
+    headers: HeaderMap,
+) -> Response {
+    ask(&shared, &group, &parameters, &headers, health::master)
+}
+
+async fn replica(
+    State(shared): State<Shared>,
+    Path(group): Path<String>,
+    Query(parameters): Parameters,
+    headers: HeaderMap,
+) -> Response {
+    ask(&shared, &group, &parameters, &headers, health::replica)
+}
+
+fn ask(
+    shared: &Shared,
+    group: &str,
+    parameters: &BTreeMap<String, String>,
+    headers: &HeaderMap,
+    question: fn(&crate::model::status::Status, &Question<'_>) -> Answer,
+) -> Response {
+    let stated = headers.get("x-haproxy-server-state").and_then(|value| value.to_str().ok());
+    let stated = stated.and_then(health::haproxy_server);
+    let address = parameters.get("address").cloned().or(stated);
+    let lag = parameters.get("lag").map(String::as_str);
+    answer(question(&shared.snapshots.current(), &Question { group, address: address.as_deref(), lag }))
+}
+
+async fn allowed() -> Response {
+    (StatusCode::NO_CONTENT, [(header::ALLOW, "GET, HEAD, OPTIONS")]).into_response()
+}
+
+async fn wrong_method(method: Method) -> Response {
+    let refused = Answer::new(405, format!("{method} does nothing here; this side only shows. Use GET."));
+    ([(header::ALLOW, "GET, HEAD, OPTIONS")], answer(refused)).into_response()
+}
+
+async fn nothing_here() -> Response {
+    answer(Answer::new(
+        404,
+        "There is nothing here. There are /, /status.json, /metrics, /healthz, /readyz, /master/NAME, /replica/NAME and /events.",
+    ))
+}
+
+fn answer(answer: Answer) -> Response {
+    let code = StatusCode::from_u16(answer.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (code, Json(answer.body)).into_response()
+}
+
+/// Nothing here reads a body, so a request that brings one is refused before it can.
+async fn no_body(request: Request, next: Next) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+    if length || request.headers().contains_key(header::TRANSFER_ENCODING) {
+        let refused = Answer::new(413, "A body is not expected here.");
+        return ([(header::CONNECTION, "close")], answer(refused)).into_response();
+    }
+    next.run(request).await
+}
+
+async fn protect(State(shared): State<Shared>, mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, shared.policy);
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

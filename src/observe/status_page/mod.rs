@@ -1,0 +1,163 @@
+//! The status page: one self-contained document. Drawn whole on the server, so it is right without
+//! scripts; with them, the tree of [`view`](super::view) comes over `/events?view=page` and only what
+//! changed is touched. One file per part of the page.
+
+mod fleet;
+mod group;
+mod instance;
+
+use crate::model::status::Status;
+use crate::observe::view::{Element, el};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' height='32' rx='8' fill='%234f46e5'/%3E%3Cpath d='M8 10l8 13 8-13' fill='none' stroke='white' stroke-width='3.4' stroke-linecap='round' stroke-linejoin='round'/%3E%3Ccircle cx='16' cy='9.5' r='2.6' fill='white'/%3E%3C/svg%3E";
+
+/// The value of `Content-Security-Policy`: nothing but this document's own style and script runs,
+/// and it may talk to nobody but the sentinel it came from.
+pub fn content_security_policy() -> String {
+    let hash = |text: &str| STANDARD.encode(Sha256::digest(text.as_bytes()));
+    format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; connect-src 'self'; \
+         img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        hash(STYLE),
+        hash(SCRIPT)
+    )
+}
+
+pub fn html(status: &Status) -> String {
+    let mut page = String::with_capacity(32 * 1024);
+    page.push_str("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">");
+    page.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
+    page.push_str("<meta name=\"color-scheme\" content=\"light dark\"><title>Vedette</title>");
+    page.push_str(&format!("<link rel=\"icon\" href=\"{ICON}\">"));
+    page.push_str("<noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>");
+    page.push_str(&format!("<style>{STYLE}</style></head><body>"));
+    page.push_str("<p id=\"lost\" role=\"status\" hidden></p>");
+    tree(status).html(&mut page);
+    page.push_str(&format!("<script>{SCRIPT}</script></body></html>"));
+    page
+}
+
+/// All that changes.
+pub fn tree(status: &Status) -> Element {
+    let groups = status.groups.iter().map(|group| group::card(group, status.fresh));
+    let mut page = el("div", "page").attr("id", "page").child(header(status)).child(verdict(status));
+    if status.groups.is_empty() {
+        let hint =
+            "No group is watched yet. Add one under masters: in sentinel.yaml, or send SENTINEL MONITOR.";
+        page = page.child(el("section", "card empty").text(hint));
+    }
+    page.child(el("main", "groups").children(groups))
+        .child(el("div", "columns").child(fleet::events(status)).child(fleet::side(status)))
+        .child(footer(status))
+}
+
+fn header(status: &Status) -> Element {
+    let logo = el("svg", "logo")
+        .attr("viewBox", "0 0 32 32")
+        .attr("aria-hidden", "true")
+        .child(el("rect", "").attr("width", "32").attr("height", "32").attr("rx", "8"))
+        .child(el("path", "").attr("d", "M8 10l8 13 8-13"))
+        .child(el("circle", "").attr("cx", "16").attr("cy", "9.5").attr("r", "2.6"));
+    let touch = if status.fresh {
+        el("span", "pill ok").text("in touch with the majority")
+    } else {
+        el("span", "pill bad").text("out of touch with the majority")
+    };
+    el("header", "top").child(el("div", "brand").child(logo).child(el("strong", "").text("Vedette"))).child(
+        el("div", "whoami")
+            .child(el("span", "").text(format!("sentinel {}", status.node)))
+            .child(el("span", "dim").text(&*status.raft_role))
+            .child(touch)
+            .child(el("span", "live").attr("title", "updates as things happen").text("live")),
+    )
+}
+
+/// The one sentence that whoever was woken at night reads first.
+fn verdict(status: &Status) -> Element {
+    let ill: Vec<&str> =
+        status.groups.iter().filter(|g| !group::is_well(g)).map(|group| group.name.as_str()).collect();
+    let total = status.groups.len();
+    let (class, title, text) = if !status.fresh {
+        let text = "What is shown below is the last that was agreed, and may have been overtaken. Ask another sentinel.";
+        ("bad", "This sentinel is out of touch with the majority".to_owned(), text.to_owned())
+    } else if total == 0 {
+        ("idle", "Nothing to watch".to_owned(), "The sentinels agree; no group is configured.".to_owned())
+    } else if ill.is_empty() {
+        let title =
+            if total == 1 { "All is well".to_owned() } else { format!("All {total} groups are well") };
+        let replicas: usize = status.groups.iter().map(|group| group.replicas.len()).sum();
+        let text = format!("{} master{}, {} replica{}.", total, plural(total), replicas, plural(replicas));
+        ("ok", title, text)
+    } else {
+        let worst =
+            if status.groups.iter().any(|group| group::tone(group) == "bad") { "bad" } else { "warn" };
+        let verb = if ill.len() == 1 { "needs" } else { "need" };
+        (worst, format!("{} of {total} group{} {verb} attention", ill.len(), plural(total)), ill.join(", "))
+    };
+    el("section", &format!("verdict {class}"))
+        .attr("role", "status")
+        .child(el("span", "beacon"))
+        .child(el("div", "").child(el("h1", "").text(title)).child(el("p", "").text(text)))
+}
+
+fn footer(status: &Status) -> Element {
+    let up = ago(status.uptime_ms);
+    el("footer", "dim")
+        .child(el("span", "").text(format!("Vedette {}", status.version)))
+        .child(el("span", "").text(format!("cluster {}", status.cluster_id)))
+        .child(el("span", "").text(format!("term {}, index {}", status.raft_term, status.raft_applied)))
+        .child(el("span", "").text(format!("up for {up}")))
+        .child(el("span", "").text("times are UTC"))
+        .child(el("a", "").attr("href", "/status.json").text("JSON"))
+        .child(el("a", "").attr("href", "/metrics").text("metrics"))
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// A length of time for a person: the two largest units that matter.
+fn ago(ms: u64) -> String {
+    let s = ms / 1000;
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{s} s"),
+        60_000..3_600_000 => format!("{} min {} s", s / 60, s % 60),
+        3_600_000..86_400_000 => format!("{} h {} min", s / 3600, s / 60 % 60),
+        _ => format!("{} d {} h", s / 86_400, s / 3600 % 24),
+    }
+}
+
+fn ago_or_none(ms: Option<u64>) -> String {
+    ms.map_or("never".to_owned(), ago)
+}
+
+/// `1 234 567` with thin spaces.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() * 2);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push('\u{202f}');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn bytes(count: u64) -> String {
+    match count {
+        0..1_000 => format!("{count} B"),
+        1_000..1_000_000 => format!("{:.1} kB", count as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", count as f64 / 1e6),
+        _ => format!("{:.1} GB", count as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests;
