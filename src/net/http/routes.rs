@@ -41,8 +41,8 @@ pub(super) fn router(snapshots: Arc<Snapshots>, stop: CancellationToken) -> Rout
         .route("/master/{group}", get(master).options(master).fallback(wrong_method))
         .route("/replica/{group}", get(replica).options(replica).fallback(wrong_method))
         .fallback(nothing_here)
-        .layer(middleware::map_response_with_state(shared.clone(), protect))
         .layer(middleware::from_fn(no_body))
+        .layer(middleware::map_response_with_state(shared.clone(), protect))
         .with_state(shared)
 }
 

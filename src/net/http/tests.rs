@@ -19,3 +19,165 @@ async fn serve_the_sample() {
     });
     serve(listener, status, std::future::pending()).await;
 }
+
+use crate::model::status::Status;
+use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+struct Served {
+    address: SocketAddr,
+    status: watch::Sender<Arc<Status>>,
+    stop: CancellationToken,
+    ended: tokio::task::JoinHandle<()>,
+}
+
+async fn served() -> Served {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (status, receiver) = watch::channel(Arc::new(sample::well()));
+    let stop = CancellationToken::new();
+    let ended = tokio::spawn(serve(listener, receiver, stop.clone().cancelled_owned()));
+    Served { address, status, stop, ended }
+}
+
+impl Served {
+    /// The whole answer to one request, headers in lower case.
+    async fn ask(&self, request: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let (line, headers) = request.split_once('\n').unwrap_or((request, ""));
+        let request = format!("{line} HTTP/1.1\r\nHost: vedette\r\nConnection: close\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer));
+        read.await.expect("an answer in time").unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        (answer[9..12].parse().unwrap(), answer)
+    }
+}
+
+#[tokio::test]
+async fn every_door_opens_and_every_answer_is_guarded() {
+    let served = served().await;
+    for (request, code, text) in [
+        ("GET /", 200, "<h1>All is well</h1>"),
+        ("GET /status.json", 200, "\"cluster_id\":\"c-5b1d42e7\""),
+        ("GET /api/v1/status", 200, "\"raft_term\":12"),
+        ("GET /metrics", 200, "process_resident_memory_bytes"),
+        ("GET /healthz", 200, "Sentinel 1 is running."),
+        ("GET /readyz", 200, "sentinel 1 leads"),
+        ("GET /master/mymaster", 200, "\"address\":\"10.0.0.1:6379\""),
+        ("GET /master/mymaster?address=10.0.0.1%3A6379", 200, "\"ok\":true"),
+        ("OPTIONS /master/mymaster?address=10.0.0.1:6379", 200, "\"ok\":true"),
+        ("OPTIONS /master/mymaster?address=10.0.0.2:6379", 503, "is not the master"),
+        (
+            "GET /master/mymaster\nX-Haproxy-Server-State: UP 2/3; address=10.0.0.2; port=6379; name=b/s\r\n",
+            503,
+            "10.0.0.2:6379 is not the master",
+        ),
+        ("GET /replica/mymaster?address=10.0.0.2:6379&lag=1mb", 200, "in order"),
+        ("GET /master/nobody", 404, "No group of this name"),
+        ("GET /nothing", 404, "There is nothing here."),
+        ("POST /master/mymaster", 405, "this side only shows"),
+        ("DELETE /", 405, "this side only shows"),
+        ("OPTIONS /", 204, "allow: GET, HEAD, OPTIONS"),
+        ("GET /events?view=x-ray", 400, "'view' is"),
+        ("GET /\nContent-Length: 5\r\n", 413, "A body is not expected"),
+    ] {
+        let (got, answer) = served.ask(request).await;
+        assert_eq!(got, code, "{request}: {answer}");
+        assert!(answer.contains(text), "{request}: {answer}");
+        assert!(answer.contains("content-security-policy: default-src 'none'"), "{request}: {answer}");
+        assert!(answer.contains("x-content-type-options: nosniff"), "{request}");
+    }
+    let (code, answer) = served.ask("HEAD /master/mymaster?address=10.0.0.2:6379").await;
+    assert_eq!(code, 503);
+    assert!(answer.ends_with("\r\n\r\n"), "a head and nothing else: {answer}");
+}
+
+#[tokio::test]
+async fn oversized_heads_are_refused() {
+    let served = served().await;
+    let long = format!("GET /{}", "x".repeat(20 * 1024));
+    assert!((400..500).contains(&served.ask(&long).await.0));
+    let many: String = (0..80).map(|n| format!("X-{n}: 1\r\n")).collect();
+    assert_eq!(served.ask(&format!("GET /\n{many}")).await.0, 431);
+}
+
+#[tokio::test]
+async fn a_page_hears_of_every_change_and_the_end() {
+    let served = served().await;
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    stream.write_all(b"GET /events HTTP/1.1\r\nHost: vedette\r\n\r\n").await.unwrap();
+    let mut heard = String::new();
+    let mut hear = async |text: &str| {
+        let read = async {
+            while !heard.contains(text) {
+                let mut bytes = vec![0; 64 * 1024];
+                let count = stream.read(&mut bytes).await.unwrap();
+                assert!(count > 0, "ended before {text}: {heard}");
+                heard.push_str(&String::from_utf8_lossy(&bytes[..count]));
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), read).await.unwrap_or_else(|_| panic!("no {text}"));
+    };
+    hear("content-type: text/event-stream").await;
+    hear("event: status\ndata: {\"version\"").await;
+    served.status.send_replace(Arc::new(sample::failing_over()));
+    hear("\"phase\":\"send_slaveof_noone\"").await;
+    served.stop.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(5), served.ended);
+    ended.await.expect("the end comes soon").unwrap();
+    let mut rest = Vec::new();
+    let closed = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut rest));
+    closed.await.expect("the stream is closed").unwrap();
+}
+
+#[tokio::test]
+async fn a_sentinel_that_stands_still_stops_vouching() {
+    let served = served().await;
+    assert_eq!(served.ask("GET /readyz").await.0, 200);
+    let silent = async {
+        while served.ask("GET /master/mymaster").await.0 == 200 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), silent).await.expect("it falls silent");
+    assert_eq!(served.ask("GET /healthz").await.0, 200);
+    served.status.send_replace(Arc::new(sample::well()));
+    let back = async {
+        while served.ask("GET /master/mymaster").await.0 != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), back).await.expect("and speaks again");
+}
+
+#[tokio::test]
+async fn more_readers_than_places_are_told_to_come_back() {
+    let served = served().await;
+    let mut readers = Vec::new();
+    for _ in 0..stream::STREAMS_MAX {
+        let mut reader = TcpStream::connect(served.address).await.unwrap();
+        reader.write_all(b"GET /events?view=page HTTP/1.1\r\nHost: vedette\r\n\r\n").await.unwrap();
+        let mut head = [0; 12];
+        reader.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200");
+        readers.push(reader);
+    }
+    let (code, answer) = served.ask("GET /events").await;
+    assert_eq!(code, 503);
+    assert!(answer.contains("retry-after: 10"));
+    drop(readers);
+    let freed = async {
+        loop {
+            let mut reader = TcpStream::connect(served.address).await.unwrap();
+            reader.write_all(b"GET /events HTTP/1.1\r\nHost: vedette\r\n\r\n").await.unwrap();
+            let mut head = [0; 12];
+            reader.read_exact(&mut head).await.unwrap();
+            if &head == b"HTTP/1.1 200" {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(15), freed).await.expect("places are given back");
+}

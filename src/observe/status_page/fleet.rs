@@ -1,6 +1,6 @@
 //! What is not of one group: the sentinels, the webhooks, what happened.
 
-use super::{ago, ago_or_none};
+use super::{ago, ago_or_none, plural};
 use crate::model::event::{Event, Severity};
 use crate::model::status::{PeerStatus, Status, WebhookStatus};
 use crate::observe::view::{Element, el};
@@ -12,6 +12,17 @@ const EVENTS_SHOWN: usize = 40;
 pub(super) fn side(status: &Status) -> Element {
     let side = el("div", "side").child(sentinels(status));
     if status.webhooks.is_empty() { side } else { side.child(webhooks(status)) }
+}
+
+/// How many sentinels are in touch with this one.
+pub(super) fn sentence(status: &Status) -> String {
+    let others = || status.peers.iter().filter(|peer| peer.id != status.node);
+    let (all, touched) = (others().count() + 1, others().filter(|peer| peer.connected).count() + 1);
+    if all == touched {
+        format!("{all} sentinel{} in touch.", plural(all))
+    } else {
+        format!("Only {touched} of {all} sentinels in touch.")
+    }
 }
 
 fn sentinels(status: &Status) -> Element {

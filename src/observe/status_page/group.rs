@@ -83,7 +83,7 @@ fn facts(group: &GroupStatus) -> Element {
         format!("{} of {} in the set", quorum, group.sync_set.len())
     };
     let switched = match group.last_switch_ms {
-        Some(at) => format!("{} {}", calendar::date(Wall(at)), calendar::time_of_day(Wall(at))),
+        Some(at) => calendar::rfc3339(Wall(at)).replace('T', " ").chars().take(19).collect(),
         None => "never".to_owned(),
     };
     el("dl", "facts")

@@ -44,7 +44,10 @@ pub fn html(status: &Status) -> String {
 
 /// All that changes.
 pub fn tree(status: &Status) -> Element {
-    let groups = status.groups.iter().map(|group| group::card(group, status.fresh));
+    // Whoever needs attention comes first; the order is otherwise kept, so that nothing jumps.
+    let mut groups: Vec<_> = status.groups.iter().collect();
+    groups.sort_by_key(|group| group::is_well(group));
+    let groups = groups.into_iter().map(|group| group::card(group, status.fresh));
     let mut page = el("div", "page").attr("id", "page").child(header(status)).child(verdict(status));
     if status.groups.is_empty() {
         let hint =
@@ -64,9 +67,9 @@ fn header(status: &Status) -> Element {
         .child(el("path", "").attr("d", "M8 10l8 13 8-13"))
         .child(el("circle", "").attr("cx", "16").attr("cy", "9.5").attr("r", "2.6"));
     let touch = if status.fresh {
-        el("span", "pill ok").text("in touch with the majority")
+        el("span", "pill ok").attr("title", "with the majority of the sentinels").text("in touch")
     } else {
-        el("span", "pill bad").text("out of touch with the majority")
+        el("span", "pill bad").attr("title", "with the majority of the sentinels").text("out of touch")
     };
     el("header", "top").child(el("div", "brand").child(logo).child(el("strong", "").text("Vedette"))).child(
         el("div", "whoami")
@@ -88,11 +91,14 @@ fn verdict(status: &Status) -> Element {
     } else if total == 0 {
         ("idle", "Nothing to watch".to_owned(), "The sentinels agree; no group is configured.".to_owned())
     } else if ill.is_empty() {
-        let title =
-            if total == 1 { "All is well".to_owned() } else { format!("All {total} groups are well") };
         let replicas: usize = status.groups.iter().map(|group| group.replicas.len()).sum();
-        let text = format!("{} master{}, {} replica{}.", total, plural(total), replicas, plural(replicas));
-        ("ok", title, text)
+        let text = format!(
+            "{total} group{}, {replicas} replica{}. {}",
+            plural(total),
+            plural(replicas),
+            fleet::sentence(status)
+        );
+        ("ok", "All is well".to_owned(), text)
     } else {
         let worst =
             if status.groups.iter().any(|group| group::tone(group) == "bad") { "bad" } else { "warn" };
