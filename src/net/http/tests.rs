@@ -12,7 +12,8 @@ async fn serve_the_sample() {
         loop {
             tokio::time::sleep(Duration::from_millis(250)).await;
             round += 1;
-            let mut status = if round / 40 % 2 == 0 { sample::well() } else { sample::failing_over() };
+            let mut status =
+                if (round / 40).is_multiple_of(2) { sample::well() } else { sample::failing_over() };
             status.groups[0].master.offset = Some(48_213_377 + round * 1031);
             sender.send_replace(Arc::new(status));
         }
