@@ -55,8 +55,8 @@ pub enum Action {
         webhook: String,
         request: HttpRequest,
     },
-    /// Everything up to `up_to` is delivered, unwanted or given up; `dropped` is the newest event
-    /// given up, if there is one that must be told.
+    /// Everything up to `up_to` is delivered, unwanted or given up; `dropped` counts the events given
+    /// up that must be told.
     Progress {
         webhook: String,
         up_to: u64,
@@ -119,7 +119,7 @@ impl Delivery {
     pub fn handle(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
         match input {
             Input::Tick => {}
-            Input::Event(event) => self.remember(now, event),
+            Input::Event(event) => self.remember(now, event, actions),
             Input::Own { webhook, from } => self.own(now, &webhook, from),
             Input::Disown { webhook } => {
                 if let Some(webhook) = self.find(&webhook) {
@@ -154,11 +154,16 @@ impl Delivery {
         self.webhooks.iter_mut().find(|webhook| webhook.target.name == name)
     }
 
-    fn remember(&mut self, now: Now, event: Event) {
+    fn remember(&mut self, now: Now, event: Event, actions: &mut Vec<Action>) {
         self.ring.entry(event.id).or_insert(Remembered { event, arrived: now.mono });
-        if self.ring.len() > RING {
-            let keep_from = self.ring.keys().nth(self.ring.len() - RING / 2).copied().unwrap_or(0);
-            self.ring = self.ring.split_off(&keep_from);
+        if self.ring.len() <= RING {
+            return;
+        }
+        let keep_from = self.ring.keys().nth(self.ring.len() - RING / 2).copied().unwrap_or(0);
+        let kept = self.ring.split_off(&keep_from);
+        let lost = std::mem::replace(&mut self.ring, kept);
+        for webhook in self.webhooks.iter_mut().filter(|webhook| webhook.owned_since.is_some()) {
+            webhook.overflowed(&lost, actions);
         }
     }
 
@@ -198,7 +203,7 @@ impl Delivery {
                 webhook.gone = true;
                 webhook
                     .failed("the receiver answered 410 Gone: disabled until this sentinel restarts", actions);
-                return webhook.advance(id, Some(id), actions);
+                return webhook.advance(id, Some(1), actions);
             }
             Answer::Status { code: code @ 300..=399, retry_after } => {
                 (format!("the receiver answered {code}; redirects are not followed"), retry_after)
@@ -212,7 +217,7 @@ impl Delivery {
         let Some(held) = self.ring.get(&id) else { return };
         let since = held.arrived.max(owned_since);
         if now.mono - since >= GIVE_UP_AFTER {
-            let told = tell(held.event.kind).then_some(id);
+            let told = tell(held.event.kind).then_some(1);
             let text = format!("gave up on event {id} after 24 hours");
             actions.push(Action::Notice { webhook: name.to_owned(), text });
             webhook.advance(id, told, actions);
@@ -263,16 +268,37 @@ impl Webhook {
         }
     }
 
-    /// Events that fell out of the ring, or were never in it, before they were delivered.
+    /// What this node never held and nobody can hand it any more.
     fn pass_lost(&mut self, ring: &BTreeMap<u64, Remembered>, actions: &mut Vec<Action>) {
         let Some((&first, _)) = ring.first_key_value() else { return };
         if self.cursor + 1 >= first {
             return;
         }
-        let (from, up_to) = (self.cursor + 1, first - 1);
-        let text = format!("events {from} to {up_to} are no longer held here and were not delivered");
+        // A webhook without a committed cursor is new: it starts with what is there.
+        if self.cursor > 0 {
+            self.give_up(self.cursor + 1, first - 1, first - 1 - self.cursor, actions);
+        } else {
+            self.cursor = first - 1;
+        }
+    }
+
+    /// The receiver was too slow for what is remembered.
+    fn overflowed(&mut self, lost: &BTreeMap<u64, Remembered>, actions: &mut Vec<Action>) {
+        let Some((&last, _)) = lost.last_key_value() else { return };
+        if self.cursor >= last {
+            return;
+        }
+        let from = self.cursor + 1;
+        let told = lost
+            .range(from..)
+            .filter(|(_, held)| self.target.wants(held.event.kind) && tell(held.event.kind));
+        self.give_up(from, last, told.count() as u64, actions);
+    }
+
+    fn give_up(&mut self, from: u64, up_to: u64, count: u64, actions: &mut Vec<Action>) {
+        let text = format!("events {from} to {up_to} are no longer held here: {count} were not delivered");
         actions.push(Action::Notice { webhook: self.target.name.clone(), text });
-        self.advance(up_to, Some(up_to), actions);
+        self.advance(up_to, (count > 0).then_some(count), actions);
     }
 
     fn advance(&mut self, up_to: u64, dropped: Option<u64>, actions: &mut Vec<Action>) {

@@ -1,3 +1,5 @@
+//! What receivers get, who may be one, and what is never printed.
+
 use super::*;
 use crate::config::sentinel::WebhookConfig;
 use crate::model::Address;

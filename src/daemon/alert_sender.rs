@@ -38,7 +38,7 @@ const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
 const BODY_BYTES_READ: usize = 4096;
 const SECRET_FILE_BYTES: usize = 4096;
 
-/// Everything up to `up_to` is delivered, unwanted or given up; `dropped`: the newest event given up.
+/// Everything up to `up_to` is delivered, unwanted or given up; `dropped`: how many were given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     pub webhook: String,

@@ -1,3 +1,5 @@
+//! What a load balancer hears, as tables.
+
 use super::*;
 use crate::observe::{aged, sample};
 

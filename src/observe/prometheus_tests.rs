@@ -1,3 +1,5 @@
+//! Every line of the exposition is read back.
+
 use super::*;
 use crate::observe::sample;
 use std::collections::{BTreeMap, BTreeSet};

@@ -140,7 +140,7 @@ pub(crate) fn failing_over() -> Status {
     group.replicas[1].priority = Some(0);
     group.failover = Some(FailoverStatus {
         epoch: 8,
-        phase: "send_slaveof_noone".into(),
+        phase: "wait_promotion".into(),
         cause: "A quorum of 2 sentinels holds the master to be down.".into(),
         successor: Some(group.replicas[0].address.clone()),
         started_ms: 1_795_300_100_000,

@@ -86,7 +86,7 @@ pub enum Input {
         instance: Address,
         payload: String,
     },
-    /// The shell delivered all events up to `up_to` to this webhook, or gave up on some.
+    /// The shell delivered all events up to `up_to` to this webhook; `dropped`: how many it gave up.
     WebhookProgress {
         webhook: String,
         up_to: u64,

@@ -1,3 +1,5 @@
+//! The real service over loopback; and a fleet to look at, served by hand.
+
 use super::*;
 use crate::observe::sample;
 
@@ -124,7 +126,7 @@ async fn a_page_hears_of_every_change_and_the_end() {
     hear("content-type: text/event-stream").await;
     hear("event: status\ndata: {\"version\"").await;
     served.status.send_replace(Arc::new(sample::failing_over()));
-    hear("\"phase\":\"send_slaveof_noone\"").await;
+    hear("\"phase\":\"wait_promotion\"").await;
     served.stop.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(5), served.ended);
     ended.await.expect("the end comes soon").unwrap();

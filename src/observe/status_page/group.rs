@@ -97,11 +97,9 @@ fn facts(group: &GroupStatus) -> Element {
 
 /// The steps of a failover as Redis names them, and what they are for a person.
 const STEPS: &[(&str, &[&str])] = &[
-    ("Begin", &["none", "wait_start", "begin"]),
-    ("Freeze and choose", &["freeze", "select_slave", "select_replica", "catch_up", "wait_lease"]),
-    ("Promote", &["promote", "send_slaveof_noone"]),
-    ("Confirm", &["wait_promotion", "switch_master"]),
-    ("Re-point replicas", &["reconf_slaves", "reconf_replicas", "update_config"]),
+    ("Freeze and choose", &["none", "wait_start", "select_slave"]),
+    ("Promote and confirm", &["send_slaveof_noone", "wait_promotion"]),
+    ("Re-point replicas", &["reconf_slaves", "update_config"]),
 ];
 
 fn progress(failover: &FailoverStatus) -> Element {

@@ -1,3 +1,5 @@
+//! The page under hostile names, and what its first sentence says.
+
 use super::*;
 use crate::model::event::EventKind;
 use crate::observe::sample;
@@ -85,7 +87,7 @@ fn the_first_sentence_says_what_matters_most() {
     says(&status, "<h1>1 of 2 groups needs attention</h1><p>sessions</p>");
     let page = html(&status);
     assert!(page.find("<h2>sessions</h2>") < page.find("<h2>mymaster</h2>"), "trouble comes first");
-    says(&status, "<li class=\"now\">Promote</li>");
+    says(&status, "<li class=\"now\">Promote and confirm</li>");
     says(&status, "chosen successor");
     status.fresh = false;
     says(&status, "<h1>This sentinel is out of touch with the majority</h1>");
