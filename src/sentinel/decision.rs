@@ -177,6 +177,8 @@ pub enum Decision {
         group: String,
         epoch: Epoch,
         successor: Address,
+        /// The process that was frozen: another one at this address may have forgotten what it held.
+        run_id: RunId,
         offset: Offset,
         /// Frozen replicas that hold exactly as much.
         equals: BTreeMap<Address, RunId>,
@@ -206,6 +208,7 @@ pub enum Decision {
     Reconfirm {
         group: String,
         epoch: Epoch,
+        run_id: RunId,
         reason: String,
     },
     Webhooks {
@@ -290,6 +293,7 @@ mod tests {
                     group: "m".into(),
                     epoch: 5,
                     successor: Address::new("::1", 1),
+                    run_id: RunId::parse("a").unwrap(),
                     offset: 7,
                     equals: BTreeMap::new(),
                     offsets: vec![(Address::new("h", 2), 7)],

@@ -1,11 +1,36 @@
-//! Looking after one group: what every sentinel judges, and what a leader does about it.
+//! Looking after one group: what every sentinel judges for itself, and, in order, what a leader in
+//! touch with the majority does about it. Everything here is derived from the ledger and the
+//! registry anew each time, so nothing is lost when a look is skipped.
 
 use super::Action;
-use super::node::{Sentinel, Timer};
+use super::decision::{Cause, Decision};
+use super::facts::Role;
+use super::failover::Conduct;
+use super::lease::LeaseBook;
+use super::ledger::{Group, Phase, Rule};
+use super::node::{Bugs, Peer, Sentinel, Timer};
+use super::objective::{self, Verdict};
+use super::probe;
+use super::registry::{Complaint, Instance, Registry};
 use super::request::Request;
-use crate::model::Address;
+use super::situation::Situation;
+use super::subjective;
+use super::sync_set::Settling;
+use crate::model::event::EventKind;
+use crate::model::{Address, NodeId, Offset, RunId};
 use crate::resp::Reply;
 use crate::stdx::time::{Duration, Instant, Now};
+use std::collections::BTreeMap;
+
+/// How often a group is looked at when nothing happens.
+const CALM: Duration = Duration::from_millis(100);
+const WATCHFUL: Duration = Duration::from_millis(20);
+/// A proposal without an answer for this long is made again; applying one twice changes nothing.
+const PROPOSAL_LIMIT: Duration = Duration::from_secs(2);
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(10);
+/// Not vouched for as long as this is worth an event.
+const LEASE_LOST_AFTER: Duration = Duration::from_secs(1);
 
 /// What this sentinel keeps in memory about one group.
 #[derive(Debug)]
@@ -14,30 +39,479 @@ pub(super) struct Supervision {
     pub urgent: bool,
     /// Worth telling the leader about.
     pub uneasy: bool,
+    pub situation: Situation,
+    in_flight: Option<(u64, Instant)>,
+    pub lease: LeaseBook,
+    pub conduct: Option<Conduct>,
+    /// The last corrective command to each instance.
+    pub acts: BTreeMap<Address, Instant>,
+    pub settling: Settling,
+    /// Members of the sync set that are not as they should be, since when.
+    pub bad_since: BTreeMap<Address, Instant>,
+    /// An older moment of the master's offset.
+    pub master_sample: Option<(Instant, Offset)>,
+    wrong_role_since: Option<Instant>,
+    unvouched_since: Option<Instant>,
+    retry_at: Instant,
+    attempts: u32,
 }
 
 impl Supervision {
-    pub fn new(_now: Instant) -> Self {
-        Supervision { urgent: false, uneasy: false }
+    pub fn new(now: Instant) -> Self {
+        Supervision {
+            urgent: false,
+            uneasy: false,
+            situation: Situation::Unknown,
+            in_flight: None,
+            lease: LeaseBook::new(now),
+            conduct: None,
+            acts: BTreeMap::new(),
+            settling: Settling::default(),
+            bad_since: BTreeMap::new(),
+            master_sample: None,
+            wrong_role_since: None,
+            unvouched_since: None,
+            retry_at: now,
+            attempts: 0,
+        }
     }
 
-    pub fn applied(&mut self, _index: u64) {}
+    pub fn applied(&mut self, index: u64) {
+        if self.in_flight.is_some_and(|(ours, _)| ours <= index) {
+            self.in_flight = None;
+        }
+    }
 
-    pub fn new_term(&mut self, _now: Instant, _lease: Duration) {}
+    /// What a leader knew does not outlive its office.
+    pub fn new_term(&mut self, now: Instant, lease: Duration) {
+        self.in_flight = None;
+        self.conduct = None;
+        self.settling = Settling::default();
+        self.bad_since.clear();
+        self.acts.clear();
+        self.retry_at = now;
+        self.attempts = 0;
+        self.unvouched_since = None;
+        self.lease.new_term(now, lease);
+    }
 
-    pub fn answered(
-        &mut self,
-        _now: Instant,
-        _address: &Address,
-        _request: &Request,
-        _asked_at: Instant,
-        _reply: &Reply,
-    ) {
+    /// The next attempt waits, longer each time.
+    pub fn put_off(&mut self, now: Instant) {
+        let pause = RETRY_MIN * 2u32.saturating_pow(self.attempts.min(4));
+        self.attempts += 1;
+        self.retry_at = now + pause.min(RETRY_MAX);
+    }
+
+    pub fn conduct_age(&self, now: Instant) -> Duration {
+        self.conduct.as_ref().map_or(Duration::ZERO, |conduct| now.since(conduct.since))
     }
 }
 
+/// What a leader in touch with the majority may rest on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Office {
+    pub confirmed_at: Instant,
+    pub lease: Duration,
+}
+
+/// One look at one group.
+pub(super) struct Work<'a> {
+    pub now: Instant,
+    pub group: &'a Group,
+    pub registry: &'a mut Registry,
+    pub own: &'a mut Supervision,
+    pub peers: &'a BTreeMap<NodeId, Peer>,
+    pub office: Option<Office>,
+    pub bugs: Bugs,
+    pub decisions: Vec<Decision>,
+    /// When to look again at the latest.
+    pub next: Instant,
+    next_request: &'a mut u64,
+    actions: &'a mut Vec<Action>,
+    hurry: bool,
+}
+
 impl Sentinel {
-    pub(super) fn look_after(&mut self, now: Now, name: &str, _actions: &mut Vec<Action>) {
-        self.schedule.set(&Timer::Group(name.to_owned()), now.mono + Duration::from_millis(100));
+    /// The answer to a command that moves an instance.
+    pub(super) fn command_answered(
+        &mut self,
+        now: Instant,
+        group: &str,
+        address: &Address,
+        request: &Request,
+        reply: &Reply,
+    ) {
+        let Some(own) = self.groups.get_mut(group) else { return };
+        let facts = self.registry.get(address).and_then(Instance::current);
+        match request {
+            Request::Lease { .. } => own.lease.answered(now, reply),
+            Request::Fence { .. } => {
+                let master = self.ledger.group(group).map(|group| &group.master);
+                if let (Some(conduct), Some(facts), Some(master)) = (&mut own.conduct, facts, master) {
+                    conduct.fenced(now, address, master, facts, reply);
+                }
+            }
+            // Believed when INFO shows it.
+            _ => {}
+        }
+    }
+
+    pub(super) fn look_after(&mut self, now: Now, name: &str, actions: &mut Vec<Action>) {
+        let may_act = self.in_office() && self.beat.leads(now.mono, self.leader_limit());
+        let office = self.beat.confirmed_at().filter(|_| may_act).map(|confirmed_at| Office {
+            confirmed_at,
+            lease: Duration::from_millis(self.config.lease_milliseconds),
+        });
+        let Some(mut own) = self.groups.remove(name) else { return };
+        let Some(group) = self.ledger.groups.get(name) else { return };
+        let was_urgent = own.urgent;
+        let mut work = Work {
+            now: now.mono,
+            group,
+            registry: &mut self.registry,
+            own: &mut own,
+            peers: &self.peers,
+            office,
+            bugs: if cfg!(feature = "planted-bugs") { self.bugs } else { Bugs::default() },
+            decisions: Vec::new(),
+            next: now.mono + CALM,
+            next_request: &mut self.next_request,
+            actions,
+            hurry: false,
+        };
+        let verdict = work.watch();
+        if office.is_some() {
+            work.lead(verdict);
+        }
+        let decisions = std::mem::take(&mut work.decisions);
+        let hurry = work.hurry || (work.own.urgent && !was_urgent);
+        let mut next = work.next;
+        if hurry {
+            for address in group.instances() {
+                if let Some(instance) = self.registry.get_mut(address) {
+                    instance.next_info = now.mono;
+                    self.schedule.sooner(&Timer::Instance(address.clone()), now.mono);
+                }
+            }
+        }
+        if own.urgent {
+            next = next.min(now.mono + WATCHFUL);
+        }
+        if own.in_flight.is_some_and(|(_, at)| now.mono.since(at) > PROPOSAL_LIMIT) {
+            own.in_flight = None;
+        }
+        let free = own.in_flight.is_none();
+        self.groups.insert(name.to_owned(), own);
+        let timer = Timer::Group(name.to_owned());
+        self.schedule.set(&timer, next.max(now.mono + Duration::from_millis(1)));
+        if free && !decisions.is_empty()
+            && let Ok(index) = self.propose(now, decisions, actions) {
+                // A fleet of one has applied it by now.
+                let open = index > self.ledger.applied;
+                if let Some(own) = self.groups.get_mut(name).filter(|_| open) {
+                    own.in_flight = Some((index, now.mono));
+                }
+            }
+    }
+}
+
+impl Work<'_> {
+    pub(super) fn send(&mut self, address: &Address, request: Request) -> bool {
+        self.registry.get_mut(address).is_some_and(|instance| {
+            probe::send(instance, address, self.now, request, self.next_request, self.actions)
+        })
+    }
+
+    /// INFO at once, behind whatever was sent.
+    pub(super) fn ask(&mut self, address: &Address) {
+        self.send(address, Request::Info);
+    }
+
+    pub(super) fn flag(&mut self, instance: &Address, kind: EventKind, text: impl Into<String>) {
+        self.decisions.push(Decision::Flag {
+            group: self.group.name.clone(),
+            instance: instance.clone(),
+            kind,
+            text: text.into(),
+        });
+    }
+
+    fn master(&self) -> Option<&Instance> {
+        self.registry.get(&self.group.master)
+    }
+
+    /// Judges, for this sentinel and for the report to the leader.
+    fn watch(&mut self) -> Verdict {
+        let verdict = objective::judge(self.group, self.registry, self.peers, self.now);
+        let suspect = |i: &Instance| subjective::suspect(i, self.group, self.now);
+        let master_suspect = self.master().is_some_and(suspect);
+        let any_suspect = self.group.instances().filter_map(|a| self.registry.get(a)).any(suspect);
+        let members = &self.group.sync_set().members;
+        let unsettled = self.group.sets.len() > 1
+            || self.group.replicas.iter().any(|a| {
+                let live = self.registry.get(a).is_some_and(|i| i.up() && !suspect(i));
+                live && !members.contains_key(a)
+            });
+        let restarted = self.restarted();
+        self.own.uneasy = any_suspect || restarted;
+        self.own.urgent =
+            master_suspect || restarted || unsettled || self.group.confirm || self.group.failover.is_some();
+        self.own.situation = self.situation(verdict, restarted);
+        let sample = self.master().and_then(Instance::current).map(|f| (f.asked_at, f.offset));
+        if let Some((at, offset)) = sample {
+            let old =
+                self.own.master_sample.is_none_or(|(then, _)| at.since(then) > Duration::from_millis(500));
+            if old {
+                self.own.master_sample = Some((at, offset));
+            }
+        }
+        verdict
+    }
+
+    /// Another process than the agreed one answers at the master's address, or one without a role.
+    fn restarted(&self) -> bool {
+        let Some(facts) = self.master().and_then(Instance::current) else { return false };
+        let other = self.group.run_id.is_some() && facts.run_id != self.group.run_id;
+        other || (facts.awaiting() && !self.group.confirm)
+    }
+
+    fn situation(&self, verdict: Verdict, restarted: bool) -> Situation {
+        if let Some(failover) = self.group.failover.as_ref().filter(|f| f.phase != Phase::Switched) {
+            return Situation::FailingOver(failover.cause);
+        }
+        if let Some(reason) = &self.group.refused {
+            return Situation::Refused(reason.clone());
+        }
+        let Some(master) = self.master() else { return Situation::Unknown };
+        let facts = master.current();
+        match verdict {
+            Verdict::Unreachable => return Situation::MasterUnreachable,
+            Verdict::Down { .. } => return Situation::MasterDown,
+            Verdict::Crashed { .. } => return Situation::MasterCrashed,
+            Verdict::Well | Verdict::Suspect => {}
+        }
+        match master.complaint {
+            Some(Complaint::Loading) => return Situation::MasterLoading,
+            Some(Complaint::Busy) => return Situation::MasterBusy,
+            Some(Complaint::CannotPersist) => return Situation::MasterCannotPersist,
+            Some(Complaint::AuthRefused) => return Situation::MasterRefusesUs,
+            Some(Complaint::Other) | None => {}
+        }
+        if self.group.confirm {
+            return Situation::Confirming;
+        }
+        if restarted {
+            let empty = facts.is_some_and(|facts| !facts.holds_data());
+            return if empty { Situation::MasterRestartedEmpty } else { Situation::MasterRestarted };
+        }
+        if facts.is_some_and(|facts| facts.role == Role::Replica) {
+            return Situation::MasterWrongRole;
+        }
+        if verdict == Verdict::Suspect {
+            return Situation::MasterSuspect;
+        }
+        if self.group.lease_lost {
+            return Situation::LeaseLost;
+        }
+        if facts.is_none() {
+            return Situation::Unknown;
+        }
+        if self.group.replicas.is_empty() {
+            return Situation::NoReplicas;
+        }
+        if self.group.sync_set().members.is_empty() { Situation::NoneInSync } else { Situation::Ok }
+    }
+
+    /// The order matters: facts first, then the open failover or the need for one, then upkeep.
+    fn lead(&mut self, verdict: Verdict) {
+        if self.raise_epochs() {
+            return;
+        }
+        self.tell_health(verdict);
+        if let Some(failover) = self.group.failover.clone() {
+            self.conduct(&failover);
+        } else {
+            self.own.conduct = None;
+            self.confirm_master();
+            self.identify();
+            self.consider_failover(verdict);
+        }
+        if !self.group.failing_over() {
+            self.grant_lease();
+            self.discover();
+            self.keep_sync_set();
+            self.reconcile();
+        }
+    }
+
+    /// Servers that an older fleet supervised show epochs above ours: ours must pass them.
+    fn raise_epochs(&mut self) -> bool {
+        let shown = self.group.instances().filter_map(|a| self.registry.get(a)?.current()?.bundled.as_ref());
+        let Some(above) = shown.map(|bundled| bundled.epoch).max() else { return false };
+        if above <= self.group.last_epoch || self.group.failover.is_some() {
+            return false;
+        }
+        self.decisions.push(Decision::EpochFloor { group: self.group.name.clone(), above });
+        true
+    }
+
+    fn tell_health(&mut self, verdict: Verdict) {
+        for address in self.group.instances().cloned().collect::<Vec<_>>() {
+            let Some(instance) = self.registry.get(&address) else { continue };
+            let crashed = address == self.group.master && matches!(verdict, Verdict::Crashed { .. });
+            let down = crashed || subjective::down(instance, self.group, self.now);
+            let agreed = self.group.down.contains(&address);
+            if down != agreed {
+                // A crash that is not proven any more is no answer yet.
+                if agreed && subjective::suspect(instance, self.group, self.now) {
+                    continue;
+                }
+                let kind = if down { EventKind::SDown } else { EventKind::SDownEnd };
+                self.flag(&address, kind, "");
+            }
+        }
+        let master = self.group.master.clone();
+        let well = verdict == Verdict::Well;
+        match verdict {
+            Verdict::Down { votes } | Verdict::Crashed { votes } if !self.group.odown => {
+                let quorum = self.group.settings.quorum;
+                self.flag(&master, EventKind::ODown, format!("#quorum {votes}/{quorum}"));
+            }
+            _ if well && self.group.odown => self.flag(&master, EventKind::ODownEnd, ""),
+            _ => {}
+        }
+        if (verdict == Verdict::Unreachable) != self.group.unreachable && (well || !self.group.unreachable) {
+            let kind =
+                if self.group.unreachable { EventKind::UnreachableEnd } else { EventKind::Unreachable };
+            self.flag(&master, kind, "");
+        }
+        self.tell_lease(&master);
+    }
+
+    fn tell_lease(&mut self, master: &Address) {
+        if !self.group.bundled || self.group.failover.is_some() {
+            self.own.unvouched_since = None;
+            return;
+        }
+        let fresh = self.own.lease.vouched_at.is_some_and(|at| self.now.since(at) < LEASE_LOST_AFTER / 2);
+        if fresh {
+            self.own.unvouched_since = None;
+            if self.group.lease_lost {
+                self.flag(master, EventKind::LeaseBack, "");
+            }
+        } else {
+            let since = *self.own.unvouched_since.get_or_insert(self.now);
+            if self.now.since(since) > LEASE_LOST_AFTER && !self.group.lease_lost {
+                self.flag(master, EventKind::LeaseLost, "");
+            }
+        }
+    }
+
+    /// Which process is the master, with which history: agreed once, and again when it was told a new
+    /// epoch or made a new history without a restart.
+    fn identify(&mut self) {
+        let Some(facts) = self.master().and_then(Instance::current) else { return };
+        let (Some(run_id), Some(history)) = (&facts.run_id, &facts.history) else { return };
+        if !facts.is_master() || facts.awaiting() || facts.loading {
+            return;
+        }
+        let bundled = facts.bundled.is_some();
+        let epoch_shown = facts.bundled.as_ref().is_none_or(|b| b.epoch == self.group.epoch);
+        let first = self.group.run_id.is_none();
+        let same_process = self.group.run_id.as_ref() == Some(run_id);
+        let changed = self.group.history.as_ref() != Some(history) || self.group.bundled != bundled;
+        let confirmed = self.group.confirm && epoch_shown && same_process;
+        if first || confirmed || (same_process && changed && !self.group.confirm) {
+            self.decisions.push(Decision::Identity {
+                group: self.group.name.clone(),
+                epoch: self.group.epoch,
+                run_id: run_id.clone(),
+                history: history.clone(),
+                bundled,
+            });
+        }
+    }
+
+    /// Replicas that the agreed master lists.
+    fn discover(&mut self) {
+        if !self.master_is_sound() {
+            return;
+        }
+        let Some(facts) = self.master().and_then(Instance::current) else { return };
+        let new: Vec<Decision> = facts
+            .replicas
+            .iter()
+            .filter(|listed| {
+                !self.group.knows(&listed.address) && self.registry.get(&listed.address).is_none()
+            })
+            .map(|listed| Decision::AddReplica {
+                group: self.group.name.clone(),
+                address: listed.address.clone(),
+            })
+            .collect();
+        self.decisions.extend(new);
+    }
+
+    fn consider_failover(&mut self, verdict: Verdict) {
+        let wrong_role = self.master().and_then(Instance::current).is_some_and(|facts| {
+            facts.role == Role::Replica && !facts.awaiting() && facts.run_id == self.group.run_id
+        });
+        if wrong_role {
+            self.own.wrong_role_since.get_or_insert(self.now);
+        } else {
+            self.own.wrong_role_since = None;
+        }
+        let wrong_for = self.own.wrong_role_since.map(|at| self.now.since(at));
+        let restarted = self.restarted();
+        let cause = match verdict {
+            Verdict::Down { .. } => Cause::Silent,
+            Verdict::Crashed { .. } => Cause::Crashed,
+            _ if restarted => Cause::Restarted,
+            _ if wrong_for.is_some_and(|long| long > self.group.settings.down_after()) => Cause::WrongRole,
+            Verdict::Well => {
+                self.own.attempts = 0;
+                self.own.retry_at = self.now;
+                return;
+            }
+            _ => return,
+        };
+        if self.now < self.own.retry_at {
+            return;
+        }
+        // Whoever could be frozen now: is an attempt worth disturbing the replicas?
+        let reachable: BTreeMap<Address, RunId> = self
+            .group
+            .replicas
+            .iter()
+            .filter_map(|address| {
+                let replica = self.registry.get(address)?;
+                let run_id = replica.current()?.run_id.clone()?;
+                (!subjective::down(replica, self.group, self.now)).then(|| (address.clone(), run_id))
+            })
+            .collect();
+        let rule = self.group.promotion_rule(&reachable);
+        let hopeful = rule == Rule::Met || (!self.group.settings.safe() && !reachable.is_empty());
+        // A restarted master may turn out to be the best there is; that too is decided in a failover.
+        let all_here = reachable.len() == self.group.replicas.len();
+        if !hopeful && !(cause == Cause::Restarted && (all_here || !self.group.settings.safe())) {
+            let reason = rule.explain();
+            if self.group.refused.as_ref() != Some(&reason) {
+                self.decisions.push(Decision::Refused { group: self.group.name.clone(), reason });
+            }
+            return;
+        }
+        if cause == Cause::Restarted {
+            let empty = self.master().and_then(Instance::current).is_some_and(|f| !f.holds_data());
+            let kind = if empty { EventKind::RebootEmpty } else { EventKind::Reboot };
+            let master = self.group.master.clone();
+            self.flag(&master, kind, "");
+        }
+        self.hurry = true;
+        self.decisions.push(Decision::Begin {
+            group: self.group.name.clone(),
+            after: self.group.last_epoch,
+            cause,
+            target: None,
+        });
     }
 }

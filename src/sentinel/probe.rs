@@ -104,14 +104,13 @@ impl Sentinel {
         let group = instance.group.clone();
         let mut news = true;
         match asked.request {
-            Request::Ping => news = pong(instance, now, reply),
+            Request::Ping => {
+                let is_master = self.ledger.group(&group).is_some_and(|group| group.master == *address);
+                news = pong(instance, now, reply, is_master);
+            }
             Request::Info => news = informed(instance, &asked, reply),
             Request::Hello { .. } | Request::MinReplicas { .. } => news = false,
-            request => {
-                if let Some(own) = self.groups.get_mut(&group) {
-                    own.answered(now, address, &request, asked.at, reply);
-                }
-            }
+            request => self.command_answered(now, &group, address, &request, reply),
         }
         if news {
             self.wake_group(&group, now);
@@ -200,9 +199,8 @@ impl Sentinel {
     /// cost nothing.
     pub(super) fn views(&self, now: Instant) -> Vec<View> {
         let mut views = Vec::new();
-        for (name, own) in self.groups.iter().filter(|(_, own)| own.uneasy) {
+        for (name, _) in self.groups.iter().filter(|(_, own)| own.uneasy) {
             let Some(group) = self.ledger.group(name) else { continue };
-            let _ = own;
             for address in group.instances() {
                 let Some(instance) = self.registry.get(address) else { continue };
                 views.push(view(name, address, instance, group, now));
@@ -256,7 +254,7 @@ pub(super) fn send(
 }
 
 /// Judges an answer to PING; whether it is news.
-fn pong(instance: &mut Instance, now: Instant, reply: &Reply) -> bool {
+fn pong(instance: &mut Instance, now: Instant, reply: &Reply, is_master: bool) -> bool {
     let before = instance.complaint;
     let complaint = match reply.error() {
         None => None,
@@ -273,8 +271,9 @@ fn pong(instance: &mut Instance, now: Instant, reply: &Reply) -> bool {
     instance.complaint = complaint;
     let valid = match complaint {
         None | Some(Complaint::AuthRefused | Complaint::Other) => true,
-        // For a time as long as down-after: `subjective` bounds it for masters.
-        Some(Complaint::Loading | Complaint::Busy | Complaint::CannotPersist) => false,
+        // A replica may take its time; a master that serves nobody for down-after has failed.
+        Some(Complaint::Loading) => !is_master,
+        Some(Complaint::Busy | Complaint::CannotPersist) => false,
     };
     let first = !instance.ever_valid;
     if valid {

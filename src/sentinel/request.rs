@@ -41,6 +41,11 @@ pub enum Request {
     },
     /// Stock: stop following, keep replication id and offset (a port on which nothing listens).
     Freeze,
+    /// Stock: hold writes back for a while, for a planned handover.
+    PauseWrites {
+        ms: u64,
+    },
+    ResumeWrites,
     /// Stock: become master.
     ReplicaOfNoOne,
     /// Stock: follow this master; clients are disconnected so that they ask again.
@@ -55,6 +60,12 @@ pub enum Request {
 }
 
 impl Request {
+    /// Whom a frozen stock replica follows. Port 1 (tcpmux) is closed on any host that runs a data
+    /// server; the replica's own loopback answers at once with a reset.
+    pub fn frozen_master() -> Address {
+        Address::new("127.0.0.1", 1)
+    }
+
     /// The commands to send, in order; each gets one reply.
     pub fn words(&self) -> Vec<Vec<u8>> {
         let words: Vec<String> = match self {
@@ -97,9 +108,14 @@ impl Request {
                 }
                 words
             }
-            // Port 1 (tcpmux) is closed on any host that runs a data server; the replica's own
-            // loopback answers at once with a reset.
-            Request::Freeze => vec!["REPLICAOF".into(), "127.0.0.1".into(), "1".into()],
+            Request::Freeze => {
+                let Address { host, port } = Request::frozen_master();
+                vec!["REPLICAOF".into(), host, port.to_string()]
+            }
+            Request::PauseWrites { ms } => {
+                vec!["CLIENT".into(), "PAUSE".into(), ms.to_string(), "WRITE".into()]
+            }
+            Request::ResumeWrites => vec!["CLIENT".into(), "UNPAUSE".into()],
             Request::ReplicaOfNoOne => vec!["REPLICAOF".into(), "NO".into(), "ONE".into()],
             Request::ReplicaOf { master } => {
                 vec!["REPLICAOF".into(), master.host.clone(), master.port.to_string()]

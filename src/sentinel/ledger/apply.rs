@@ -281,6 +281,7 @@ impl Group {
                     phase: Phase::Begun,
                     old_master: self.master.clone(),
                     successor: None,
+                    successor_run: None,
                     offset: 0,
                     equals: BTreeMap::new(),
                     stages: BTreeMap::new(),
@@ -299,13 +300,14 @@ impl Group {
                 }
             }
             Decision::Abort { epoch: of, kind, reason, .. } => self.abort(epoch, *of, *kind, reason, scribe),
-            Decision::Promote { epoch, successor, offset, equals, offsets, risk, .. } => {
+            Decision::Promote { epoch, successor, run_id, offset, equals, offsets, risk, .. } => {
                 if !self.replicas.contains(successor) {
                     return;
                 }
                 let Some(failover) = self.open(*epoch, Phase::Begun) else { return };
                 failover.phase = Phase::Promoted;
                 failover.successor = Some(successor.clone());
+                failover.successor_run = Some(run_id.clone());
                 failover.offset = *offset;
                 failover.equals.clone_from(equals);
                 let offsets: Vec<String> = offsets.iter().map(|(a, o)| format!("{a}={o}")).collect();
@@ -349,13 +351,14 @@ impl Group {
                 }
                 scribe.master(EventKind::FailoverEnd, self, &done.old_master, "");
             }
-            Decision::Reconfirm { epoch: of, reason, .. } => {
+            Decision::Reconfirm { epoch: of, run_id, reason, .. } => {
                 let ours = self.failover.as_ref().is_some_and(|f| f.epoch == *of && f.phase == Phase::Begun);
                 if !ours || epoch <= self.last_epoch {
                     return;
                 }
                 self.failover = None;
                 self.new_reign(epoch);
+                self.run_id = Some(run_id.clone());
                 // Replicas may have restarted too: each is admitted again once it caught up.
                 self.restart_sets(BTreeMap::new());
                 let event = scribe.master(EventKind::Reconfirmed, self, &self.master, "");

@@ -79,6 +79,7 @@ pub struct Failover {
     pub phase: Phase,
     pub old_master: Address,
     pub successor: Option<Address>,
+    pub successor_run: Option<RunId>,
     /// The successor's offset when it was chosen.
     pub offset: Offset,
     pub equals: BTreeMap<Address, RunId>,
@@ -107,6 +108,21 @@ pub enum Rule {
     },
     /// No replica is known to hold all that was promised.
     NobodyInSync,
+}
+
+impl Rule {
+    /// For events and people.
+    pub fn explain(&self) -> String {
+        match self {
+            Rule::Met => "the promotion rule is met".to_owned(),
+            Rule::Short { frozen, needed } => {
+                format!(
+                    "only {frozen} of the in-sync replicas can be frozen and {needed} are needed to be sure of every WAIT"
+                )
+            }
+            Rule::NobodyInSync => "no replica was in sync with the master".to_owned(),
+        }
+    }
 }
 
 impl Group {

@@ -1,0 +1,457 @@
+//! Conducting an open failover: the promotion rule, step by step. The log holds the phase, so a new
+//! leader goes on where the last one stopped; what is kept here can be found out again.
+//!
+//! Freeze before reading: an offset read from a replica that still streams may be behind a write
+//! that WAIT has promised. The old master's own offset never competes.
+
+use super::decision::{AbortKind, Cause, Decision};
+use super::facts::{BundledRole, Facts};
+use super::lead::Work;
+use super::lease::with_margin;
+use super::ledger::{Failover, Phase, Rule};
+use super::registry::Instance;
+use super::request::Request;
+use super::subjective;
+use super::successor::{self, Choice, Frozen};
+use crate::model::{Address, Epoch, Offset, RunId};
+use crate::resp::Reply;
+use crate::stdx::time::{Duration, Instant};
+use std::collections::BTreeMap;
+
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// Once enough have answered, how long those that could still answer are waited for.
+const LATECOMERS: Duration = Duration::from_millis(500);
+/// How long enough are waited for before the attempt is given up.
+const FREEZE_LIMIT: Duration = Duration::from_secs(3);
+/// How long a planned handover waits for a replica to catch up.
+const HANDOVER_LIMIT: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// What this leader did and learned in one failover.
+#[derive(Debug)]
+pub(super) struct Conduct {
+    pub epoch: Epoch,
+    phase: Phase,
+    pub since: Instant,
+    frozen: BTreeMap<Address, Frozen>,
+    asked: BTreeMap<Address, Instant>,
+    /// What the old master had when it stopped.
+    handed_over: Option<Frozen>,
+    /// Asked to stop, for a stock master: when.
+    paused_at: Option<Instant>,
+    met_at: Option<Instant>,
+}
+
+impl Conduct {
+    fn new(failover: &Failover, now: Instant) -> Self {
+        Conduct {
+            epoch: failover.epoch,
+            phase: failover.phase,
+            since: now,
+            frozen: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            handed_over: None,
+            paused_at: None,
+            met_at: None,
+        }
+    }
+
+    /// The answer of a bundled server to FENCE.
+    pub fn fenced(
+        &mut self,
+        now: Instant,
+        address: &Address,
+        master: &Address,
+        facts: &Facts,
+        reply: &Reply,
+    ) {
+        let Some(frozen) = Frozen::from_fence(reply, facts, now) else { return };
+        if address == master {
+            self.handed_over = Some(frozen);
+        } else {
+            self.frozen.insert(address.clone(), frozen);
+        }
+    }
+}
+
+impl Work<'_> {
+    pub(super) fn conduct(&mut self, failover: &Failover) {
+        let stale = self.own.conduct.as_ref().is_none_or(|c| c.epoch != failover.epoch);
+        if stale {
+            self.own.conduct = Some(Conduct::new(failover, self.now));
+        }
+        let Some(mut conduct) = self.own.conduct.take() else { return };
+        if conduct.phase != failover.phase {
+            conduct.phase = failover.phase;
+            conduct.since = self.now;
+            conduct.asked.clear();
+        }
+        self.next = self.next.min(self.now + LOOK_AGAIN);
+        match failover.phase {
+            Phase::Begun => self.freeze_and_choose(failover, &mut conduct),
+            Phase::Promoted => self.promote(failover, &mut conduct),
+            Phase::Switched => {}
+        }
+        self.own.conduct = Some(conduct);
+    }
+
+    fn abort(&mut self, failover: &Failover, kind: AbortKind, reason: impl Into<String>) {
+        self.own.put_off(self.now);
+        let stock_pause = failover.cause.planned() && !self.group.bundled;
+        if stock_pause {
+            let master = self.group.master.clone();
+            self.send(&master, Request::ResumeWrites);
+        }
+        self.decisions.push(Decision::Abort {
+            group: self.group.name.clone(),
+            epoch: failover.epoch,
+            kind,
+            reason: reason.into(),
+        });
+    }
+
+    fn acting_epoch(&self, epoch: Epoch) -> Epoch {
+        if self.bugs.epoch_reused { self.group.epoch } else { epoch }
+    }
+
+    /// May be asked now (again)?
+    fn due(&mut self, conduct: &mut Conduct, address: &Address) -> bool {
+        let due = conduct.asked.get(address).is_none_or(|at| self.now.since(*at) >= ASK_AGAIN);
+        if due {
+            conduct.asked.insert(address.clone(), self.now);
+        }
+        due
+    }
+
+    fn freeze_and_choose(&mut self, failover: &Failover, conduct: &mut Conduct) {
+        let master = self.registry.get(&self.group.master);
+        if !failover.cause.planned() && master.is_some_and(|m| self.master_is_back(m, failover, conduct)) {
+            return self.abort(failover, AbortKind::MasterBack, "the master answers again as it was");
+        }
+        if failover.cause.planned() && !self.handed_over(failover, conduct) {
+            return;
+        }
+        if failover.cause == Cause::Restarted {
+            self.ask_restarted_master(conduct);
+        }
+        self.freeze(conduct);
+        self.choose(failover, conduct);
+    }
+
+    /// Alive, the same process, and still master: no reason for a failover is left.
+    fn master_is_back(&self, master: &Instance, failover: &Failover, conduct: &Conduct) -> bool {
+        let alike = master.since(conduct.since).is_some_and(|facts| {
+            facts.is_master() && !facts.awaiting() && facts.run_id == self.group.run_id && !facts.loading
+        });
+        let cause = matches!(failover.cause, Cause::Silent | Cause::Crashed | Cause::WrongRole);
+        cause && alike && master.valid_at > conduct.since && master.complaint.is_none()
+    }
+
+    /// Planned: the master stops taking writes, and a replica gets all it has. True when it is time to
+    /// freeze the replicas.
+    fn handed_over(&mut self, failover: &Failover, conduct: &mut Conduct) -> bool {
+        let address = self.group.master.clone();
+        let reachable = self.registry.get(&address).is_some_and(|m| m.current().is_some());
+        let waited = self.now.since(conduct.since);
+        if conduct.handed_over.is_none() {
+            if !reachable {
+                // Nobody to hand over: from here on like a failover for cause, under the same rule.
+                return true;
+            }
+            if self.due(conduct, &address) {
+                if self.group.bundled {
+                    let request = Request::Fence {
+                        group: self.group.name.clone(),
+                        epoch: self.acting_epoch(failover.epoch),
+                    };
+                    self.send(&address, request);
+                } else {
+                    conduct.paused_at.get_or_insert(self.now);
+                    self.send(&address, Request::PauseWrites { ms: 2 * HANDOVER_LIMIT.as_millis() as u64 });
+                    self.ask(&address);
+                }
+            }
+            if let Some(at) = conduct.paused_at {
+                let facts = self.registry.get(&address).and_then(|m| m.since(at));
+                conduct.handed_over = facts.and_then(Frozen::from_facts);
+            }
+        }
+        let Some(handed) = &conduct.handed_over else {
+            if waited > HANDOVER_LIMIT && failover.cause == Cause::Manual {
+                self.abort(
+                    failover,
+                    AbortKind::NoGoodReplica,
+                    "the master did not stop taking writes in time",
+                );
+            }
+            return waited > HANDOVER_LIMIT && failover.cause == Cause::Forced;
+        };
+        let goal = handed.offset;
+        let candidates: Vec<Address> = match &failover.target {
+            Some(target) => vec![target.clone()],
+            None => self.group.replicas.iter().cloned().collect(),
+        };
+        let mut caught_up = conduct.frozen.values().any(|frozen| frozen.offset >= goal);
+        for candidate in &candidates {
+            let Some(replica) = self.registry.get(candidate) else { continue };
+            let holds =
+                replica.current().is_some_and(|f| f.offset >= goal && f.history == self.group.history);
+            caught_up |= holds;
+            if !holds && !replica.awaits(|request| *request == Request::Info) {
+                self.ask(candidate);
+            }
+        }
+        if caught_up {
+            return true;
+        }
+        if waited > HANDOVER_LIMIT {
+            if failover.cause == Cause::Forced {
+                return true;
+            }
+            self.abort(
+                failover,
+                AbortKind::NoGoodReplica,
+                format!("no replica caught up with offset {goal} in time"),
+            );
+        }
+        false
+    }
+
+    /// A restarted bundled master is asked what it still has: it may be the only one with anything.
+    fn ask_restarted_master(&mut self, conduct: &mut Conduct) {
+        let address = self.group.master.clone();
+        let Some(facts) = self.registry.get(&address).and_then(Instance::current) else { return };
+        if facts.bundled.is_none() {
+            conduct.handed_over = Frozen::from_facts(facts);
+        } else if conduct.handed_over.is_none() && self.due(conduct, &address) {
+            self.send(
+                &address,
+                Request::Fence { group: self.group.name.clone(), epoch: self.acting_epoch(conduct.epoch) },
+            );
+        }
+    }
+
+    fn freeze(&mut self, conduct: &mut Conduct) {
+        for address in self.group.replicas.clone() {
+            let Some(facts) = self.registry.get(&address).and_then(Instance::current) else { continue };
+            // One that restarted since it was frozen is asked again.
+            if conduct.frozen.get(&address).is_some_and(|f| Some(&f.run_id) == facts.run_id.as_ref()) {
+                continue;
+            }
+            conduct.frozen.remove(&address);
+            if facts.bundled.is_some() {
+                if self.due(conduct, &address) {
+                    let request = Request::Fence {
+                        group: self.group.name.clone(),
+                        epoch: self.acting_epoch(conduct.epoch),
+                    };
+                    self.send(&address, request);
+                }
+                continue;
+            }
+            let still = Request::frozen_master();
+            let asked_at = conduct.asked.get(&address).copied();
+            let held = asked_at.is_some_and(|at| facts.asked_at >= at) && facts.follows(&still);
+            if held {
+                if let Some(frozen) = Frozen::from_facts(facts) {
+                    conduct.frozen.insert(address.clone(), frozen);
+                }
+            } else if self.due(conduct, &address) && self.send(&address, Request::Freeze) {
+                self.ask(&address);
+            }
+        }
+        if self.bugs.offsets_before_freeze {
+            for address in &self.group.replicas {
+                let facts = self.registry.get(address).and_then(|i| i.facts.as_ref());
+                if let Some(mut frozen) = facts.and_then(Frozen::from_facts) {
+                    frozen.synced = true;
+                    conduct.frozen.entry(address.clone()).or_insert(frozen);
+                }
+            }
+        }
+    }
+
+    fn choose(&mut self, failover: &Failover, conduct: &mut Conduct) {
+        let holding: BTreeMap<Address, RunId> = conduct
+            .frozen
+            .iter()
+            .filter(|(_, frozen)| frozen.holds(self.group).is_some())
+            .map(|(address, frozen)| (address.clone(), frozen.run_id.clone()))
+            .collect();
+        let rule = self.group.promotion_rule(&holding);
+        if self.bugs.old_master_competes {
+            let best = conduct.frozen.values().map(|frozen| frozen.offset).max();
+            if conduct.handed_over.as_ref().is_some_and(|master| Some(master.offset) >= best)
+                && self.keep_master(failover, conduct)
+            {
+                return;
+            }
+        }
+        let waited = self.now.since(conduct.since);
+        let silent_ones = self.group.replicas.iter().any(|address| {
+            let reachable = self
+                .registry
+                .get(address)
+                .is_some_and(|i| i.up() && !subjective::down(i, self.group, self.now));
+            reachable && !conduct.frozen.contains_key(address)
+        });
+        let take_risk = !self.group.settings.safe() || failover.cause == Cause::Forced;
+        let risk = match &rule {
+            Rule::Met => {
+                let met_at = *conduct.met_at.get_or_insert(self.now);
+                if silent_ones && self.now.since(met_at) < LATECOMERS {
+                    return;
+                }
+                None
+            }
+            short => {
+                if failover.cause == Cause::Restarted && self.reconfirm(failover, conduct) {
+                    return;
+                }
+                let patient = if take_risk { LATECOMERS } else { FREEZE_LIMIT };
+                if (silent_ones || !take_risk)
+                    && waited < patient.max(LATECOMERS)
+                    && (silent_ones || waited < LATECOMERS)
+                {
+                    return;
+                }
+                if !take_risk || holding.is_empty() {
+                    return self.abort(failover, AbortKind::NoGoodReplica, short.explain());
+                }
+                Some(short.explain())
+            }
+        };
+        let candidates: Vec<(Address, Frozen)> =
+            conduct.frozen.iter().map(|(a, f)| (a.clone(), f.clone())).collect();
+        let (address, offset) =
+            match successor::choose(self.group, &candidates, failover.target.as_ref(), take_risk) {
+                Choice::Promote(address, offset) => (address, offset),
+                Choice::Nobody(reason) => return self.abort(failover, AbortKind::NoGoodReplica, reason),
+            };
+        let until = self.silence_until(conduct);
+        if until > self.now {
+            self.next = self.next.min(until);
+            return;
+        }
+        let Some(chosen) = conduct.frozen.get(&address) else { return };
+        let holds = |frozen: &Frozen| frozen.holds(self.group);
+        let equals = conduct
+            .frozen
+            .iter()
+            .filter(|(a, frozen)| **a != address && holds(frozen) == Some(offset))
+            .map(|(a, frozen)| (a.clone(), frozen.run_id.clone()))
+            .collect();
+        let offsets: Vec<(Address, Offset)> =
+            conduct.frozen.iter().map(|(a, frozen)| (a.clone(), frozen.offset)).collect();
+        self.decisions.push(Decision::Promote {
+            group: self.group.name.clone(),
+            epoch: failover.epoch,
+            successor: address,
+            run_id: chosen.run_id.clone(),
+            offset,
+            equals,
+            offsets,
+            risk,
+        });
+    }
+
+    /// When the old master can no longer be vouched for, by a lease or by what frozen replicas had
+    /// acknowledged. One that was fenced answers nobody from then on.
+    fn silence_until(&self, conduct: &Conduct) -> Instant {
+        if !self.group.bundled || conduct.handed_over.is_some() {
+            return self.now;
+        }
+        let Some(office) = self.office else { return self.now };
+        let by_replicas = conduct.frozen.values().filter_map(|f| f.heard_at).max();
+        let vouched = by_replicas.map(|at| at + with_margin(office.lease));
+        self.own.lease.end.max(vouched.unwrap_or(self.now))
+    }
+
+    /// Nobody may be promoted, and the restarted master has at least as much as everyone who counts:
+    /// it keeps its role. An empty one never does while somebody has data, or is missing.
+    fn reconfirm(&mut self, failover: &Failover, conduct: &Conduct) -> bool {
+        let Some(master) = &conduct.handed_over else { return false };
+        let answered = |address: &Address| conduct.frozen.contains_key(address);
+        if self.group.settings.safe() && !self.group.replicas.iter().all(answered) {
+            return false;
+        }
+        let had = if master.synced { master.holds(self.group) } else { None };
+        let more = conduct.frozen.values().any(|frozen| match (frozen.holds(self.group), had) {
+            (Some(theirs), Some(ours)) => theirs > ours,
+            (Some(theirs), None) => theirs > 0,
+            (None, _) => false,
+        });
+        if more {
+            return false;
+        }
+        self.keep_master(failover, conduct)
+    }
+
+    fn keep_master(&mut self, failover: &Failover, conduct: &Conduct) -> bool {
+        let Some(master) = &conduct.handed_over else { return false };
+        self.decisions.push(Decision::Reconfirm {
+            group: self.group.name.clone(),
+            epoch: failover.epoch,
+            run_id: master.run_id.clone(),
+            reason: format!(
+                "restarted with offset {}; none of {} replicas has more",
+                master.offset,
+                self.group.replicas.len()
+            ),
+        });
+        true
+    }
+
+    /// The log named the successor: it is told, and believed when INFO says so.
+    fn promote(&mut self, failover: &Failover, conduct: &mut Conduct) {
+        let Some(address) = failover.successor.clone() else { return };
+        // A zombie master that shows itself meanwhile is silenced at once.
+        let old = self.group.master.clone();
+        let zombie = self.registry.get(&old).and_then(Instance::current).is_some_and(|facts| {
+            facts.bundled.as_ref().is_some_and(|b| b.role == BundledRole::Master && b.epoch < failover.epoch)
+        });
+        if zombie && self.due(conduct, &old) {
+            self.send(&old, Request::Fence { group: self.group.name.clone(), epoch: failover.epoch });
+            self.ask(&old);
+        }
+        let limit = self.group.settings.down_after().max(Duration::from_secs(2));
+        let limit = limit.min(self.group.settings.failover_timeout());
+        if self.now.since(conduct.since) > limit {
+            let reason = format!("{address} did not become master within {} ms", limit.as_millis());
+            return self.abort(failover, AbortKind::ReplicaTimeout, reason);
+        }
+        let Some(facts) = self.registry.get(&address).and_then(Instance::current) else { return };
+        if facts.run_id != failover.successor_run {
+            let reason = format!("{address} restarted before it was master");
+            return self.abort(failover, AbortKind::ReplicaTimeout, reason);
+        }
+        let told = conduct.asked.get(&address).copied();
+        let epoch = self.acting_epoch(failover.epoch);
+        let is_master = match &facts.bundled {
+            Some(bundled) => bundled.role == BundledRole::Master && bundled.epoch == epoch,
+            None => facts.is_master(),
+        };
+        if is_master && told.is_some_and(|at| facts.asked_at >= at) {
+            if let (Some(run_id), Some(history)) = (facts.run_id.clone(), facts.history.clone()) {
+                self.decisions.push(Decision::Switch {
+                    group: self.group.name.clone(),
+                    epoch: failover.epoch,
+                    run_id,
+                    history,
+                    bundled: facts.bundled.is_some(),
+                });
+            }
+            return;
+        }
+        let bundled = facts.bundled.is_some();
+        if self.due(conduct, &address) {
+            let request = if bundled {
+                Request::Promote { group: self.group.name.clone(), epoch }
+            } else {
+                Request::ReplicaOfNoOne
+            };
+            self.send(&address, request);
+            self.ask(&address);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The leases this leader gave one master, and when the last of them must have run out.
+//!
+//! A lease counts from the master's own stamp, which this side holds since it *received* it; and it
+//! is never longer than what is left of a lease's length since a majority last confirmed this
+//! leader. So whoever leads next only has to wait one length from its own election.
+
+use super::lead::Work;
+use super::request::Request;
+use crate::resp::Reply;
+use crate::stdx::time::{Duration, Instant};
+
+#[derive(Debug)]
+pub(super) struct LeaseBook {
+    /// The master's newest stamp and when it came.
+    stamp: Option<(u64, Instant)>,
+    /// The connection it came by.
+    generation: u64,
+    next_at: Instant,
+    /// When everything granted so far, here or by a predecessor, has run out.
+    pub end: Instant,
+    /// The set version the master counts by, and since when it is known.
+    pub taken: Option<(u64, Instant)>,
+    pub vouched_at: Option<Instant>,
+}
+
+impl LeaseBook {
+    pub fn new(now: Instant) -> Self {
+        LeaseBook { stamp: None, generation: 0, next_at: now, end: now, taken: None, vouched_at: None }
+    }
+
+    /// A new leader knows only that its predecessor's grants end within `lease`.
+    pub fn new_term(&mut self, now: Instant, lease: Duration) {
+        *self = LeaseBook { end: self.end.max(now + lease), ..LeaseBook::new(now) };
+    }
+
+    /// The answer to LEASE: stamp, epoch, vouched, version.
+    pub fn answered(&mut self, now: Instant, reply: &Reply) {
+        let Some([stamp, _, vouched, version]) = reply.as_array() else { return };
+        let number = |reply: &Reply| reply.as_integer().and_then(|n| u64::try_from(n).ok());
+        let (Some(stamp), Some(version)) = (number(stamp), number(version)) else { return };
+        if self.stamp.is_none() {
+            self.next_at = now;
+        }
+        self.stamp = Some((stamp, now));
+        if vouched.as_integer() == Some(1) {
+            self.vouched_at = Some(now);
+        }
+        if self.taken.is_none_or(|(known, _)| known != version) {
+            self.taken = Some((version, now));
+        }
+    }
+}
+
+/// Kept between this and the end of a lease before a successor may serve: two clocks may differ by
+/// one part in a hundred.
+pub(super) fn with_margin(length: Duration) -> Duration {
+    length + length / 100 + Duration::from_millis(5)
+}
+
+impl Work<'_> {
+    /// Renews the lease of a bundled master that the ledger names and that is as the ledger knows it.
+    pub(super) fn grant_lease(&mut self) {
+        if !self.group.bundled || self.group.failing_over() || self.group.confirm {
+            return;
+        }
+        let Some(office) = self.office else { return };
+        let Some(master) = self.registry.get(&self.group.master) else { return };
+        let Some(facts) = master.current() else { return };
+        if !facts.is_master() || facts.awaiting() || facts.run_id != self.group.run_id {
+            return;
+        }
+        let generation = master.generation;
+        let book = &mut self.own.lease;
+        if book.generation != generation {
+            book.generation = generation;
+            book.stamp = None;
+            book.taken = None;
+            book.next_at = self.now;
+        }
+        let pace = office.lease / 5;
+        if book.next_at > self.now {
+            self.next = self.next.min(book.next_at);
+            return;
+        }
+        book.next_at = self.now + pace;
+        self.next = self.next.min(book.next_at);
+        // What is left of a lease since the majority confirmed us.
+        let length = office.lease.saturating_sub(self.now.since(office.confirmed_at));
+        if length < office.lease / 4 {
+            return;
+        }
+        let echo = book.stamp.map_or(0, |(stamp, _)| stamp);
+        if let Some((_, received)) = book.stamp {
+            book.end = book.end.max(received + with_margin(length));
+        }
+        let set = self.group.sync_set();
+        let request = Request::Lease {
+            group: self.group.name.clone(),
+            epoch: self.group.epoch,
+            ttl_ms: length.as_millis() as u64,
+            echo,
+            quorum: set.quorum,
+            version: set.version,
+            members: set.members.keys().cloned().collect(),
+        };
+        let master = self.group.master.clone();
+        self.send(&master, request);
+    }
+}

@@ -1,0 +1,157 @@
+//! Bringing instances to where the ledger says they belong: a confirmed master told its epoch, a
+//! returned old master demoted, strays re-pointed, a few at a time after a failover. Nobody is
+//! pointed at a master that is not as the ledger knows it: that is how data gets wiped.
+
+use super::decision::{Decision, Stage};
+use super::facts::BundledRole;
+use super::lead::Work;
+use super::ledger::Phase;
+use super::registry::Instance;
+use super::request::Request;
+use super::subjective;
+use crate::model::Address;
+use crate::model::event::EventKind;
+use crate::stdx::time::Duration;
+
+const REPEAT_AFTER: Duration = Duration::from_millis(300);
+
+impl Work<'_> {
+    /// The process, history and epoch that were agreed, and not silent.
+    pub(super) fn master_is_sound(&self) -> bool {
+        let Some(master) = self.registry.get(&self.group.master) else { return false };
+        let Some(facts) = master.current() else { return false };
+        let epoch = facts
+            .bundled
+            .as_ref()
+            .is_none_or(|b| b.role == BundledRole::Master && b.epoch == self.group.epoch);
+        facts.is_master()
+            && epoch
+            && !facts.loading
+            && self.group.run_id.is_some()
+            && facts.run_id == self.group.run_id
+            && facts.history == self.group.history
+            && !subjective::suspect(master, self.group, self.now)
+    }
+
+    /// A master that keeps its role at a new epoch is told so until it shows it.
+    pub(super) fn confirm_master(&mut self) {
+        if !self.group.confirm {
+            return;
+        }
+        let Some(facts) = self.registry.get(&self.group.master).and_then(Instance::current) else { return };
+        if facts.run_id != self.group.run_id || facts.bundled.is_none() {
+            return;
+        }
+        let shown = facts
+            .bundled
+            .as_ref()
+            .is_some_and(|b| b.role == BundledRole::Master && b.epoch == self.group.epoch);
+        if !shown {
+            let request = Request::Promote { group: self.group.name.clone(), epoch: self.group.epoch };
+            let master = self.group.master.clone();
+            self.act(&master, request);
+        }
+    }
+
+    pub(super) fn reconcile(&mut self) {
+        if self.group.confirm || !self.master_is_sound() {
+            return;
+        }
+        let switched = self.group.failover.as_ref().filter(|f| f.phase == Phase::Switched);
+        let mut stages = Vec::new();
+        let mut syncing = switched.map_or(0, |f| f.stages.values().filter(|s| **s != Stage::Done).count());
+        let mut all_done = true;
+        for address in self.group.replicas.clone() {
+            let Some(replica) = self.registry.get(&address) else { continue };
+            let reachable = !subjective::suspect(replica, self.group, self.now);
+            let Some(facts) = replica.current() else {
+                all_done &= !reachable;
+                continue;
+            };
+            let stage = switched.and_then(|f| f.stages.get(&address)).copied();
+            let placed = facts.follows(&self.group.master)
+                && facts
+                    .bundled
+                    .as_ref()
+                    .is_none_or(|b| b.role == BundledRole::Replica && b.epoch == self.group.epoch);
+            let done = placed && facts.link_up && !facts.syncing;
+            if switched.is_some() {
+                let seen = match (done, placed) {
+                    (true, _) => Some(Stage::Done),
+                    (false, true) => Some(Stage::InProgress),
+                    _ => None,
+                };
+                if seen.is_some() && seen > stage {
+                    if stage.is_none() {
+                        stages.push((address.clone(), Stage::Sent));
+                    }
+                    if seen == Some(Stage::Done) && stage < Some(Stage::InProgress) {
+                        stages.push((address.clone(), Stage::InProgress));
+                    }
+                    stages.extend(seen.map(|seen| (address.clone(), seen)));
+                }
+                all_done &= done || !reachable;
+            }
+            if placed {
+                continue;
+            }
+            // One that takes itself for a master is demoted at once, whatever the limit.
+            let rogue = facts.is_master() && !facts.awaiting();
+            let limited = switched.is_some() && stage.is_none() && !rogue;
+            if limited && syncing >= self.group.settings.parallel_syncs {
+                continue;
+            }
+            let was_wrong = facts.master.clone();
+            let bundled = facts.bundled.is_some();
+            let request = if bundled {
+                Request::Follow {
+                    group: self.group.name.clone(),
+                    epoch: self.group.epoch,
+                    master: self.group.master.clone(),
+                    stock_master: !self.group.bundled,
+                }
+            } else {
+                Request::ReplicaOf { master: self.group.master.clone() }
+            };
+            if !self.act(&address, request) {
+                continue;
+            }
+            if switched.is_some() && stage.is_none() {
+                stages.push((address.clone(), Stage::Sent));
+                syncing += 1;
+            }
+            let wrong = was_wrong.is_some_and(|master| master != self.group.master && master.port != 1);
+            if rogue {
+                self.flag(&address, EventKind::ConvertToReplica, "");
+            } else if switched.is_none() && wrong {
+                self.flag(&address, EventKind::FixReplicaConfig, "");
+            }
+        }
+        if let Some(failover) = switched {
+            let (group, epoch) = (self.group.name.clone(), failover.epoch);
+            if !stages.is_empty() {
+                self.decisions.push(Decision::Repoint { group: group.clone(), epoch, stages });
+            }
+            let timeout = self.own.conduct_age(self.now) > self.group.settings.failover_timeout();
+            if all_done || timeout {
+                self.decisions.push(Decision::End { group, epoch, timeout: !all_done });
+            }
+        }
+    }
+
+    /// A corrective command, at most every so often, and INFO right behind it. Whether it was sent.
+    pub(super) fn act(&mut self, address: &Address, request: Request) -> bool {
+        if let Some(at) = self.own.acts.get(address).map(|at| *at + REPEAT_AFTER).filter(|at| *at > self.now)
+        {
+            self.next = self.next.min(at);
+            return false;
+        }
+        if !self.send(address, request) {
+            return false;
+        }
+        self.own.acts.insert(address.clone(), self.now);
+        self.ask(address);
+        self.next = self.next.min(self.now + REPEAT_AFTER);
+        true
+    }
+}

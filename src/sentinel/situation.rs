@@ -1,0 +1,92 @@
+//! The named illnesses of a group: a closed list, one sentence for a person each. Derived from
+//! evidence and the ledger; nothing is decided by it.
+
+use super::decision::Cause;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Situation {
+    /// Nothing was seen of the master yet.
+    #[default]
+    Unknown,
+    Ok,
+    NoReplicas,
+    /// The master is well, and none of its replicas is in sync.
+    NoneInSync,
+    MasterSuspect,
+    MasterUnreachable,
+    MasterDown,
+    MasterCrashed,
+    MasterRestarted,
+    MasterRestartedEmpty,
+    MasterWrongRole,
+    MasterLoading,
+    MasterBusy,
+    MasterCannotPersist,
+    MasterRefusesUs,
+    /// A promotion is needed and may not be done.
+    Refused(String),
+    FailingOver(Cause),
+    /// The master has still to take its epoch.
+    Confirming,
+    LeaseLost,
+}
+
+impl Situation {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Situation::Unknown => "unknown",
+            Situation::Ok => "ok",
+            Situation::NoReplicas => "no-replicas",
+            Situation::NoneInSync => "none-in-sync",
+            Situation::MasterSuspect => "master-suspect",
+            Situation::MasterUnreachable => "master-unreachable",
+            Situation::MasterDown => "master-down",
+            Situation::MasterCrashed => "master-crashed",
+            Situation::MasterRestarted => "master-restarted",
+            Situation::MasterRestartedEmpty => "master-restarted-empty",
+            Situation::MasterWrongRole => "master-wrong-role",
+            Situation::MasterLoading => "master-loading",
+            Situation::MasterBusy => "master-busy",
+            Situation::MasterCannotPersist => "master-cannot-persist",
+            Situation::MasterRefusesUs => "master-refuses-us",
+            Situation::Refused(_) => "failover-refused",
+            Situation::FailingOver(_) => "failing-over",
+            Situation::Confirming => "confirming",
+            Situation::LeaseLost => "lease-lost",
+        }
+    }
+
+    pub fn sentence(&self) -> String {
+        match self {
+            Situation::Unknown => "The master has not been seen yet.".into(),
+            Situation::Ok => "The master serves and its replicas are in sync.".into(),
+            Situation::NoReplicas => "The master serves, and has no replica that could succeed it.".into(),
+            Situation::NoneInSync => "The master serves, but no replica is in sync: a failover would be refused.".into(),
+            Situation::MasterSuspect => "The master does not answer as it should; the others are being asked.".into(),
+            Situation::MasterUnreachable => {
+                "The master is out of the sentinels' reach, but replicas still stream from it: no failover.".into()
+            }
+            Situation::MasterDown => "A quorum has had no answer from the master for down-after.".into(),
+            Situation::MasterCrashed => "The master's port refuses connections and its replicas lost it too.".into(),
+            Situation::MasterRestarted => {
+                "Another process answers at the master's address, or one that has no role.".into()
+            }
+            Situation::MasterRestartedEmpty => {
+                "The master restarted without its data; nobody will be made to follow it.".into()
+            }
+            Situation::MasterWrongRole => "The instance that should be master says that it is a replica.".into(),
+            Situation::MasterLoading => "The master is loading its dataset.".into(),
+            Situation::MasterBusy => "The master is busy with a script and serves nobody else.".into(),
+            Situation::MasterCannotPersist => {
+                "The master refuses writes because it cannot save to its disk.".into()
+            }
+            Situation::MasterRefusesUs => {
+                "The master wants other credentials than ours; set auth-pass-file (and auth-user) for this group.".into()
+            }
+            Situation::Refused(reason) => format!("A failover is needed and refused: {reason}."),
+            Situation::FailingOver(cause) => format!("A failover is under way (cause: {}).", cause.name()),
+            Situation::Confirming => "The master keeps its role and is being told its new epoch.".into(),
+            Situation::LeaseLost => "The master is not vouched for and refuses writes.".into(),
+        }
+    }
+}

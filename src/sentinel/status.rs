@@ -1,0 +1,242 @@
+//! Snapshots for those who only look: the status page and metrics, and the SENTINEL family.
+//! What is agreed comes from the ledger, what is seen from the registry; nothing is judged here.
+
+use super::api;
+use super::ledger::Group;
+use super::node::Sentinel;
+use super::registry::Instance;
+use super::settings::mode_name;
+use super::subjective;
+use crate::model::status::{FailoverStatus, GroupStatus, InstanceStatus, PeerStatus, Status, WebhookStatus};
+use crate::model::{Address, RunId};
+use crate::stdx::time::{Duration, Instant, Now};
+
+/// Newest events in a snapshot.
+const EVENTS_SHOWN: usize = 50;
+
+fn ms(duration: Duration) -> u64 {
+    duration.as_millis() as u64
+}
+
+impl Sentinel {
+    pub fn status(&self, now: Now) -> Status {
+        let mono = now.mono;
+        let newest = self.ledger.events.len().saturating_sub(EVENTS_SHOWN);
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            cluster_id: self.ledger.cluster_id.clone(),
+            node: self.config.id,
+            run_id: self.identity.run_id.clone(),
+            uptime_ms: ms(mono.since(self.started_at)),
+            raft_role: self.consensus.role().name().to_owned(),
+            raft_term: self.consensus.term(),
+            raft_leader: self.consensus.leader(),
+            raft_applied: self.consensus.applied(),
+            fresh: self.is_fresh(mono),
+            peers: self
+                .peers
+                .iter()
+                .filter_map(|(id, peer)| {
+                    Some(PeerStatus {
+                        id: *id,
+                        address: peer.address.clone()?,
+                        run_id: peer.run_id.clone(),
+                        connected: peer.connected,
+                        last_heard_ms: peer.heard_at.map(|at| ms(mono.since(at))),
+                    })
+                })
+                .collect(),
+            groups: self.ledger.groups.values().map(|group| self.group_status(group, mono)).collect(),
+            events: self.ledger.events.iter().skip(newest).cloned().collect(),
+            webhooks: self
+                .config
+                .webhooks
+                .iter()
+                .map(|webhook| {
+                    let delivered_up_to = self.ledger.webhooks.get(&webhook.name).copied().unwrap_or(0);
+                    WebhookStatus {
+                        name: webhook.name.clone(),
+                        delivered_up_to,
+                        pending: self.ledger.last_event_id.saturating_sub(delivered_up_to),
+                        // Known to the shell that delivers.
+                        failures: 0,
+                        last_error: None,
+                    }
+                })
+                .collect(),
+        }
+    }
+
+    fn group_status(&self, group: &Group, now: Instant) -> GroupStatus {
+        let set = group.sync_set();
+        let own = self.groups.get(&group.name);
+        let situation = own.map(|own| own.situation.clone()).unwrap_or_default();
+        let master = self.instance_status(group, &group.master, None, now);
+        let lead = master.offset;
+        GroupStatus {
+            name: group.name.clone(),
+            epoch: group.epoch,
+            mode: mode_name(group.settings.mode).to_owned(),
+            quorum: group.settings.quorum,
+            down_after_ms: group.settings.down_after_ms,
+            replicas: group.replicas.iter().map(|a| self.instance_status(group, a, lead, now)).collect(),
+            master,
+            situation: situation.name().to_owned(),
+            summary: situation.sentence(),
+            sync_set: set.members.keys().cloned().collect(),
+            sync_quorum: set.quorum,
+            failover: group.failover.as_ref().map(|failover| FailoverStatus {
+                epoch: failover.epoch,
+                phase: failover.phase_name().to_owned(),
+                cause: failover.cause.name().to_owned(),
+                successor: failover.successor.clone(),
+                started_ms: failover.started_ms,
+            }),
+            failovers: group.failovers,
+            last_switch_ms: group.last_switch_ms,
+        }
+    }
+
+    fn instance_status(
+        &self,
+        group: &Group,
+        address: &Address,
+        lead: Option<u64>,
+        now: Instant,
+    ) -> InstanceStatus {
+        let instance = self.registry.get(address);
+        let facts = instance.and_then(|instance| instance.facts.as_ref());
+        let is_master = *address == group.master;
+        let own = self.groups.get(&group.name);
+        InstanceStatus {
+            address: address.clone(),
+            run_id: facts.and_then(|facts| facts.run_id.as_ref()).map(RunId::to_string),
+            role: match facts.map(super::facts::Facts::is_master) {
+                Some(true) => "master",
+                Some(false) => "slave",
+                None => "unknown",
+            }
+            .to_owned(),
+            bundled: facts.is_some_and(|facts| facts.bundled.is_some()),
+            reachable: instance.is_some_and(|i| i.up() && !subjective::suspect(i, group, now)),
+            sdown: instance.is_some_and(|i| subjective::down(i, group, now)),
+            odown: is_master && group.odown,
+            last_reply_ms: instance.and_then(|i| i.answered_at).map(|at| ms(now.since(at))),
+            offset: facts.map(|facts| facts.offset),
+            lag_bytes: lead.zip(facts).map(|(lead, facts)| lead.saturating_sub(facts.offset)),
+            link_up: facts.filter(|facts| !facts.is_master()).map(|facts| facts.link_up),
+            in_sync_set: group.sync_set().members.contains_key(address),
+            priority: facts.map(|facts| facts.priority),
+            lease_ms: own
+                .filter(|_| is_master && group.bundled && self.in_office())
+                .map(|own| ms(own.lease.end.since(now))),
+        }
+    }
+
+    /// What the SENTINEL family may say; the shell adds what it knows of the process.
+    pub fn facts(&self, now: Instant, process: api::ProcessFacts) -> api::Facts {
+        let raft = &self.config.raft;
+        api::Facts {
+            my_id: self.identity.run_id.clone(),
+            node: self.config.id,
+            announce: Some(self.address.clone()),
+            fresh: self.is_fresh(now),
+            raft_role: self.consensus.role().name(),
+            raft_term: self.consensus.term(),
+            raft_leader: self.consensus.leader(),
+            raft_applied: self.consensus.applied(),
+            groups: self.ledger.groups.values().map(|group| self.group_facts(group, now)).collect(),
+            peers: self
+                .peers
+                .iter()
+                .filter_map(|(id, peer)| {
+                    Some(api::PeerFacts {
+                        id: *id,
+                        run_id: peer.run_id.clone(),
+                        address: peer.address.clone()?,
+                        connected: peer.connected,
+                        heard_ms: peer.heard_at.map(|at| ms(now.since(at))),
+                    })
+                })
+                .collect(),
+            timers: vec![
+                ("heartbeat", raft.heartbeat_milliseconds),
+                ("election-min", raft.election_milliseconds_min),
+                ("election-max", raft.election_milliseconds_max),
+                ("lease", self.config.lease_milliseconds),
+            ],
+            process,
+        }
+    }
+
+    fn group_facts(&self, group: &Group, now: Instant) -> api::GroupFacts {
+        let set = group.sync_set();
+        let own = self.groups.get(&group.name);
+        let hidden = group.failover.as_ref().filter(|_| group.failing_over());
+        let promoted = hidden.and_then(|failover| failover.successor.as_ref());
+        let replica = |address: &Address| {
+            let facts = self.registry.get(address).and_then(|i| i.facts.as_ref());
+            let link_up = facts.is_some_and(|facts| facts.link_up);
+            api::ReplicaFacts {
+                instance: self.instance_facts(group, address, now),
+                link_up,
+                link_down_ms: facts.filter(|_| !link_up).and_then(|facts| facts.silence).map_or(0, ms),
+                follows: facts.and_then(|facts| facts.master.clone()),
+                priority: facts.map_or(100, |facts| facts.priority),
+                in_sync: set.members.contains_key(address),
+                promoted: promoted == Some(address),
+            }
+        };
+        api::GroupFacts {
+            name: group.name.clone(),
+            epoch: group.epoch,
+            mode: group.settings.mode,
+            quorum: group.settings.quorum,
+            down_after_ms: group.settings.down_after_ms,
+            failover_timeout_ms: group.settings.failover_timeout_ms,
+            parallel_syncs: group.settings.parallel_syncs,
+            master: self.instance_facts(group, &group.master, now),
+            replicas: group.replicas.iter().map(replica).collect(),
+            in_sync: set.members.keys().cloned().collect(),
+            sync_quorum: set.quorum,
+            lease_ms: own
+                .filter(|_| group.bundled && self.in_office())
+                .map(|own| ms(own.lease.end.since(now))),
+            situation: own.map(|own| own.situation.name()).unwrap_or("unknown").to_owned(),
+            failover_state: hidden.map(|failover| failover.phase_name().to_owned()),
+        }
+    }
+
+    fn instance_facts(&self, group: &Group, address: &Address, now: Instant) -> api::InstanceFacts {
+        let fresh = Instance::new(&group.name, now);
+        let instance = self.registry.get(address).unwrap_or(&fresh);
+        let facts = instance.facts.as_ref();
+        let info_age = facts.map(|facts| ms(now.since(facts.asked_at)));
+        let down_after = group.settings.down_after();
+        let down = subjective::down(instance, group, now);
+        let s_down_ms = down.then(|| ms(instance.silence(now).saturating_sub(down_after)));
+        let is_master = *address == group.master;
+        api::InstanceFacts {
+            address: address.clone(),
+            run_id: facts.and_then(|facts| facts.run_id.as_ref()).map(RunId::to_string).unwrap_or_default(),
+            connected: instance.up(),
+            pending: instance.asked.len(),
+            ping_sent_ms: instance
+                .asked
+                .iter()
+                .find(|asked| asked.request == super::Request::Ping)
+                .map(|asked| ms(now.since(asked.at))),
+            last_ok_ms: ms(instance.silence(now)),
+            last_reply_ms: instance.answered_at.map_or(ms(instance.silence(now)), |at| ms(now.since(at))),
+            s_down_ms,
+            o_down_ms: (is_master && group.odown).then(|| s_down_ms.unwrap_or(0)),
+            info_age_ms: info_age,
+            info: None,
+            // Before its first INFO an instance is taken for what it should be, as Redis does.
+            reports_master: facts.map_or(is_master, super::facts::Facts::is_master),
+            role_reported_ms: info_age.unwrap_or(0),
+            bundled: facts.is_some_and(|facts| facts.bundled.is_some()),
+            offset: facts.map(|facts| facts.offset),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Choosing the successor: among frozen replicas that hold the agreed history, the one with the
+//! largest offset. Pure; has never heard of links or time.
+
+use super::facts::Facts;
+use super::ledger::Group;
+use crate::model::{Address, Offset, ReplId, RunId};
+use crate::resp::Reply;
+use crate::stdx::time::{Duration, Instant};
+
+/// What a replica said after it stopped following.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frozen {
+    pub run_id: RunId,
+    pub history: Option<ReplId>,
+    pub offset: Offset,
+    pub history2: Option<ReplId>,
+    pub offset2: Offset,
+    /// Completed a sync of what it holds.
+    pub synced: bool,
+    pub priority: i64,
+    /// When it had last heard from its master, at the latest.
+    pub heard_at: Option<Instant>,
+}
+
+impl Frozen {
+    /// From the answer to FENCE: node, replid, offset, replid2, second-offset, silence-ms, synced.
+    pub fn from_fence(reply: &Reply, facts: &Facts, answered_at: Instant) -> Option<Self> {
+        let [_, history, offset, history2, second, silence, synced] = reply.as_array()? else { return None };
+        let number = |reply: &Reply| reply.as_integer().and_then(|n| u64::try_from(n).ok());
+        let silence = number(silence).map(Duration::from_millis);
+        Some(Frozen {
+            run_id: facts.run_id.clone()?,
+            history: replid(history),
+            offset: number(offset)?,
+            history2: replid(history2),
+            offset2: number(second).unwrap_or(0).saturating_sub(1),
+            synced: synced.as_integer() == Some(1),
+            priority: facts.priority,
+            heard_at: silence.map(|silence| {
+                Instant::from_micros(answered_at.since(Instant::ZERO + silence).as_micros() as u64)
+            }),
+        })
+    }
+
+    /// From INFO of a stock replica that was sent to a closed port.
+    pub fn from_facts(facts: &Facts) -> Option<Self> {
+        Some(Frozen {
+            run_id: facts.run_id.clone()?,
+            history: facts.history.clone(),
+            offset: facts.offset,
+            history2: facts.history2.clone(),
+            offset2: facts.offset2,
+            synced: facts.offset > 0 && !facts.syncing && !facts.loading,
+            priority: facts.priority,
+            heard_at: None,
+        })
+    }
+
+    /// How much of the group's agreed history it holds; `None`: it is of another history, or never
+    /// completed a sync.
+    pub fn holds(&self, group: &Group) -> Option<Offset> {
+        if !self.synced {
+            return None;
+        }
+        let agreed = group.history.as_ref()?;
+        if self.history.as_ref() == Some(agreed) {
+            return Some(self.offset);
+        }
+        if self.history2.as_ref() == Some(agreed) {
+            return Some(self.offset.min(self.offset2));
+        }
+        let ancestor = group.ancestor.as_ref()?;
+        (self.history.as_ref() == Some(&ancestor.history)).then(|| self.offset.min(ancestor.up_to))
+    }
+}
+
+fn replid(reply: &Reply) -> Option<ReplId> {
+    reply.as_str().filter(|id| id.bytes().any(|b| b != b'0')).and_then(ReplId::parse)
+}
+
+/// The choice, or why there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    Promote(Address, Offset),
+    /// This one must not be promoted before it holds everything.
+    Nobody(String),
+}
+
+/// `frozen` are the candidates; `wanted` is the operator's wish. In safe mode nobody is chosen who
+/// holds less than the best.
+pub fn choose(
+    group: &Group,
+    frozen: &[(Address, Frozen)],
+    wanted: Option<&Address>,
+    take_risk: bool,
+) -> Choice {
+    let holders: Vec<(&Address, &Frozen, Offset)> =
+        frozen.iter().filter_map(|(a, f)| f.holds(group).map(|offset| (a, f, offset))).collect();
+    let Some(best) = holders.iter().map(|(_, _, offset)| *offset).max() else {
+        return Choice::Nobody("no frozen replica holds a completed sync of the agreed history".into());
+    };
+    let fit = |least: Offset| {
+        holders
+            .iter()
+            .filter(|(_, f, offset)| *offset >= least && f.priority != 0)
+            .min_by_key(|(a, f, offset)| {
+                (wanted != Some(*a), std::cmp::Reverse(*offset), f.priority, (*a).clone())
+            })
+            .map(|(a, _, offset)| ((*a).clone(), *offset))
+    };
+    let choice = fit(best).or_else(|| if take_risk { fit(0) } else { None });
+    match (choice, wanted) {
+        (Some((address, _)), Some(wanted)) if address != *wanted => {
+            Choice::Nobody(format!("{wanted} does not hold everything that {address} holds (offset {best})"))
+        }
+        (Some((address, offset)), _) => Choice::Promote(address, offset),
+        (None, _) => Choice::Nobody(format!(
+            "only replicas with priority 0 hold everything (offset {best}); give one of them another priority"
+        )),
+    }
+}
+
+#[cfg(test)]
+#[path = "successor_tests.rs"]
+mod tests;
