@@ -204,14 +204,16 @@ impl Sentinel {
         self.groups.insert(name.to_owned(), own);
         let timer = Timer::Group(name.to_owned());
         self.schedule.set(&timer, next.max(now.mono + Duration::from_millis(1)));
-        if free && !decisions.is_empty()
-            && let Ok(index) = self.propose(now, decisions, actions) {
-                // A fleet of one has applied it by now.
-                let open = index > self.ledger.applied;
-                if let Some(own) = self.groups.get_mut(name).filter(|_| open) {
-                    own.in_flight = Some((index, now.mono));
-                }
+        if free
+            && !decisions.is_empty()
+            && let Ok(index) = self.propose(now, decisions, actions)
+        {
+            // A fleet of one has applied it by now.
+            let open = index > self.ledger.applied;
+            if let Some(own) = self.groups.get_mut(name).filter(|_| open) {
+                own.in_flight = Some((index, now.mono));
             }
+        }
     }
 }
 
