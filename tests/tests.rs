@@ -4,4 +4,6 @@ mod command_line;
 mod consensus;
 mod layers;
 mod sentinel_api;
+mod server;
+mod support;
 mod systemd;

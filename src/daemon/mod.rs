@@ -6,4 +6,5 @@ pub mod clock;
 pub mod logging;
 pub mod server_loop;
 pub mod shutdown;
+pub mod snapshot_writer;
 pub mod systemd;

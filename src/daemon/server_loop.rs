@@ -3,6 +3,7 @@
 
 use super::clock;
 use super::shutdown::Shutdown;
+use super::snapshot_writer::{self, Order};
 use super::systemd::Notifier;
 use crate::config::server::ServerConfig;
 use crate::net::listener::{self, IoThreads};
@@ -15,7 +16,9 @@ use crate::stdx::time::{Duration, Instant};
 use parking_lot::Mutex;
 use slog::{Logger, crit, debug, error, info, warn};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::task::Waker;
 use tokio::sync::Notify;
 
@@ -34,7 +37,16 @@ struct Engine {
     gate: Arc<Gate>,
     /// Wakes the loop: actions wait, or an earlier deadline.
     stirred: Notify,
+    /// Inputs from other threads, for the loop to hand in.
+    inbox: Mutex<Vec<Input>>,
     logger: Logger,
+}
+
+impl Engine {
+    fn tell(&self, input: Input) {
+        self.inbox.lock().push(input);
+        self.stirred.notify_one();
+    }
 }
 
 impl Service for Engine {
@@ -91,10 +103,24 @@ pub fn run(config: ServerConfig, logger: Logger) -> Result<(), ServerError> {
     let seed =
         getrandom::u64().map_err(|error| ServerError(format!("the system gives no entropy: {error}")))?;
     let keepalive = (config.tcp_keepalive_s > 0).then(|| Duration::from_secs(config.tcp_keepalive_s));
-    let server = Server::new(config, seed, clock::now());
+    let snapshot_path = config.dir.join(&config.dbfilename);
+    let mut server = Server::new(config, seed, clock::now());
+    load(&mut server, &snapshot_path, &logger)?;
+    let port = listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(0, |at| at.port());
+    server.introduce(port, std::process::id());
     let gate = server.gate();
-    let engine =
-        Arc::new(Engine { server: Mutex::new(server), gate, stirred: Notify::new(), logger: logger.clone() });
+    let engine = Arc::new(Engine {
+        server: Mutex::new(server),
+        gate,
+        stirred: Notify::new(),
+        inbox: Mutex::default(),
+        logger: logger.clone(),
+    });
+    let orders = {
+        let engine = engine.clone();
+        snapshot_writer::start(snapshot_path, move |input| engine.tell(input))
+            .map_err(|error| ServerError(format!("cannot start the snapshot thread: {error}")))?
+    };
     runtime.block_on(async {
         let threads = Arc::new(threads);
         for listener in listeners {
@@ -103,12 +129,12 @@ pub fn run(config: ServerConfig, logger: Logger) -> Result<(), ServerError> {
             }
             tokio::spawn(listener::accept(listener, keepalive, threads.clone(), engine.clone()));
         }
-        turn(&engine).await
+        turn(&engine, &orders).await
     })
 }
 
 /// The loop: what is due is handled, what was asked for is carried out, then it sleeps.
-async fn turn(engine: &Arc<Engine>) -> Result<(), ServerError> {
+async fn turn(engine: &Arc<Engine>, orders: &Sender<Order>) -> Result<(), ServerError> {
     let mut shutdown =
         Shutdown::on_signals().map_err(|error| ServerError(format!("cannot listen to signals: {error}")))?;
     let mut notifier = Notifier::from_environment();
@@ -120,17 +146,22 @@ async fn turn(engine: &Arc<Engine>) -> Result<(), ServerError> {
         let now = clock::now();
         notifier.beat(now.mono);
         let mut actions = Vec::new();
+        let waiting = std::mem::take(&mut *engine.inbox.lock());
         let resident_bytes = if now.mono >= memory_at { resident_bytes() } else { 0 };
         let wakeup = {
             let mut server = engine.server.lock();
             server.handle(now, input, &mut actions);
+            for input in waiting {
+                server.handle(now, input, &mut actions);
+            }
             if now.mono >= memory_at {
                 memory_at = now.mono + MEMORY_PERIOD;
                 server.handle(now, Input::Memory { resident_bytes }, &mut actions);
+                server.handle(now, Input::Cpu { seconds: cpu_seconds() }, &mut actions);
             }
-            server.next_wakeup()
+            server.next_wakeup(now)
         };
-        if let Some(code) = carry_out(engine, actions) {
+        if let Some(code) = carry_out(engine, orders, actions) {
             tokio::time::sleep(FAREWELL).await;
             return if code == 0 { Ok(()) } else { Err(ServerError(format!("ended with code {code}"))) };
         }
@@ -148,7 +179,7 @@ async fn turn(engine: &Arc<Engine>) -> Result<(), ServerError> {
 }
 
 /// In order; the exit code when the process is to end.
-fn carry_out(engine: &Engine, actions: Vec<Action>) -> Option<u8> {
+fn carry_out(engine: &Engine, orders: &Sender<Order>, actions: Vec<Action>) -> Option<u8> {
     let logger = &engine.logger;
     for action in actions {
         match action {
@@ -159,6 +190,14 @@ fn carry_out(engine: &Engine, actions: Vec<Action>) -> Option<u8> {
                 Level::Error => error!(logger, "{message}"),
             },
             Action::Respond { session, reply } => engine.server.lock().respond(session, reply),
+            // The thread lives as long as its sender, so these cannot fail.
+            Action::SnapshotBegin => drop(orders.send(Order::Begin)),
+            Action::SnapshotPart { bytes } => drop(orders.send(Order::Part(bytes))),
+            Action::SnapshotEnd => drop(orders.send(Order::End)),
+            Action::Stall { duration } => {
+                let _held = engine.server.lock();
+                std::thread::sleep(duration);
+            }
             Action::Exit { code } => return Some(code),
         }
     }
@@ -173,6 +212,38 @@ fn check_directory(config: &ServerConfig) -> Result<(), ServerError> {
             dir.display()
         ))
     })
+}
+
+/// The data set of the last snapshot, if there is one. A damaged one is never started over.
+fn load(server: &mut Server, path: &Path, logger: &Logger) -> Result<(), ServerError> {
+    let file = match std::fs::File::open(path) {
+        Ok(file) => std::io::BufReader::with_capacity(1 << 20, file),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => {
+            let what = format!("{} cannot be read ({error}); give this user access", path.display());
+            return Err(ServerError(what));
+        }
+    };
+    let now = clock::now();
+    let loaded = crate::rdb::load(file, server.hash_seed(), Some(now.wall.as_millis())).map_err(|error| {
+        ServerError(format!(
+            "{} is damaged or of an unknown kind: {error}; restore a good copy, or move it away to start empty",
+            path.display()
+        ))
+    })?;
+    info!(logger, "data set loaded"; "keys" => loaded.keyspace.total_len(), "file" => %path.display());
+    server.load(now, loaded);
+    Ok(())
+}
+
+/// User and system time of this process.
+fn cpu_seconds() -> [f64; 2] {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name in parentheses may hold spaces; fields are counted behind it. The kernel's unit for
+    // user space is always a hundredth of a second.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let field = |index| fields.split_whitespace().nth(index).and_then(|text| text.parse::<f64>().ok());
+    [11, 12].map(|index| field(index).unwrap_or(0.0) / 100.0)
 }
 
 /// Every client needs a descriptor; so do files and links.

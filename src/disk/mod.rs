@@ -1,3 +1,4 @@
 //! Files and nothing but files.
 
 pub mod raft_log;
+pub mod snapshot;

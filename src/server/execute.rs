@@ -130,7 +130,7 @@ impl Server {
                 if result.is_ok() {
                     self.after_session_command(session, argv);
                 }
-                result.map_err(|error| CommandError::Text(error.to_string()))
+                result.map_err(CommandError::from)
             }
             Run::Server(handler) => handler(self, session, now, argv, out),
         };
@@ -220,5 +220,11 @@ fn silence(session: &mut Session, out: &mut Vec<u8>, mark: usize) {
             out.truncate(mark);
             session.reply_mode = ReplyMode::On;
         }
+    }
+}
+
+impl From<crate::session::SessionError> for CommandError {
+    fn from(error: crate::session::SessionError) -> Self {
+        CommandError::Text(error.to_string())
     }
 }

@@ -35,6 +35,9 @@ use std::sync::Arc;
 /// The version whose manners clients may expect.
 pub const REDIS_VERSION: &str = "7.0.15";
 
+/// Entries that one round of active expiry may look at.
+const EXPIRE_BUDGET: usize = 2000;
+
 /// What can happen to it besides requests of sessions.
 #[derive(Debug)]
 pub enum Input {
@@ -42,6 +45,12 @@ pub enum Input {
     Tick,
     /// What the process takes of the machine's memory, told about every 100 ms.
     Memory { resident_bytes: u64 },
+    /// User and system seconds of the process so far, told with the memory.
+    Cpu { seconds: [f64; 2] },
+    /// The disk took one [`Action::SnapshotPart`].
+    SnapshotPartWritten,
+    /// After [`Action::SnapshotEnd`], or earlier when the disk gave up.
+    SnapshotEnded { result: Result<(), String> },
     /// The process was asked to end (SIGTERM, SIGINT).
     Terminate,
 }
@@ -57,6 +66,18 @@ pub enum Action {
     Respond {
         session: SessionId,
         reply: Bytes,
+    },
+    /// Open a new file beside the snapshot's name.
+    SnapshotBegin,
+    /// Append; answered by `Input::SnapshotPartWritten`.
+    SnapshotPart {
+        bytes: Bytes,
+    },
+    /// Sync, rename, sync the directory; answered by `Input::SnapshotEnded`.
+    SnapshotEnd,
+    /// DEBUG SLEEP: the engine stands still, as a stuck one would.
+    Stall {
+        duration: Duration,
     },
     /// Flush what waits, close all, end the process with this code.
     Exit {
@@ -152,7 +173,13 @@ impl Server {
         match input {
             Input::Tick => self.tick(now),
             Input::Memory { resident_bytes } => self.stats.resident(resident_bytes),
-            Input::Terminate => self.terminate(),
+            Input::Cpu { seconds } => self.admin.cpu_seconds = seconds,
+            Input::SnapshotPartWritten => {
+                self.snapshot_part_written();
+                self.tick_snapshot(now);
+            }
+            Input::SnapshotEnded { result } => self.snapshot_ended(now, result),
+            Input::Terminate => self.terminate(now),
         }
         self.end_of_turn(now);
         actions.append(&mut self.actions);
@@ -171,12 +198,13 @@ impl Server {
     }
 
     /// When it acts by itself next.
-    pub fn next_wakeup(&self) -> Option<Instant> {
+    pub fn next_wakeup(&self, now: Now) -> Option<Instant> {
         [
             Some(self.next_cron),
             self.blocking.next_deadline(),
             self.hub.pause.as_ref().map(|pause| pause.until),
             self.replication.next_wakeup(),
+            self.admin.snapshot.next_wakeup(now.mono),
         ]
         .into_iter()
         .flatten()
@@ -207,6 +235,7 @@ impl Server {
         self.hub.end_pause(Some(now.mono));
         self.expire_blocked(now);
         self.tick_replication(now);
+        self.tick_snapshot(now);
         if now.mono >= self.next_cron {
             self.next_cron = now.mono + Duration::from_millis(u64::from(1000 / self.config.hz.max(1)));
             self.cron(now);
@@ -216,6 +245,9 @@ impl Server {
     /// Work of ten times a second.
     fn cron(&mut self, now: Now) {
         self.stats.sample(now.mono);
+        self.retry_shutdown(now);
+        self.consider_save_points(now);
+        self.expire_actively(now);
         let timeout = Duration::from_secs(self.config.timeout_s);
         if !timeout.is_zero() {
             self.hub.close_where(|session| {
@@ -224,6 +256,36 @@ impl Server {
                     && now.mono.since(session.last_interaction) > timeout
             });
         }
+    }
+
+    /// Deletes keys past their time though nobody asks for them.
+    fn expire_actively(&mut self, now: Now) {
+        if self.replication.is_replica() || self.admin.active_expire_off {
+            self.keyspace.sweep(16);
+            return;
+        }
+        for (db, key) in self.keyspace.expire_some(now.wall.as_millis(), EXPIRE_BUDGET) {
+            self.stats.expired_keys += 1;
+            self.feed(db, &[b"DEL", &key]);
+            self.touch(db, &key);
+        }
+    }
+
+    /// What loading found: the data set of the start.
+    pub fn load(&mut self, now: Now, loaded: crate::rdb::Loaded) {
+        self.keyspace = loaded.keyspace;
+        self.admin.snapshot.last_saved = now.wall;
+    }
+
+    /// Seeds the hashing of a keyspace that is loaded outside.
+    pub fn hash_seed(&mut self) -> u64 {
+        self.rng.u64(..)
+    }
+
+    /// The port and process that INFO tells.
+    pub fn introduce(&mut self, port: u16, process_id: u32) {
+        self.config.port = port;
+        self.admin.process_id = process_id;
     }
 
     /// Ends one turn of the engine: what was produced for replicas goes to their outboxes together.
@@ -254,8 +316,8 @@ impl Server {
         self.actions.push(Action::Log { level, message: message.into() });
     }
 
-    fn terminate(&mut self) {
-        self.log(Level::Info, "asked to end: closing connections");
-        self.actions.push(Action::Exit { code: 0 });
+    fn terminate(&mut self, now: Now) {
+        self.log(Level::Info, "asked to end");
+        self.shut_down(now, None);
     }
 }

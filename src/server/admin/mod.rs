@@ -1,9 +1,17 @@
 //! What operators ask the server about itself.
 
+mod command;
+mod config;
+mod info;
 pub mod keys;
+mod operate;
 pub mod slowlog;
+pub mod snapshot;
 
-use super::{Server, ServerCommand};
+use super::{Handler, Server, ServerCommand};
+use crate::resp::spec::{
+    ADMIN, Arity, CommandSpec, FAST, Flags, KEY_1, Keys, LOADING, NO_KEYS, NO_MULTI, READONLY, STALE,
+};
 use crate::server::table::CommandId;
 use crate::session::Session;
 use crate::stdx::time::{Duration, Now};
@@ -11,18 +19,58 @@ use crate::stdx::time::{Duration, Now};
 #[derive(Debug, Default)]
 pub struct Admin {
     pub slowlog: slowlog::Slowlog,
-    pub snapshot: Snapshot,
+    pub snapshot: snapshot::Snapshot,
+    /// DEBUG SET-ACTIVE-EXPIRE 0.
+    pub active_expire_off: bool,
+    pub process_id: u32,
+    /// User and system time of the process, told now and then.
+    pub cpu_seconds: [f64; 2],
 }
 
-/// How saving went.
-#[derive(Debug, Default)]
-pub struct Snapshot {
-    /// The last attempt failed.
-    pub failing: bool,
+const fn row(
+    name: &'static str,
+    arity: Arity,
+    flags: Flags,
+    keys: Keys,
+    handler: Handler,
+    summary: &'static str,
+) -> ServerCommand {
+    ServerCommand { spec: CommandSpec { name, arity, flags, keys, category: "@admin", summary }, handler }
 }
 
+const ANYTIME: Flags = LOADING | STALE;
+
+use Arity::{AtLeast, Exactly};
 /// Every family's table.
-pub const COMMANDS: &[&[ServerCommand]] = &[];
+pub const COMMANDS: &[&[ServerCommand]] = &[&[
+    row("info", AtLeast(1), ANYTIME, NO_KEYS, info::info, "Tells about the server, section by section."),
+    row("config", AtLeast(2), ADMIN | ANYTIME, NO_KEYS, config::config, "Reads and changes directives."),
+    row("command", AtLeast(1), ANYTIME, NO_KEYS, command::command, "Tells about commands."),
+    row("dbsize", Exactly(1), READONLY | FAST, NO_KEYS, operate::dbsize, "Counts keys."),
+    row("time", Exactly(1), FAST | ANYTIME, NO_KEYS, operate::time, "Tells the time."),
+    row("debug", AtLeast(2), ADMIN | ANYTIME | NO_MULTI, NO_KEYS, operate::debug, "For tests."),
+    row(
+        "memory",
+        AtLeast(2),
+        READONLY,
+        Keys { first: 2, ..KEY_1 },
+        operate::memory,
+        "Tells what a key takes.",
+    ),
+    row("slowlog", AtLeast(2), ADMIN | ANYTIME, NO_KEYS, operate::slowlog, "Tells which commands were slow."),
+    row("latency", AtLeast(2), ADMIN | ANYTIME, NO_KEYS, operate::latency, "Not supported."),
+    row("shutdown", AtLeast(1), ADMIN | ANYTIME | NO_MULTI, NO_KEYS, operate::shutdown, "Ends the process."),
+    row("save", Exactly(1), ADMIN | NO_MULTI, NO_KEYS, snapshot::save, "Writes a snapshot and waits for it."),
+    row("bgsave", AtLeast(1), ADMIN | NO_MULTI, NO_KEYS, snapshot::bgsave, "Writes a snapshot."),
+    row(
+        "lastsave",
+        Exactly(1),
+        FAST | ANYTIME,
+        NO_KEYS,
+        snapshot::lastsave,
+        "Tells when data was last saved.",
+    ),
+]];
 
 impl Server {
     /// A command ran: counted, and remembered if it was slow.

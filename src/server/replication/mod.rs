@@ -44,6 +44,14 @@ impl Replication {
         false
     }
 
+    /// CONFIG SET changed something.
+    pub fn config_changed(&mut self, _: &ServerConfig) {}
+
+    /// Where this data set stands in its history, for the snapshot's head.
+    pub fn position(&self) -> Option<crate::rdb::Position> {
+        None
+    }
+
     pub fn next_wakeup(&self) -> Option<Instant> {
         None
     }

@@ -1,0 +1,165 @@
+//! INFO: sections by name, written with the one writer that sentinels read back.
+
+use super::super::{REDIS_VERSION, Server};
+use crate::commands::CommandError;
+use crate::model::info::InfoWriter;
+use crate::resp::Writer;
+use crate::session::{Class, Session};
+use crate::stdx::time::Now;
+use crate::store::DATABASES;
+
+type Section = fn(&Server, Now, &mut InfoWriter);
+
+/// In the order shown; the last ones only when asked for.
+const SECTIONS: &[(&str, Section)] = &[
+    ("server", server),
+    ("clients", clients),
+    ("memory", memory),
+    ("persistence", persistence),
+    ("stats", stats),
+    ("replication", replication),
+    ("cpu", cpu),
+    ("keyspace", keyspace),
+    ("commandstats", commandstats),
+];
+const DEFAULTS: usize = 8;
+
+pub(super) fn info(
+    server: &mut Server,
+    _: &mut Session,
+    now: Now,
+    argv: &[&[u8]],
+    out: &mut Writer<'_>,
+) -> Result<(), CommandError> {
+    let wanted: Vec<String> =
+        argv[1..].iter().map(|word| String::from_utf8_lossy(word).to_lowercase()).collect();
+    let asked = |name: &str| wanted.iter().any(|word| word == name);
+    let all = asked("all") || asked("everything");
+    let defaults = wanted.is_empty() || asked("default");
+    let mut text = InfoWriter::default();
+    for (index, (name, section)) in SECTIONS.iter().enumerate() {
+        // The section Vedette stands with Replication.
+        let named = asked(name) || (*name == "replication" && asked("vedette"));
+        if all || named || (defaults && index < DEFAULTS) {
+            section(server, now, &mut text);
+        }
+    }
+    out.verbatim("txt", &text.finish());
+    Ok(())
+}
+
+fn server(server: &Server, now: Now, out: &mut InfoWriter) {
+    let uptime_s = now.mono.since(server.started.mono).as_secs();
+    out.section("Server")
+        .field("redis_version", REDIS_VERSION)
+        .field("vedette_version", env!("CARGO_PKG_VERSION"))
+        .field("redis_mode", "standalone")
+        .field("arch_bits", usize::BITS)
+        .field("multiplexing_api", "epoll")
+        .field("process_id", server.admin.process_id)
+        .field("run_id", &server.run_id)
+        .field("tcp_port", server.config.port)
+        .field("server_time_usec", now.wall.as_millis() * 1000)
+        .field("uptime_in_seconds", uptime_s)
+        .field("uptime_in_days", uptime_s / 86_400)
+        .field("hz", server.config.hz)
+        .field("configured_hz", server.config.hz)
+        .field("io_threads_active", u8::from(server.config.io_threads > 1));
+}
+
+fn clients(server: &Server, _: Now, out: &mut InfoWriter) {
+    let count = |class| server.hub.others().filter(|session| session.class == class).count();
+    out.section("Clients")
+        .field("connected_clients", server.hub.len() - count(Class::Replica))
+        .field("cluster_connections", 0)
+        .field("maxclients", server.config.clients_max)
+        .field("blocked_clients", server.blocking.len())
+        .field("pubsub_clients", count(Class::PubSub))
+        .field("tracking_clients", 0);
+}
+
+fn memory(server: &Server, _: Now, out: &mut InfoWriter) {
+    let human = |bytes: u64| format!("{:.2}M", bytes as f64 / f64::from(1 << 20));
+    let (used, peak) = (server.stats.resident_bytes, server.stats.resident_bytes_peak);
+    out.section("Memory")
+        .field("used_memory", used)
+        .field("used_memory_human", human(used))
+        .field("used_memory_rss", used)
+        .field("used_memory_rss_human", human(used))
+        .field("used_memory_peak", peak)
+        .field("used_memory_peak_human", human(peak))
+        .field("maxmemory", server.config.maxmemory_bytes)
+        .field("maxmemory_human", human(server.config.maxmemory_bytes))
+        .field("maxmemory_policy", &server.config.maxmemory_policy)
+        .field("mem_allocator", "mimalloc");
+}
+
+fn persistence(server: &Server, now: Now, out: &mut InfoWriter) {
+    let snapshot = &server.admin.snapshot;
+    out.section("Persistence")
+        .field("loading", u8::from(server.loading))
+        .field("async_loading", 0)
+        .field("rdb_changes_since_last_save", server.stats.dirty)
+        .field("rdb_bgsave_in_progress", u8::from(snapshot.is_running()))
+        .field("rdb_last_save_time", snapshot.last_saved.as_millis() / 1000)
+        .field("rdb_last_bgsave_status", if snapshot.failing { "err" } else { "ok" })
+        .field("rdb_last_bgsave_time_sec", snapshot.last_took_s())
+        .field("rdb_current_bgsave_time_sec", snapshot.running_for_s(now.mono))
+        .field("aof_enabled", 0)
+        .field("aof_rewrite_in_progress", 0);
+}
+
+fn stats(server: &Server, _: Now, out: &mut InfoWriter) {
+    let stats = &server.stats;
+    out.section("Stats")
+        .field("total_connections_received", server.hub.connections_received)
+        .field("total_commands_processed", stats.commands)
+        .field("instantaneous_ops_per_sec", stats.commands_per_second())
+        .field("rejected_connections", server.hub.connections_rejected)
+        .field("expired_keys", stats.expired_keys)
+        .field("evicted_keys", 0)
+        .field("keyspace_hits", stats.keyspace_hits)
+        .field("keyspace_misses", stats.keyspace_misses)
+        .field("pubsub_channels", server.hub.pubsub.channel_count())
+        .field("pubsub_patterns", server.hub.pubsub.pattern_count())
+        .field("latest_fork_usec", 0)
+        .field("total_forks", 0)
+        .field("total_error_replies", stats.error_replies);
+}
+
+fn replication(server: &Server, now: Now, out: &mut InfoWriter) {
+    server.replication.info(now, out);
+}
+
+fn cpu(server: &Server, _: Now, out: &mut InfoWriter) {
+    let [user, system] = server.admin.cpu_seconds;
+    out.section("CPU")
+        .field("used_cpu_sys", format_args!("{system:.6}"))
+        .field("used_cpu_user", format_args!("{user:.6}"));
+}
+
+fn keyspace(server: &Server, _: Now, out: &mut InfoWriter) {
+    out.section("Keyspace");
+    for db in 0..DATABASES {
+        let (keys, expires) = (server.keyspace.len(db), server.keyspace.expires_len(db));
+        if keys > 0 {
+            out.field(&format!("db{db}"), format_args!("keys={keys},expires={expires},avg_ttl=0"));
+        }
+    }
+}
+
+fn commandstats(server: &Server, _: Now, out: &mut InfoWriter) {
+    out.section("Commandstats");
+    for (entry, calls) in server.table.iter().zip(&server.stats.calls) {
+        if calls.calls + calls.rejected > 0 {
+            let per_call = calls.micros as f64 / calls.calls.max(1) as f64;
+            out.field(
+                &format!("cmdstat_{}", entry.spec.name),
+                format_args!(
+                    "calls={},usec={},usec_per_call={per_call:.2},rejected_calls={},failed_calls={}",
+                    calls.calls, calls.micros, calls.rejected, calls.failed
+                ),
+            );
+        }
+    }
+}

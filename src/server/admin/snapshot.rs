@@ -1,0 +1,232 @@
+//! SAVE, BGSAVE, save points: the keyspace is walked in slices between commands and leaves as parts
+//! that the shell writes; nothing forks, nothing stalls. SAVE differs from BGSAVE only in that its
+//! session waits. At most [`PARTS_AHEAD_MAX`] parts wait for the disk.
+
+use super::super::{Action, Level, Server};
+use crate::commands::CommandError;
+use crate::rdb::ImageWriter;
+use crate::resp::Writer;
+use crate::session::{Session, SessionId};
+use crate::stdx::time::{Duration, Instant, Now, Wall};
+use bytes::Bytes;
+use std::any::Any;
+
+type Done = Result<(), CommandError>;
+
+/// Entries of one slice: well under a millisecond of small values.
+const SLICE_ENTRIES: usize = 500;
+const PART_BYTES: usize = 256 * 1024;
+const PARTS_AHEAD_MAX: usize = 4;
+const SLICE_PAUSE: Duration = Duration::from_micros(500);
+/// After a failure the next automatic attempt waits.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// How saving went and goes.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    running: Option<Running>,
+    /// The last attempt failed.
+    pub failing: bool,
+    pub last_saved: Wall,
+    last_took: Option<Duration>,
+    last_tried: Option<Instant>,
+    /// The process ends when the running snapshot is on disk.
+    then_exit: bool,
+}
+
+#[derive(Debug)]
+struct Running {
+    began: Instant,
+    /// Changes before it began.
+    dirty: u64,
+    waiting: Vec<SessionId>,
+    parts_ahead: usize,
+    walked: bool,
+}
+
+impl Snapshot {
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    pub fn last_took_s(&self) -> i64 {
+        self.last_took.map_or(-1, |took| took.as_secs() as i64)
+    }
+
+    pub fn running_for_s(&self, now: Instant) -> i64 {
+        self.running.as_ref().map_or(-1, |running| now.since(running.began).as_secs() as i64)
+    }
+
+    /// When the next slice is due.
+    pub fn next_wakeup(&self, now: Instant) -> Option<Instant> {
+        let running = self.running.as_ref()?;
+        (!running.walked && running.parts_ahead < PARTS_AHEAD_MAX).then_some(now + SLICE_PAUSE)
+    }
+}
+
+impl Server {
+    /// Begins a snapshot; `waiting` is told when it is on disk.
+    fn begin_save(&mut self, now: Now, waiting: Option<SessionId>) -> Result<(), CommandError> {
+        let created_s = now.wall.as_millis() / 1000;
+        let position = self.replication.position();
+        let sink = Box::new(ImageWriter::new(position.as_ref(), created_s));
+        if self.admin.snapshot.running.is_some() || !self.keyspace.begin_snapshot(sink) {
+            return Err("ERR Background save already in progress".into());
+        }
+        self.admin.snapshot.running = Some(Running {
+            began: now.mono,
+            dirty: self.stats.dirty,
+            waiting: waiting.into_iter().collect(),
+            parts_ahead: 0,
+            walked: false,
+        });
+        self.actions.push(Action::SnapshotBegin);
+        self.blocking.stirred = true;
+        Ok(())
+    }
+
+    /// Walks one slice of the running snapshot.
+    pub(in crate::server) fn tick_snapshot(&mut self, _: Now) {
+        let Some(running) = &mut self.admin.snapshot.running else { return };
+        if running.walked || running.parts_ahead >= PARTS_AHEAD_MAX {
+            return;
+        }
+        let done = self.keyspace.step_snapshot(SLICE_ENTRIES);
+        let mut part = Vec::new();
+        if done {
+            running.walked = true;
+            let sink = self.keyspace.take_snapshot_sink().map(|sink| sink as Box<dyn Any>);
+            // The sink is the one given above: a snapshot has one owner from begin to end.
+            if let Some(writer) = sink.and_then(|sink| sink.downcast::<ImageWriter>().ok()) {
+                part = writer.finish();
+            }
+        } else if let Some(sink) = self.keyspace.snapshot_sink() {
+            let writer = (sink as &mut dyn Any).downcast_mut::<ImageWriter>();
+            if let Some(writer) = writer.filter(|writer| writer.len() >= PART_BYTES) {
+                part = writer.drain();
+            }
+        }
+        if !part.is_empty() {
+            running.parts_ahead += 1;
+            self.actions.push(Action::SnapshotPart { bytes: Bytes::from(part) });
+        }
+        if done {
+            self.actions.push(Action::SnapshotEnd);
+        }
+    }
+
+    /// The disk took a part.
+    pub(in crate::server) fn snapshot_part_written(&mut self) {
+        if let Some(running) = &mut self.admin.snapshot.running {
+            running.parts_ahead = running.parts_ahead.saturating_sub(1);
+        }
+    }
+
+    /// The file stands under its name, or why not.
+    pub(in crate::server) fn snapshot_ended(&mut self, now: Now, result: Result<(), String>) {
+        let Some(running) = self.admin.snapshot.running.take() else { return };
+        if !running.walked {
+            // The disk gave up before the walk did.
+            self.keyspace.take_snapshot_sink();
+        }
+        let took = now.mono.since(running.began);
+        self.admin.snapshot.last_tried = Some(now.mono);
+        self.admin.snapshot.failing = result.is_err();
+        let then_exit = std::mem::take(&mut self.admin.snapshot.then_exit);
+        let reply = match &result {
+            Ok(()) => {
+                self.stats.dirty -= running.dirty.min(self.stats.dirty);
+                self.admin.snapshot.last_saved = now.wall;
+                self.admin.snapshot.last_took = Some(took);
+                self.log(Level::Info, format!("snapshot is on disk after {} ms", took.as_millis()));
+                Bytes::from_static(b"+OK\r\n")
+            }
+            Err(why) => {
+                self.log(Level::Error, format!("snapshot failed: {why}"));
+                let mut reply = Vec::new();
+                Writer::new(&mut reply, crate::resp::Protocol::Resp2).error(&format!("ERR {why}"));
+                Bytes::from(reply)
+            }
+        };
+        for id in running.waiting {
+            self.unblock(id, reply.clone(), None);
+        }
+        match (then_exit, result) {
+            (true, Ok(())) => self.actions.push(Action::Exit { code: 0 }),
+            (true, Err(_)) => {
+                self.log(
+                    Level::Error,
+                    "not shutting down: the snapshot failed; SHUTDOWN NOSAVE ends without one",
+                );
+            }
+            (false, _) => {}
+        }
+    }
+
+    /// Begins a snapshot when a save point is reached.
+    pub(in crate::server) fn consider_save_points(&mut self, now: Now) {
+        let snapshot = &self.admin.snapshot;
+        let resting =
+            snapshot.failing && snapshot.last_tried.is_some_and(|tried| now.mono.since(tried) < RETRY);
+        if snapshot.is_running() || resting || self.stats.dirty == 0 {
+            return;
+        }
+        let since_s = now.wall.as_millis().saturating_sub(snapshot.last_saved.as_millis()) / 1000;
+        let dirty = self.stats.dirty;
+        let reached = self.config.save.iter().any(|point| dirty >= point.changes && since_s >= point.seconds);
+        if reached && self.begin_save(now, None).is_ok() {
+            self.log(Level::Info, format!("{dirty} changes in {since_s} seconds: saving"));
+        }
+    }
+
+    /// Ends the process, after a snapshot if asked for (`None`: if there are save points).
+    pub(in crate::server) fn shut_down(&mut self, now: Now, save: Option<bool>) {
+        let save = save.unwrap_or(!self.config.save.is_empty());
+        if !save {
+            self.actions.push(Action::Exit { code: 0 });
+            return;
+        }
+        self.admin.snapshot.then_exit = true;
+        // One that runs already will do: writes after it are refused no earlier either way.
+        let _ = self.begin_save(now, None);
+        if !self.admin.snapshot.is_running() {
+            // A full sync walks at this moment; the next tick tries again.
+            self.admin.snapshot.last_tried = None;
+        }
+    }
+
+    /// A shutdown that could not begin its snapshot at once.
+    pub(in crate::server) fn retry_shutdown(&mut self, now: Now) {
+        if self.admin.snapshot.then_exit && !self.admin.snapshot.is_running() {
+            let _ = self.begin_save(now, None);
+        }
+    }
+}
+
+pub(super) fn save(s: &mut Server, c: &mut Session, now: Now, _: &[&[u8]], _: &mut Writer<'_>) -> Done {
+    s.begin_save(now, Some(c.id))?;
+    s.block(c);
+    Ok(())
+}
+
+pub(super) fn bgsave(
+    s: &mut Server,
+    _: &mut Session,
+    now: Now,
+    argv: &[&[u8]],
+    out: &mut Writer<'_>,
+) -> Done {
+    match argv {
+        [_] => {}
+        [_, word] if word.eq_ignore_ascii_case(b"schedule") => {}
+        _ => return Err(CommandError::Syntax),
+    }
+    s.begin_save(now, None)?;
+    out.simple("Background saving started");
+    Ok(())
+}
+
+pub(super) fn lastsave(s: &mut Server, _: &mut Session, _: Now, _: &[&[u8]], out: &mut Writer<'_>) -> Done {
+    out.integer((s.admin.snapshot.last_saved.as_millis() / 1000) as i64);
+    Ok(())
+}

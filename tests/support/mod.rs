@@ -1,0 +1,164 @@
+//! Real processes for tests: the bundled server and Debian's redis-server on free ports in
+//! temporary directories, killed when dropped, and a blunt RESP connection.
+//!
+//! Everything waits for a condition with a deadline; nothing sleeps and hopes.
+
+// Each test file uses its share of this.
+#![allow(dead_code)]
+
+pub mod wire;
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+pub use wire::Wire;
+
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A port on which nothing listens at this moment. Another process may take it before it is used, so
+/// starters try again with another one.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    listener.local_addr().expect("a bound socket has an address").port()
+}
+
+/// Asks again until it says yes.
+#[track_caller]
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < DEADLINE, "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A server process and its directory; both end with it.
+pub struct Process {
+    child: Child,
+    pub port: u16,
+    dir: tempfile::TempDir,
+    arguments: Vec<String>,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Vedette,
+    Redis,
+}
+
+impl Process {
+    /// `vedette server` with these further directives, answering PING.
+    pub fn vedette(directives: &[&str]) -> Process {
+        Process::start(Kind::Vedette, directives)
+    }
+
+    /// Debian's redis-server likewise; `None` where it is not installed.
+    pub fn redis(directives: &[&str]) -> Option<Process> {
+        let present = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
+        present.is_ok_and(|status| status.success()).then(|| Process::start(Kind::Redis, directives))
+    }
+
+    #[track_caller]
+    fn start(kind: Kind, directives: &[&str]) -> Process {
+        for _ in 0..5 {
+            let mut process = Process {
+                child: Command::new("true").spawn().expect("`true` runs"),
+                port: free_port(),
+                dir: tempfile::tempdir().expect("a temporary directory"),
+                arguments: directives.iter().map(|&word| word.to_owned()).collect(),
+                kind,
+            };
+            let _ = process.child.wait();
+            if process.spawn() {
+                return process;
+            }
+        }
+        panic!("the server did not start: {directives:?}");
+    }
+
+    /// Whether it answers; not when another process took its port.
+    fn spawn(&mut self) -> bool {
+        let mut command = match self.kind {
+            Kind::Vedette => {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_vedette"));
+                command.arg("server");
+                command
+            }
+            Kind::Redis => Command::new("redis-server"),
+        };
+        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--dir"]).arg(self.dir.path());
+        if !self.arguments.iter().any(|word| word == "--save") {
+            command.args(["--save", ""]);
+        }
+        command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::null());
+        if std::env::var_os("VEDETTE_TEST_LOG").is_none() {
+            command.stderr(Stdio::null());
+        }
+        self.child = command.spawn().expect("the binary runs");
+        let start = Instant::now();
+        while start.elapsed() < DEADLINE {
+            if self.child.try_wait().expect("a child can be waited for").is_some() {
+                return false;
+            }
+            // NOAUTH and LOADING are answers too.
+            if Wire::try_connect(self.port).is_some_and(|mut wire| wire.try_ask(&["PING"]).is_some()) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        false
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    #[track_caller]
+    pub fn connect(&self) -> Wire {
+        Wire::connect(self.port)
+    }
+
+    /// SIGKILL, as a crash.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// SIGTERM; the exit code.
+    pub fn terminate(&mut self) -> Option<i32> {
+        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        let start = Instant::now();
+        while start.elapsed() < DEADLINE {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("SIGTERM did not end it");
+    }
+
+    /// Starts again on the same port and directory, after a kill or terminate.
+    pub fn restart(&mut self) {
+        assert!(self.spawn(), "it did not start again on port {}", self.port);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
