@@ -1,5 +1,12 @@
 //! The one test binary: a list of mods. Unit tests and golden scripts of a module live beside it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly"
+)]
+
 mod command_line;
 mod consensus;
 mod layers;

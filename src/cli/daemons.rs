@@ -2,7 +2,7 @@
 
 use super::{Failure, ProcessOptions};
 use crate::config::server::ServerConfig;
-use crate::daemon::logging::{self, LogFormat, LogLevel};
+use crate::daemon::logging::{self, LogFormat};
 use crate::daemon::server_loop;
 use slog::{crit, warn};
 
@@ -59,6 +59,7 @@ fn take_process_options(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::logging::LogLevel;
 
     #[test]
     fn log_options_are_understood_among_directives() {

@@ -1,3 +1,5 @@
+//! `sentinel.yaml` as people get it right and wrong.
+
 use super::*;
 use crate::config::validate::warnings;
 
