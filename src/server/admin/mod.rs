@@ -46,7 +46,6 @@ pub const COMMANDS: &[&[ServerCommand]] = &[&[
     row("info", AtLeast(1), ANYTIME, NO_KEYS, info::info, "Tells about the server, section by section."),
     row("config", AtLeast(2), ADMIN | ANYTIME, NO_KEYS, config::config, "Reads and changes directives."),
     row("command", AtLeast(1), ANYTIME, NO_KEYS, command::command, "Tells about commands."),
-    row("dbsize", Exactly(1), READONLY | FAST, NO_KEYS, operate::dbsize, "Counts keys."),
     row("time", Exactly(1), FAST | ANYTIME, NO_KEYS, operate::time, "Tells the time."),
     row("debug", AtLeast(2), ADMIN | ANYTIME | NO_MULTI, NO_KEYS, operate::debug, "For tests."),
     row(

@@ -1,4 +1,4 @@
-//! Small commands of operators: DBSIZE, TIME, DEBUG, MEMORY, SLOWLOG, LATENCY, SHUTDOWN.
+//! Small commands of operators: TIME, DEBUG, MEMORY, SLOWLOG, LATENCY, SHUTDOWN.
 
 use super::super::{Action, Level, Server};
 use crate::commands::CommandError;
@@ -12,11 +12,6 @@ type Done = Result<(), CommandError>;
 
 /// The longest DEBUG SLEEP: a slip of the finger must not look like a dead server for ever.
 const SLEEP_MAX_S: f64 = 3600.0;
-
-pub(super) fn dbsize(s: &mut Server, c: &mut Session, _: Now, _: &[&[u8]], out: &mut Writer<'_>) -> Done {
-    out.integer(s.keyspace.len(c.db) as i64);
-    Ok(())
-}
 
 pub(super) fn time(_: &mut Server, _: &mut Session, now: Now, _: &[&[u8]], out: &mut Writer<'_>) -> Done {
     let ms = now.wall.as_millis();
