@@ -9,7 +9,6 @@
 
 mod command_line;
 mod consensus;
-mod differential;
 mod layers;
 mod sentinel_api;
 mod server;

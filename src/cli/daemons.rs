@@ -1,10 +1,12 @@
-//! `vedette server`: configuration read, logging started, the daemon run.
+//! `vedette server` and `vedette sentinel`: configuration read, logging started, the daemon run.
 
 use super::{Failure, ProcessOptions};
+use crate::config;
 use crate::config::server::ServerConfig;
-use crate::daemon::logging::{self, LogFormat};
-use crate::daemon::server_loop;
-use slog::{crit, warn};
+use crate::daemon::logging::{self, LogFormat, LogLevel};
+use crate::daemon::{sentinel_loop, server_loop};
+use slog::{Level, crit, warn};
+use std::path::Path;
 
 /// `[redis.conf] [--directive value ...]`, as redis-server takes them.
 pub(super) fn server(process: &ProcessOptions, words: &[String]) -> Result<(), Failure> {
@@ -20,6 +22,23 @@ pub(super) fn server(process: &ProcessOptions, words: &[String]) -> Result<(), F
         warn!(logger, "logfile is not used: log lines go to stderr, where systemd or a shell collects them");
     }
     server_loop::run(config, logger.clone()).map_err(|error| {
+        crit!(logger, "{error}");
+        Failure::said(1)
+    })
+}
+
+/// A sentinel from its `sentinel.yaml`; complaints about the file name it, and all come at once.
+pub(super) fn sentinel(process: &ProcessOptions, file: &Path) -> Result<(), Failure> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::usage(format!("cannot read {shown}: {error}")))?;
+    let config = config::sentinel::parse(&text).map_err(|errors| {
+        errors.iter().for_each(|error| eprintln!("{shown}: {error}"));
+        Failure::said(2)
+    })?;
+    let level = process.log_level.unwrap_or(LogLevel(Level::Info));
+    let (logger, _guard) = logging::start(process.log_format, level);
+    sentinel_loop::run(config, logger.clone()).map_err(|error| {
         crit!(logger, "{error}");
         Failure::said(1)
     })

@@ -74,6 +74,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
         words: Vec<String>,
     },
+    /// Run one sentinel of the fleet: it watches the groups, and agrees with the others who is master
+    Sentinel {
+        /// Its sentinel.yaml
+        #[arg(long, short, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Show every group, its master and replicas, and the sentinels; status 1 when one is not well
     Status {
         #[command(flatten)]
@@ -167,6 +173,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Up(options) => up::run(&options),
         Command::Server { words } => daemons::server(&cli.process, &words),
+        Command::Sentinel { config } => daemons::sentinel(&cli.process, &config),
         Command::Status { to, json } => status::run(&to, json),
         Command::Watch { to } => watch::run(&to),
         Command::Failover { name, to, successor, force, timeout } => {

@@ -4,6 +4,7 @@
 pub mod alert_sender;
 pub mod clock;
 pub mod logging;
+pub mod sentinel_loop;
 pub mod server_loop;
 pub mod shutdown;
 pub mod snapshot_writer;

@@ -5,13 +5,14 @@ use super::family::Call;
 use super::{Outcome, quoted};
 use crate::config::validate::is_group_name;
 use crate::model::Address;
+use crate::sentinel::command::Command;
+use crate::sentinel::settings::{SettingError, Settings};
+use crate::stdx::glob;
 
 pub(super) fn monitor(call: &mut Call<'_, '_>) -> Outcome {
     let [_, _, name, host, port, quorum] = *call.argv else { return Outcome::Replied };
-    let (Some(quorum), port) = (number(quorum), number(port)) else {
-        return call.error("ERR Invalid quorum");
-    };
-    let Some(port) = port else { return call.error("ERR Invalid port") };
+    let Some(quorum) = number(quorum) else { return call.error("ERR Invalid quorum") };
+    let Some(port) = number(port) else { return call.error("ERR Invalid port") };
     if quorum <= 0 {
         return call.error("ERR Quorum must be 1 or greater.");
     }
@@ -22,92 +23,89 @@ pub(super) fn monitor(call: &mut Call<'_, '_>) -> Outcome {
     if address(host, 1).is_none() {
         return call.error("ERR Invalid IP address or hostname specified");
     }
-    if address(host, port).is_none() {
-        return call.error("ERR Invalid port number.");
+    let Some(address) = address(host, port) else { return call.error("ERR Invalid port number.") };
+    match std::str::from_utf8(name).ok().filter(|name| is_group_name(name)) {
+        None => call.error("ERR Invalid master name: use letters, digits, '.', '-' and '_'"),
+        Some(name) => submit(Command::Monitor { name: name.to_owned(), address, quorum: quorum as usize }),
     }
-    if !std::str::from_utf8(name).is_ok_and(is_group_name) {
-        return call.error("ERR Invalid master name: use letters, digits, '.', '-' and '_'");
-    }
-    Outcome::Submit
 }
 
 pub(super) fn remove(call: &mut Call<'_, '_>) -> Outcome {
-    submit_if_known(call)
+    match known_name(call) {
+        Some(name) => submit(Command::Remove { name }),
+        None => Outcome::Replied,
+    }
 }
 
-pub(super) fn reset(_: &mut Call<'_, '_>) -> Outcome {
-    Outcome::Submit
+/// Answers with the number of groups that match, as seen when it was asked.
+pub(super) fn reset(call: &mut Call<'_, '_>) -> Outcome {
+    let Ok(pattern) = std::str::from_utf8(call.argv[2]) else {
+        return call.error("ERR The pattern is not text");
+    };
+    let matches = |name: &str| glob::matches(pattern.as_bytes(), name.as_bytes());
+    let count = call.facts.groups.iter().filter(|group| matches(&group.name)).count();
+    Outcome::Submit { command: Command::Reset { pattern: pattern.to_owned() }, count: Some(count as i64) }
 }
 
 /// `FAILOVER name [TO host port] [FORCE]`; `COORDINATED` is accepted, for that is what ours are.
 pub(super) fn failover(call: &mut Call<'_, '_>) -> Outcome {
+    let (mut to, mut force) = (None, false);
     let mut rest = &call.argv[3..];
     while let Some((&option, after)) = rest.split_first() {
         rest = if option.eq_ignore_ascii_case(b"TO") {
             let [host, port, ..] = *after else {
                 return call.error("ERR TO needs a host and a port");
             };
-            if number(port).and_then(|port| address(host, port)).is_none() {
+            to = number(port).and_then(|port| address(host, port));
+            if to.is_none() {
                 return call.error("ERR Invalid host or port after TO");
             }
             &after[2..]
-        } else if [&b"FORCE"[..], b"COORDINATED"].iter().any(|known| option.eq_ignore_ascii_case(known)) {
+        } else if option.eq_ignore_ascii_case(b"FORCE") {
+            force = true;
+            after
+        } else if option.eq_ignore_ascii_case(b"COORDINATED") {
             after
         } else {
             return call.error("ERR Unknown failover option specified");
         };
     }
-    submit_if_known(call)
-}
-
-/// The options and what their value must be; those that Redis has and we have not are refused by name.
-pub(super) fn set(call: &mut Call<'_, '_>) -> Outcome {
-    if call.known_group().is_none() {
-        return Outcome::Replied;
-    }
-    let mut rest = &call.argv[3..];
-    while let Some((&option, after)) = rest.split_first() {
-        let Some((&value, after)) = after.split_first() else {
-            let option = quoted(option);
-            return call
-                .error(&format!("ERR Unknown option or number of arguments for SENTINEL SET '{option}'"));
-        };
-        let name = String::from_utf8_lossy(option).to_ascii_lowercase();
-        let positive = number(value).is_some_and(|value| value > 0);
-        let accepted = match name.as_str() {
-            "down-after-milliseconds" | "failover-timeout" | "parallel-syncs" | "quorum" => positive,
-            "crash-grace-milliseconds" => number(value).is_some_and(|value| value >= 0),
-            "mode" => value.eq_ignore_ascii_case(b"safe") || value.eq_ignore_ascii_case(b"available"),
-            "auth-pass" | "auth-user" => {
-                return call.error(&format!(
-                    "ERR {name} is not kept in the agreed log; set auth-pass-file in sentinel.yaml on each sentinel"
-                ));
-            }
-            "notification-script" | "client-reconfig-script" => {
-                return call
-                    .error("ERR Scripts are not run; webhooks in sentinel.yaml are told of every event");
-            }
-            _ => {
-                let option = quoted(option);
-                return call.error(&format!(
-                    "ERR Unknown option or number of arguments for SENTINEL SET '{option}'"
-                ));
-            }
-        };
-        if !accepted {
-            let (value, option) = (quoted(value), quoted(option));
-            return call.error(&format!("ERR Invalid argument '{value}' for SENTINEL SET '{option}'"));
-        }
-        rest = after;
-    }
-    Outcome::Submit
-}
-
-fn submit_if_known(call: &mut Call<'_, '_>) -> Outcome {
-    match call.known_group() {
-        Some(_) => Outcome::Submit,
+    match known_name(call) {
+        Some(name) => submit(Command::Failover { name, to, force }),
         None => Outcome::Replied,
     }
+}
+
+pub(super) fn set(call: &mut Call<'_, '_>) -> Outcome {
+    let Some(name) = known_name(call) else { return Outcome::Replied };
+    let mut options = Vec::new();
+    // A trial on throw-away settings: what is refused here would be refused by the leader.
+    let mut trial = Settings::with_quorum(1);
+    for pair in call.argv[3..].chunks(2) {
+        let option = String::from_utf8_lossy(pair[0]).to_ascii_lowercase();
+        if matches!(option.as_str(), "notification-script" | "client-reconfig-script") {
+            return call.error("ERR Scripts are not run; webhooks in sentinel.yaml are told of every event");
+        }
+        let value = pair.get(1).and_then(|value| std::str::from_utf8(value).ok());
+        let tried = match value {
+            None => Err(SettingError::Unknown(quoted(pair[0]))),
+            Some(value) => trial.set(&option, value),
+        };
+        if let Err(error) = tried {
+            return call.error(&format!("ERR {error}"));
+        }
+        options.push((option, value.unwrap_or_default().to_owned()));
+    }
+    submit(Command::Set { name, options })
+}
+
+fn submit(command: Command) -> Outcome {
+    Outcome::Submit { command, count: None }
+}
+
+fn known_name(call: &mut Call<'_, '_>) -> Option<String> {
+    let index = call.known_group()?;
+    Some(call.facts.groups[index].name.clone())
 }
 
 fn number(word: &[u8]) -> Option<i64> {

@@ -225,6 +225,11 @@ fn debug(call: &mut Call<'_, '_>) -> Outcome {
     Outcome::Replied
 }
 
+/// The snapshot behind the page and the metrics, for `vedette status` and other tools.
+fn status(_: &mut Call<'_, '_>) -> Outcome {
+    Outcome::Status
+}
+
 fn help(call: &mut Call<'_, '_>) -> Outcome {
     let lines: Vec<&str> = TABLE.iter().flat_map(|row| row.help).copied().collect();
     call.reply.array(lines.len() + 1);
@@ -349,5 +354,6 @@ const TABLE: &[Row] = &[
         simulate_failure,
         &["SIMULATE-FAILURE", "    Refused: use 'vedette drill'."],
     ),
+    row(&["STATUS"], Exactly(2), status, &["STATUS", "    Return all that this sentinel knows, as JSON."]),
     row(&["HELP"], Exactly(2), help, &["HELP", "    Print this help."]),
 ];

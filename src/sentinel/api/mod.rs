@@ -18,14 +18,18 @@ pub mod settings;
 pub use facts::{Facts, GroupFacts, InstanceFacts, PeerFacts, ProcessFacts, ReplicaFacts};
 
 use crate::resp::Writer;
+use crate::sentinel::command::Command;
 
 /// What became of a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The reply is written.
     Replied,
-    /// Well formed as far as can be seen here: for the leader, whose answer is the reply.
-    Submit,
+    /// Well formed as far as can be seen here: for the leader, whose answer is the reply; a `count`
+    /// takes the place of its OK.
+    Submit { command: Command, count: Option<i64> },
+    /// The whole snapshot is to be written, as one bulk string of JSON.
+    Status,
     /// A hello line was published: the reply is written, the line is for the subscribers.
     Publish,
     /// The process is to end; there is no reply.

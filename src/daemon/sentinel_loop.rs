@@ -1,0 +1,374 @@
+//! One sentinel as a process: the core in the middle, its sockets, log and clock around it.
+//!
+//! Everything happens on one thread, in one loop: an input goes in, the actions that come out are
+//! carried out strictly in their order, so what must be on disk before a message is sent is. Nothing
+//! but the log's own commit is waited for. Has never heard of votes, masters or failovers.
+
+mod clients;
+mod connection;
+mod secrets;
+mod start;
+mod view;
+mod voters;
+
+use crate::config::sentinel::SentinelConfig;
+use crate::consensus::Role;
+use crate::daemon::alert_sender::{AlertSender, Progress};
+use crate::daemon::clock;
+use crate::daemon::shutdown::Shutdown;
+use crate::daemon::systemd::Notifier;
+use crate::disk::raft_log::RaftLog;
+use crate::model::event::{Event, Severity};
+use crate::model::status::{Status, WebhookStatus};
+use crate::model::{Address, NodeId};
+use crate::net::link::{Link, LinkEvent};
+use crate::net::peer_link::{self, PeerLinks};
+use crate::sentinel::{Action, Auth, Input, Sentinel};
+use crate::session::Outbox;
+use crate::stdx::time::{Duration, Instant, Now};
+use clients::{Clients, FromClient, Wish};
+use slog::{Logger, debug, info, warn};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::sync::{broadcast, mpsc, watch};
+use view::{Answers, Cache};
+use voters::Voters;
+
+/// Why the process ends with status 1: one or two sentences with the remedy.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Fatal(pub String);
+
+impl Fatal {
+    fn because(error: impl std::fmt::Display) -> Self {
+        Fatal(error.to_string())
+    }
+}
+
+/// Messages to peers and to clients that were written last leave within this.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+/// Inputs taken from one source before the others and the timer get their turn.
+const TURN_INPUTS: usize = 64;
+/// The page and the metrics are at most this old while nobody changes anything.
+const STATUS_EVERY: Duration = Duration::from_millis(500);
+
+/// Runs a sentinel until it is asked to stop (`Ok`) or cannot go on.
+pub fn run(config: SentinelConfig, logger: Logger) -> Result<(), Fatal> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fatal(format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        let shutdown = Shutdown::on_signals().map_err(Fatal::because)?;
+        let (shell, first) = start::start(config, logger, shutdown).await?;
+        shell.run(first).await
+    })
+}
+
+/// The core and everything around it.
+struct Shell {
+    logger: Logger,
+    core: Sentinel,
+    log: RaftLog,
+    /// The cluster that the log is bound to; empty until the fleet has a name.
+    cluster: String,
+    /// How data servers know us: eight digits of the run id.
+    link_name: String,
+    links: BTreeMap<Address, (Option<Auth>, Link)>,
+    link_events: mpsc::UnboundedReceiver<LinkEvent>,
+    link_sender: mpsc::UnboundedSender<LinkEvent>,
+    peers: PeerLinks,
+    voters: Voters,
+    to_peers: mpsc::Receiver<TcpStream>,
+    peer_events: mpsc::Receiver<peer_link::LinkEvent>,
+    clients: Clients,
+    client_events: mpsc::Receiver<FromClient>,
+    client_sender: mpsc::Sender<FromClient>,
+    alerts: AlertSender,
+    alert_progress: mpsc::UnboundedReceiver<Progress>,
+    alert_status: watch::Receiver<Vec<WebhookStatus>>,
+    status: watch::Sender<Arc<Status>>,
+    events: broadcast::Sender<Event>,
+    cache: Cache,
+    notifier: Notifier,
+    shutdown: Shutdown,
+    started: Instant,
+    status_due: Instant,
+    told_role: Option<(Role, u64, Option<NodeId>)>,
+    stopping: Option<String>,
+}
+
+impl Shell {
+    async fn run(mut self, first: Vec<Action>) -> Result<(), Fatal> {
+        self.carry_out(clock::now(), first)?;
+        self.notifier.ready("in touch with nobody yet");
+        loop {
+            let now = clock::now();
+            self.notifier.beat(now.mono);
+            if self.core.next_wakeup().is_some_and(|at| at <= now.mono) {
+                self.input(now, Input::Tick)?;
+            }
+            self.look_around(now)?;
+            if let Some(reason) = self.stopping.take() {
+                info!(self.logger, "stopping"; "reason" => reason);
+                return self.stop().await;
+            }
+            let sleep = self.sleep(now);
+            tokio::select! {
+                Some(event) = self.peer_events.recv() => self.peer(event)?,
+                Some(stream) = self.to_peers.recv() => self.peers.accept(stream),
+                Some(event) = self.link_events.recv() => self.link(event)?,
+                Some(event) = self.client_events.recv() => self.client(event)?,
+                Some(progress) = self.alert_progress.recv() => {
+                    let Progress { webhook, up_to, dropped } = progress;
+                    self.input(clock::now(), Input::WebhookProgress { webhook, up_to, dropped })?;
+                }
+                name = self.shutdown.requested() => self.stopping = Some(name.to_owned()),
+                () = tokio::time::sleep(sleep) => {}
+            }
+            // What has arrived meanwhile, without a trip through the runtime for each.
+            for _ in 0..TURN_INPUTS {
+                if let Ok(event) = self.peer_events.try_recv() {
+                    self.peer(event)?;
+                } else if let Ok(event) = self.link_events.try_recv() {
+                    self.link(event)?;
+                } else {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Until the core, the page or the watchdog wants something.
+    fn sleep(&self, now: Now) -> Duration {
+        let core = self.core.next_wakeup().map(|at| at.since(now.mono));
+        let page = self.status_due.since(now.mono);
+        [core, self.notifier.beat_every()].into_iter().flatten().fold(page, Duration::min)
+    }
+
+    fn input(&mut self, now: Now, input: Input) -> Result<(), Fatal> {
+        let mut actions = Vec::new();
+        self.core.handle(now, input, &mut actions);
+        self.carry_out(now, actions)
+    }
+
+    fn peer(&mut self, event: peer_link::LinkEvent) -> Result<(), Fatal> {
+        use peer_link::LinkEvent;
+        let now = clock::now();
+        match event {
+            LinkEvent::Up { peer } => {
+                info!(self.logger, "peer connected"; "peer" => peer.id);
+                let peer_link::PeerIdentity { id, uuid, run_id, .. } = peer;
+                self.input(now, Input::PeerUp { id, uuid, run_id })
+            }
+            LinkEvent::Down { id, why } => {
+                warn!(self.logger, "peer disconnected"; "peer" => id, "why" => why);
+                self.input(now, Input::PeerDown { id })
+            }
+            LinkEvent::Message { from, message } => self.input(now, Input::Peer { from, message }),
+            LinkEvent::Failed { whom, error, fatal: None } => {
+                warn!(self.logger, "no link to {}: {}", whom, error);
+                Ok(())
+            }
+            LinkEvent::Failed { whom, fatal: Some(refusal), .. } => {
+                let dir = self.core.config().dir.display();
+                Err(Fatal(format!("{dir}: {whom} refuses this sentinel: {refusal}")))
+            }
+        }
+    }
+
+    fn link(&mut self, event: LinkEvent) -> Result<(), Fatal> {
+        let input = match event {
+            LinkEvent::Up { instance } => {
+                debug!(self.logger, "link up"; "instance" => %instance);
+                Input::LinkUp { instance }
+            }
+            LinkEvent::Down { instance, why } => {
+                debug!(self.logger, "link down"; "instance" => %instance, "why" => ?why);
+                Input::LinkDown { instance, why }
+            }
+            LinkEvent::Replied { instance, request, reply } => Input::Replied { instance, request, reply },
+            LinkEvent::Hello { instance, payload } => Input::Hello { instance, payload },
+        };
+        // A link that was given up meanwhile may still have said something.
+        let (Input::LinkUp { instance }
+        | Input::LinkDown { instance, .. }
+        | Input::Replied { instance, .. }
+        | Input::Hello { instance, .. }) = &input
+        else {
+            return Ok(());
+        };
+        if !self.links.contains_key(instance) {
+            return Ok(());
+        }
+        self.input(clock::now(), input)
+    }
+
+    fn client(&mut self, event: FromClient) -> Result<(), Fatal> {
+        let now = clock::now();
+        let mut wishes = Vec::new();
+        match event {
+            FromClient::Accepted { stream, from } => self.accept(now, stream, from),
+            FromClient::Closed { id } => self.clients.close(id),
+            FromClient::Bytes { id, bytes } => {
+                let (mut source, clients) = self.answers(now);
+                clients.feed(now, id, &bytes, &mut source, &mut wishes);
+            }
+        }
+        self.grant(now, wishes)
+    }
+
+    /// Everything there is to say, and those who ask: borrowed side by side.
+    fn answers(&mut self, now: Now) -> (Answers<'_>, &mut Clients) {
+        let webhooks = self.alert_status.borrow().clone();
+        let answers = view::answers(&self.core, &mut self.cache, now, self.started, &self.clients, webhooks);
+        (answers, &mut self.clients)
+    }
+
+    fn accept(&mut self, now: Now, stream: TcpStream, from: SocketAddr) {
+        let local = stream.local_addr().unwrap_or(from);
+        let outbox = Arc::new(Outbox::default());
+        match self.clients.open(now, from, local, outbox.clone()) {
+            Ok(id) => {
+                tokio::spawn(connection::serve(id, stream, outbox, self.client_sender.clone()));
+            }
+            // As much as fits the socket's buffer; the connection ends when it is dropped.
+            Err(refusal) => drop(stream.try_write(refusal.as_bytes())),
+        }
+    }
+
+    /// What clients' requests ask of the core.
+    fn grant(&mut self, now: Now, wishes: Vec<Wish>) -> Result<(), Fatal> {
+        for wish in wishes {
+            match wish {
+                Wish::Shutdown { session } => self.stopping = Some(format!("SHUTDOWN of session {session}")),
+                Wish::Submit { session, command } => {
+                    let mut actions = Vec::new();
+                    self.core.propose_command(now, session, &command, &mut actions);
+                    self.carry_out(now, actions)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// In the order given: what must be on disk before a message leaves stands before it.
+    fn carry_out(&mut self, now: Now, actions: Vec<Action>) -> Result<(), Fatal> {
+        let mut wishes = Vec::new();
+        for action in actions {
+            match action {
+                Action::Persist(persist) => self.log.append(&persist).map_err(Fatal::because)?,
+                // A peer that is away misses it; Raft and the beats expect that.
+                Action::SendPeer { to, message } => drop(self.peers.send(to, &message)),
+                Action::Watch { instance, auth } => self.watch(instance, auth),
+                Action::Unwatch { instance } => drop(self.links.remove(&instance)),
+                Action::Dial { instance, timeout_ms } => {
+                    if let Some((_, link)) = self.links.get(&instance) {
+                        link.dial(Duration::from_millis(timeout_ms));
+                    }
+                }
+                Action::Hangup { instance } => {
+                    if let Some((_, link)) = self.links.get(&instance) {
+                        link.hangup();
+                    }
+                }
+                Action::Send { instance, request, argv } => {
+                    if let Some((_, link)) = self.links.get(&instance) {
+                        link.send(request, argv);
+                    }
+                }
+                Action::Emit { event, replayed } => self.emit(event, replayed),
+                Action::Respond { session, bytes } => {
+                    self.cache.forget();
+                    let (mut source, clients) = self.answers(now);
+                    clients.respond(now, session, &bytes, &mut source, &mut wishes);
+                }
+                Action::Webhook { name, from } => match from {
+                    Some(from) => self.alerts.own(&name, from),
+                    None => self.alerts.disown(&name),
+                },
+                Action::Fatal { message } => return Err(Fatal(message)),
+            }
+        }
+        self.grant(now, wishes)
+    }
+
+    fn watch(&mut self, instance: Address, auth: Option<Auth>) {
+        if self.links.get(&instance).is_some_and(|(known, _)| *known == auth) {
+            return;
+        }
+        let link = Link::start(&instance, auth.clone(), &self.link_name, self.link_sender.clone());
+        self.links.insert(instance, (auth, link));
+    }
+
+    fn emit(&mut self, event: Event, replayed: bool) {
+        self.cache.forget();
+        if !replayed {
+            match event.kind.row().severity {
+                Severity::Warning => warn!(self.logger, "{} {}", event.kind.name(), event.payload;
+                    "event" => event.id, "epoch" => event.epoch),
+                Severity::Notice => info!(self.logger, "{} {}", event.kind.name(), event.payload;
+                    "event" => event.id, "epoch" => event.epoch),
+                Severity::Verbose => debug!(self.logger, "{} {}", event.kind.name(), event.payload;
+                    "event" => event.id, "epoch" => event.epoch),
+            }
+            self.clients.publish(&event);
+            // Nobody may be listening.
+            let _ = self.events.send(event.clone());
+            self.status_due = Instant::ZERO;
+        }
+        self.alerts.event(event);
+    }
+
+    /// What follows from the core's state and is no action: the log's name, the log line, the page.
+    fn look_around(&mut self, now: Now) -> Result<(), Fatal> {
+        let cluster = &self.core.ledger().cluster_id;
+        if *cluster != self.cluster {
+            self.log.bind_cluster(cluster).map_err(Fatal::because)?;
+            self.peers.set_cluster(cluster);
+            self.cluster.clone_from(cluster);
+        }
+        self.voters.update(self.core.ledger());
+        let role = (self.core.role(), self.core.term(), self.core.leader());
+        if self.told_role != Some(role) {
+            self.told_role = Some(role);
+            self.cache.forget();
+            self.status_due = now.mono;
+            let leader = role.2.map_or_else(|| "none".to_owned(), |id| id.to_string());
+            info!(self.logger, "{}", role.0.name(); "term" => role.1, "leader" => leader);
+        }
+        if self.status_due <= now.mono {
+            self.status_due = now.mono + STATUS_EVERY;
+            let status = self.answers(now).0.status();
+            self.notifier.status(&summary(&status));
+            self.status.send_replace(Arc::new(status));
+        }
+        Ok(())
+    }
+
+    /// Gives leadership away, so the fleet need not find out, and lets the last bytes leave.
+    async fn stop(mut self) -> Result<(), Fatal> {
+        self.notifier.stopping();
+        let mut actions = Vec::new();
+        self.core.hand_over(clock::now(), &mut actions);
+        self.carry_out(clock::now(), actions)?;
+        tokio::time::sleep(LAST_WORDS).await;
+        Ok(())
+    }
+}
+
+/// The line of `systemctl status`.
+fn summary(status: &Status) -> String {
+    let sick: Vec<String> = status
+        .groups
+        .iter()
+        .filter(|group| group.situation != "ok")
+        .map(|group| format!("{}: {}", group.name, group.situation))
+        .collect();
+    let groups = status.groups.len();
+    let health = if sick.is_empty() { "all well".to_owned() } else { sick.join(", ") };
+    let touch = if status.fresh { "" } else { ", out of touch with the majority" };
+    format!("{}{touch}; {groups} groups, {health}", status.raft_role)
+}

@@ -1,0 +1,158 @@
+//! From a configuration to a running shell: everything that can be wrong before the first input is
+//! found here, and said in a sentence with its remedy.
+
+use super::clients::Clients;
+use super::secrets::Secrets;
+use super::view::Cache;
+use super::voters::Voters;
+use super::{Fatal, Shell, connection};
+use crate::config::sentinel::SentinelConfig;
+use crate::daemon::alert_sender::AlertSender;
+use crate::daemon::clock;
+use crate::daemon::shutdown::Shutdown;
+use crate::daemon::systemd::Notifier;
+use crate::disk::raft_log;
+use crate::model::RunId;
+use crate::model::status::Status;
+use crate::net::http;
+use crate::net::peer_link::{self, PeerLinks};
+use crate::sentinel::{Action, Identity, Sentinel};
+use crate::stdx::Rng;
+use crate::stdx::time::Instant;
+use slog::{Logger, info, warn};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{broadcast, mpsc, watch};
+
+/// Chunks of clients' bytes that may wait for the loop.
+const CLIENT_QUEUE: usize = 256;
+/// Messages of peers that may wait; beyond it their links wait.
+const PEER_QUEUE: usize = 1024;
+const EVENT_QUEUE: usize = 1024;
+const BACKLOG: u32 = 1024;
+
+pub(super) async fn start(
+    config: SentinelConfig,
+    logger: Logger,
+    shutdown: Shutdown,
+) -> Result<(Shell, Vec<Action>), Fatal> {
+    for warning in crate::config::validate::warnings(&config) {
+        warn!(logger, "{}", warning);
+    }
+    let secrets = Secrets::read(&config, &logger).map_err(Fatal)?;
+    // The port first: a sentinel that runs already must not lose its log to a second one.
+    let listener = listen("port", &config.bind, config.port).await?;
+    let (mut log, stored, node) = raft_log::open(&config.dir, config.id).map_err(Fatal::because)?;
+    let seed = getrandom::u64().map_err(|error| Fatal(format!("the system has no entropy: {error}")))?;
+    let mut rng = Rng::with_seed(seed);
+    let run_id = RunId::random(&mut rng).to_string();
+    let now = clock::now();
+    let identity = Identity { uuid: node.uuid.clone(), run_id: run_id.clone() };
+    let (core, first) = Sentinel::new(&config, identity, stored, rng.u64(..), now, secrets.masters.clone())
+        .map_err(|error| Fatal(format!("{}: {error}", log.path().display())))?;
+    let cluster = core.ledger().cluster_id.clone();
+    if !cluster.is_empty() {
+        log.bind_cluster(&cluster).map_err(Fatal::because)?;
+    }
+
+    let (alerts, alert_progress) =
+        AlertSender::start(&config.webhooks, cluster.clone(), logger.clone(), clock::now, rng.fork())
+            .map_err(Fatal::because)?;
+    let alert_status = alerts.status();
+    let (link_sender, link_events) = mpsc::unbounded_channel();
+    let (client_sender, client_events) = mpsc::channel(CLIENT_QUEUE);
+    let (events, _) = broadcast::channel(EVENT_QUEUE);
+
+    let voters = Voters::default();
+    voters.update(core.ledger());
+    let (peer_sender, peer_events) = mpsc::channel(PEER_QUEUE);
+    let (to_peers_sender, to_peers) = mpsc::channel(PEER_QUEUE);
+    let links = peer_link::LinkSettings {
+        identity: peer_link::PeerIdentity {
+            cluster: cluster.clone(),
+            id: config.id,
+            uuid: node.uuid,
+            run_id: run_id.clone(),
+        },
+        secret: cluster_secret(&secrets)?,
+        peers: config.peers.iter().map(|peer| (peer.id, peer.address.clone())).collect(),
+        check: voters.check(),
+    };
+    let peers = PeerLinks::start(links, peer_sender);
+    let (status, status_reader) = watch::channel(Arc::new(Status::default()));
+    if let Some(http) = &config.http {
+        let listener = listen("http", &http.host, http.port).await?;
+        // Ends with the loop, whose snapshots it shows.
+        tokio::spawn(http::serve(listener, status_reader, std::future::pending()));
+    }
+    let address = listener.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string());
+    tokio::spawn(connection::accept(listener, client_sender.clone(), to_peers_sender));
+
+    info!(logger, "sentinel listens"; "id" => config.id, "address" => address,
+        "run_id" => &run_id, "dir" => %config.dir.display());
+    let shell = Shell {
+        clients: Clients::new(config.protected_mode, secrets.requirepass.as_ref()),
+        logger,
+        core,
+        log,
+        cluster,
+        link_name: run_id[..8].to_owned(),
+        links: BTreeMap::new(),
+        link_events,
+        link_sender,
+        peers,
+        peer_events,
+        voters,
+        to_peers,
+        client_events,
+        client_sender,
+        alerts,
+        alert_progress,
+        alert_status,
+        status,
+        events,
+        cache: Cache::default(),
+        notifier: Notifier::from_environment(),
+        shutdown,
+        started: now.mono,
+        status_due: Instant::ZERO,
+        told_role: None,
+        stopping: None,
+    };
+    Ok((shell, first))
+}
+
+fn cluster_secret(secrets: &Secrets) -> Result<peer_link::Secret, Fatal> {
+    match &secrets.cluster {
+        None => Ok(peer_link::Secret::none()),
+        Some(secret) => peer_link::Secret::new(secret.expose().as_bytes())
+            .map_err(|error| Fatal(format!("cluster-secret-file: {error}"))),
+    }
+}
+
+async fn listen(key: &str, bind: &str, port: u16) -> Result<TcpListener, Fatal> {
+    let failed = |error: std::io::Error| {
+        Fatal(match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                format!("port {port} of {bind} is in use by another process: stop it, or set another `{key}`")
+            }
+            std::io::ErrorKind::AddrNotAvailable => {
+                format!(
+                    "this machine has no address {bind}: set `bind` (for the page, `http`) to one of its own"
+                )
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                format!("port {port} needs rights that this process has not: set a `{key}` above 1023")
+            }
+            _ => format!("cannot listen on {bind} port {port}: {error}"),
+        })
+    };
+    let found = tokio::net::lookup_host((bind, port)).await.map_err(failed)?.next();
+    let address = found.ok_or_else(|| Fatal(format!("`bind`: {bind} names no address")))?;
+    let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }.map_err(failed)?;
+    // A port in TIME_WAIT after a restart is ours to take; one that is listened on still is not.
+    socket.set_reuseaddr(true).map_err(failed)?;
+    socket.bind(address).map_err(failed)?;
+    socket.listen(BACKLOG).map_err(failed)
+}
