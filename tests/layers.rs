@@ -20,8 +20,8 @@ const LAYERS: &[(&str, &str)] = &[
     ("redlock", "stdx model resp"),
     ("alerts", "stdx model config"),
     ("observe", "stdx model config"),
-    ("net", "stdx model config resp session consensus sentinel alerts observe"),
-    ("disk", "stdx model config resp store rdb consensus"),
+    ("net", "stdx model config resp rdb session server consensus sentinel alerts observe"),
+    ("disk", "stdx model config resp store rdb server consensus"),
     (
         "daemon",
         "stdx model config resp store rdb commands session server consensus sentinel redlock alerts observe net disk",

@@ -4,6 +4,7 @@
 pub mod alert_sender;
 pub mod clock;
 pub mod logging;
+mod replica_follower;
 pub mod sentinel_loop;
 pub mod server_loop;
 pub mod shutdown;

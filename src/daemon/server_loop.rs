@@ -6,7 +6,9 @@ use super::shutdown::Shutdown;
 use super::snapshot_writer::{self, Order};
 use super::systemd::Notifier;
 use crate::config::server::ServerConfig;
+use crate::disk::state_file;
 use crate::net::listener::{self, IoThreads};
+use crate::net::replica_link::ReplicaLink;
 use crate::net::service::Service;
 use crate::resp::Batch;
 use crate::server::{Action, Gate, Input, Level, Server};
@@ -32,11 +34,11 @@ const MEMORY_PERIOD: Duration = Duration::from_millis(100);
 pub struct ServerError(pub String);
 
 /// The engine as connections see it.
-struct Engine {
-    server: Mutex<Server>,
+pub(super) struct Engine {
+    pub(super) server: Mutex<Server>,
     gate: Arc<Gate>,
     /// Wakes the loop: actions wait, or an earlier deadline.
-    stirred: Notify,
+    pub(super) stirred: Notify,
     /// Inputs from other threads, for the loop to hand in.
     inbox: Mutex<Vec<Input>>,
     logger: Logger,
@@ -104,7 +106,10 @@ pub fn run(config: ServerConfig, logger: Logger) -> Result<(), ServerError> {
         getrandom::u64().map_err(|error| ServerError(format!("the system gives no entropy: {error}")))?;
     let keepalive = (config.tcp_keepalive_s > 0).then(|| Duration::from_secs(config.tcp_keepalive_s));
     let snapshot_path = config.dir.join(&config.dbfilename);
+    let dir = config.dir.clone();
+    let silence_max = Duration::from_secs(config.repl_timeout_s);
     let mut server = Server::new(config, seed, clock::now());
+    server.restore(clock::now(), state_file::read(&dir).map_err(ServerError)?);
     load(&mut server, &snapshot_path, &logger)?;
     let port = listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(0, |at| at.port());
     server.introduce(port, std::process::id());
@@ -121,6 +126,9 @@ pub fn run(config: ServerConfig, logger: Logger) -> Result<(), ServerError> {
         snapshot_writer::start(snapshot_path, move |input| engine.tell(input))
             .map_err(|error| ServerError(format!("cannot start the snapshot thread: {error}")))?
     };
+    let link = ReplicaLink::start(engine.clone(), dir.clone(), silence_max)
+        .map_err(|error| ServerError(format!("cannot start the replica link's thread: {error}")))?;
+    let hands = Hands { dir, link, orders };
     runtime.block_on(async {
         let threads = Arc::new(threads);
         for listener in listeners {
@@ -129,12 +137,12 @@ pub fn run(config: ServerConfig, logger: Logger) -> Result<(), ServerError> {
             }
             tokio::spawn(listener::accept(listener, keepalive, threads.clone(), engine.clone()));
         }
-        turn(&engine, &orders).await
+        turn(&engine, &hands).await
     })
 }
 
 /// The loop: what is due is handled, what was asked for is carried out, then it sleeps.
-async fn turn(engine: &Arc<Engine>, orders: &Sender<Order>) -> Result<(), ServerError> {
+async fn turn(engine: &Arc<Engine>, hands: &Hands) -> Result<(), ServerError> {
     let mut shutdown =
         Shutdown::on_signals().map_err(|error| ServerError(format!("cannot listen to signals: {error}")))?;
     let mut notifier = Notifier::from_environment();
@@ -161,7 +169,7 @@ async fn turn(engine: &Arc<Engine>, orders: &Sender<Order>) -> Result<(), Server
             }
             server.next_wakeup(now)
         };
-        if let Some(code) = carry_out(engine, orders, actions) {
+        if let Some(code) = carry_out(engine, hands, actions) {
             tokio::time::sleep(FAREWELL).await;
             return if code == 0 { Ok(()) } else { Err(ServerError(format!("ended with code {code}"))) };
         }
@@ -178,8 +186,15 @@ async fn turn(engine: &Arc<Engine>, orders: &Sender<Order>) -> Result<(), Server
     }
 }
 
+/// What the loop does things with.
+struct Hands {
+    dir: std::path::PathBuf,
+    link: ReplicaLink,
+    orders: Sender<Order>,
+}
+
 /// In order; the exit code when the process is to end.
-fn carry_out(engine: &Engine, orders: &Sender<Order>, actions: Vec<Action>) -> Option<u8> {
+fn carry_out(engine: &Engine, hands: &Hands, actions: Vec<Action>) -> Option<u8> {
     let logger = &engine.logger;
     for action in actions {
         match action {
@@ -191,13 +206,24 @@ fn carry_out(engine: &Engine, orders: &Sender<Order>, actions: Vec<Action>) -> O
             },
             Action::Respond { session, reply } => engine.server.lock().respond(session, reply),
             // The thread lives as long as its sender, so these cannot fail.
-            Action::SnapshotBegin => drop(orders.send(Order::Begin)),
-            Action::SnapshotPart { bytes } => drop(orders.send(Order::Part(bytes))),
-            Action::SnapshotEnd => drop(orders.send(Order::End)),
+            Action::SnapshotBegin => drop(hands.orders.send(Order::Begin)),
+            Action::SnapshotPart { bytes } => drop(hands.orders.send(Order::Part(bytes))),
+            Action::SnapshotEnd => drop(hands.orders.send(Order::End)),
             Action::Stall { duration } => {
                 let _held = engine.server.lock();
                 std::thread::sleep(duration);
             }
+            Action::Keep { ticket, record } => {
+                // Rare and small: the loop waits for the disk, connections do not.
+                let result = state_file::keep(&hands.dir, &record);
+                let mut more = Vec::new();
+                engine.server.lock().handle(clock::now(), Input::Kept { ticket, result }, &mut more);
+                if let Some(code) = carry_out(engine, hands, more) {
+                    return Some(code);
+                }
+            }
+            Action::Follow { generation } => hands.link.order(Some(generation)),
+            Action::Unfollow => hands.link.order(None),
             Action::Exit { code } => return Some(code),
         }
     }
@@ -218,21 +244,27 @@ fn check_directory(config: &ServerConfig) -> Result<(), ServerError> {
 fn load(server: &mut Server, path: &Path, logger: &Logger) -> Result<(), ServerError> {
     let file = match std::fs::File::open(path) {
         Ok(file) => std::io::BufReader::with_capacity(1 << 20, file),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            server.take_up_role(clock::now(), None);
+            return Ok(());
+        }
         Err(error) => {
             let what = format!("{} cannot be read ({error}); give this user access", path.display());
             return Err(ServerError(what));
         }
     };
     let now = clock::now();
-    let loaded = crate::rdb::load(file, server.hash_seed(), Some(now.wall.as_millis())).map_err(|error| {
+    let expire_before_ms = server.drops_expired_at_load().then_some(now.wall.as_millis());
+    let loaded = crate::rdb::load(file, server.hash_seed(), expire_before_ms).map_err(|error| {
         ServerError(format!(
             "{} is damaged or of an unknown kind: {error}; restore a good copy, or move it away to start empty",
             path.display()
         ))
     })?;
     info!(logger, "data set loaded"; "keys" => loaded.keyspace.total_len(), "file" => %path.display());
+    let position = loaded.position.clone();
     server.load(now, loaded);
+    server.take_up_role(now, position);
     Ok(())
 }
 

@@ -1,4 +1,6 @@
 //! Files and nothing but files.
 
+pub mod atomic_file;
 pub mod raft_log;
 pub mod snapshot;
+pub mod state_file;

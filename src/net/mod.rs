@@ -5,4 +5,5 @@ pub mod http;
 pub mod link;
 pub mod listener;
 pub mod peer_link;
+pub mod replica_link;
 pub mod service;

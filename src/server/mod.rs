@@ -13,7 +13,9 @@ pub mod execute;
 pub mod gate;
 pub mod propagate;
 pub mod replication;
+pub mod starting;
 pub mod stats;
+pub mod supervised;
 pub mod table;
 pub mod transaction;
 
@@ -53,6 +55,8 @@ pub enum Input {
     SnapshotEnded { result: Result<(), String> },
     /// The process was asked to end (SIGTERM, SIGINT).
     Terminate,
+    /// `Action::Keep` is done, or failed.
+    Kept { ticket: u64, result: Result<(), String> },
 }
 
 /// What it asks for. Carried out in the order pushed.
@@ -79,6 +83,17 @@ pub enum Action {
     Stall {
         duration: Duration,
     },
+    /// Put this into the state file, on the disk before it is told with `Input::Kept`.
+    Keep {
+        ticket: u64,
+        record: supervised::Record,
+    },
+    /// Follow the master that `Server::link_terms` names; ends any earlier link.
+    Follow {
+        generation: u64,
+    },
+    /// End the link to a master.
+    Unfollow,
     /// Flush what waits, close all, end the process with this code.
     Exit {
         code: u8,
@@ -180,6 +195,7 @@ impl Server {
             }
             Input::SnapshotEnded { result } => self.snapshot_ended(now, result),
             Input::Terminate => self.terminate(now),
+            Input::Kept { ticket, result } => self.order_kept(now, ticket, result),
         }
         self.end_of_turn(now);
         actions.append(&mut self.actions);

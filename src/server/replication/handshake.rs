@@ -217,7 +217,15 @@ mod tests {
     fn a_replica_introduces_itself_and_goes_on_where_it_stopped() {
         let (said, outcome) = run(
             terms(0),
-            &["-NOAUTH Authentication required.", "+OK", "+OK", "+OK", "-ERR Unrecognized", "-ERR no", "+CONTINUE"],
+            &[
+                "-NOAUTH Authentication required.",
+                "+OK",
+                "+OK",
+                "+OK",
+                "-ERR Unrecognized",
+                "-ERR no",
+                "+CONTINUE",
+            ],
         );
         assert_eq!(said[1], "AUTH secret");
         assert_eq!(said[2], "REPLCONF listening-port 6380");

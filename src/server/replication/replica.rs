@@ -15,7 +15,9 @@ pub enum Phase {
     /// Asked for the whole data set; a walk that it can share has not begun.
     WaitingImage,
     /// Reading the image from this chunk on.
-    Image { next_chunk: u64 },
+    Image {
+        next_chunk: u64,
+    },
     /// Has the whole image; says so with its first ACK, or what follows could be taken for image.
     Loading,
     Online,

@@ -73,9 +73,8 @@ impl Replicas {
         self.online()
             .filter(|replica| replica.acked >= offset)
             .filter(|replica| {
-                members.is_none_or(|(set, epoch)| {
-                    replica.epoch == Some(epoch) && set.contains(&replica.address)
-                })
+                members
+                    .is_none_or(|(set, epoch)| replica.epoch == Some(epoch) && set.contains(&replica.address))
             })
             .count()
     }

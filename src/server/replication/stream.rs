@@ -235,7 +235,9 @@ mod tests {
         let fork = stream.offset();
         stream.fork(id('b'));
         stream.command(0, &["SET", "b", "1"]);
-        assert!(matches!(stream.resume(id('a').as_str(), fork + 1), Resume::Continue(bytes) if !bytes.is_empty()));
+        assert!(
+            matches!(stream.resume(id('a').as_str(), fork + 1), Resume::Continue(bytes) if !bytes.is_empty())
+        );
         assert!(matches!(stream.resume(id('a').as_str(), 1), Resume::Continue(_)));
         assert_eq!(stream.resume(id('a').as_str(), fork + 2), Resume::Full);
         assert!(matches!(stream.resume(id('b').as_str(), stream.offset() + 1), Resume::Continue(_)));

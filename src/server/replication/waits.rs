@@ -25,6 +25,12 @@ impl Waits {
         self.0.retain(|wait| wait.session != session);
     }
 
+    /// Lets a wait end at the next look; whether there was one.
+    pub fn expire(&mut self, session: SessionId) -> bool {
+        let wait = self.0.iter_mut().find(|wait| wait.session == session);
+        wait.map(|wait| wait.deadline = Some(Instant::ZERO)).is_some()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
