@@ -11,6 +11,7 @@ mod command_line;
 mod consensus;
 mod layers;
 mod sentinel_api;
+mod sentinel_fleet;
 mod server;
 mod support;
 mod systemd;

@@ -57,7 +57,9 @@ fn hello(hub: &mut Hub, session: &mut Session, now: Now, argv: &[&[u8]], out: &m
     session.protocol = protocol;
     hub.pubsub.set_protocol(session);
     out.set_protocol(protocol);
-    out.map(7);
+    // A sentinel has a mode and no role, as clients know it from Redis.
+    let has_role = hub.settings.mode != "sentinel";
+    out.map(if has_role { 7 } else { 6 });
     out.bulk(b"server");
     out.bulk(b"redis");
     out.bulk(b"version");
@@ -68,8 +70,10 @@ fn hello(hub: &mut Hub, session: &mut Session, now: Now, argv: &[&[u8]], out: &m
     out.integer(session.id as i64);
     out.bulk(b"mode");
     out.bulk(hub.settings.mode.as_bytes());
-    out.bulk(b"role");
-    out.bulk(hub.role.as_bytes());
+    if has_role {
+        out.bulk(b"role");
+        out.bulk(hub.role.as_bytes());
+    }
     out.bulk(b"modules");
     out.array(0);
     Ok(())
