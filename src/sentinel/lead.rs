@@ -52,6 +52,7 @@ pub(super) struct Supervision {
     pub master_sample: Option<(Instant, Offset)>,
     wrong_role_since: Option<Instant>,
     unvouched_since: Option<Instant>,
+    unreachable_since: Option<Instant>,
     retry_at: Instant,
     attempts: u32,
 }
@@ -71,6 +72,7 @@ impl Supervision {
             master_sample: None,
             wrong_role_since: None,
             unvouched_since: None,
+            unreachable_since: None,
             retry_at: now,
             attempts: 0,
         }
@@ -382,10 +384,18 @@ impl Work<'_> {
             _ if well && self.group.odown => self.flag(&master, EventKind::ODownEnd, ""),
             _ => {}
         }
-        if (verdict == Verdict::Unreachable) != self.group.unreachable && (well || !self.group.unreachable) {
-            let kind =
-                if self.group.unreachable { EventKind::UnreachableEnd } else { EventKind::Unreachable };
-            self.flag(&master, kind, "");
+        // A master that just died is out of reach for the moment its replicas' last byte is young.
+        if verdict == Verdict::Unreachable {
+            let since = *self.own.unreachable_since.get_or_insert(self.now);
+            let settled = self.now.since(since) > self.group.settings.down_after() / 2;
+            if settled && !self.group.unreachable {
+                self.flag(&master, EventKind::Unreachable, "");
+            }
+        } else {
+            self.own.unreachable_since = None;
+            if well && self.group.unreachable {
+                self.flag(&master, EventKind::UnreachableEnd, "");
+            }
         }
         self.tell_lease(&master);
     }

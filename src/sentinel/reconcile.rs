@@ -59,7 +59,7 @@ impl Work<'_> {
         }
         let switched = self.group.failover.as_ref().filter(|f| f.phase == Phase::Switched);
         let mut stages = Vec::new();
-        let mut syncing = switched.map_or(0, |f| f.stages.values().filter(|s| **s != Stage::Done).count());
+        let mut syncing = switched.map_or(0, |_| self.syncing());
         let mut all_done = true;
         for address in self.group.replicas.clone() {
             let Some(replica) = self.registry.get(&address) else { continue };
@@ -137,6 +137,29 @@ impl Work<'_> {
                 self.decisions.push(Decision::End { group, epoch, timeout: !all_done });
             }
         }
+    }
+
+    /// Replicas told their new master in this failover, agreed or still on its way to being agreed,
+    /// that do not follow it yet.
+    fn syncing(&self) -> usize {
+        let began = self.own.conduct.as_ref().map(|conduct| conduct.since);
+        let told = |address: &Address| self.own.acts.get(address).copied() >= began && began.is_some();
+        let done = |instance: &Instance| {
+            let facts = instance.current();
+            facts.is_some_and(|f| f.follows(&self.group.master) && f.link_up && !f.syncing)
+        };
+        let agreed = |address: &Address| {
+            self.group
+                .failover
+                .as_ref()
+                .and_then(|f| f.stages.get(address))
+                .is_some_and(|s| *s != Stage::Done)
+        };
+        let open = |address: &&Address| {
+            let live = self.registry.get(*address).filter(|i| !subjective::suspect(i, self.group, self.now));
+            (told(*address) || agreed(*address)) && live.is_some_and(|i| !done(i))
+        };
+        self.group.replicas.iter().filter(open).count()
     }
 
     /// A corrective command, at most every so often, and INFO right behind it. Whether it was sent.

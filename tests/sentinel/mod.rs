@@ -1,0 +1,96 @@
+//! Stories of a fleet, told by scripts and held word for word. A line `> words` is what happens;
+//! what follows is all that was told and done because of it. `VEDETTE_BLESS=1` writes down what is
+//! told now, for a person to read before it is committed.
+
+mod node;
+mod world;
+
+use std::path::Path;
+use vedette::model::Address;
+use vedette::sentinel::Command;
+use world::World;
+
+fn step(world: &mut Option<World>, line: &str) -> Vec<String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    if let ["world", options @ ..] = words.as_slice() {
+        let option = |name: &str, default: &str| {
+            let value = options.iter().find_map(|o| o.strip_prefix(name).and_then(|o| o.strip_prefix('=')));
+            value.unwrap_or(default).to_owned()
+        };
+        *world = Some(World::new(
+            option("sentinels", "3").parse().unwrap(),
+            option("replicas", "2").parse().unwrap(),
+            !options.contains(&"stock"),
+            &option("mode", "safe"),
+        ));
+        return Vec::new();
+    }
+    let world = world.as_mut().expect("a script begins with a world");
+    if words[0] != "run" {
+        world.mark();
+    }
+    let address = |port: &str| Address::new("127.0.0.1", port.parse().unwrap());
+    match words.as_slice() {
+        ["run", ms] => world.run(ms.parse().unwrap()),
+        ["kill", port] => world.kill(&address(port)),
+        ["pause", port] => world.nodes.get_mut(&address(port)).unwrap().paused = true,
+        ["resume", port] => world.nodes.get_mut(&address(port)).unwrap().paused = false,
+        ["hide", port] => world.nodes.get_mut(&address(port)).unwrap().hidden = true,
+        ["show", port] => world.nodes.get_mut(&address(port)).unwrap().hidden = false,
+        ["restart", port] => world.nodes.get_mut(&address(port)).unwrap().restart(false),
+        ["restart", port, "empty"] => world.nodes.get_mut(&address(port)).unwrap().restart(true),
+        ["behind", port, bytes] => {
+            let node = world.nodes.get_mut(&address(port)).unwrap();
+            node.offset -= bytes.parse::<u64>().unwrap();
+        }
+        ["stop", "leader"] => world.stop_leader(),
+        ["isolate", "leader"] => world.isolate(world.leader()),
+        ["asleep", ms] => world.sleep(ms.parse().unwrap()),
+        ["failover"] => world.command(&Command::Failover { name: "m".into(), to: None, force: false }),
+        ["failover", port] => {
+            world.command(&Command::Failover { name: "m".into(), to: Some(address(port)), force: false });
+        }
+        ["look"] => {
+            let lines = world.describe();
+            world.transcript.extend(lines);
+        }
+        other => panic!("unknown step {other:?}"),
+    }
+    world.check();
+    std::mem::take(&mut world.transcript)
+}
+
+fn play(script: &str) -> String {
+    let mut world = None;
+    let mut out = String::new();
+    for line in script.lines().filter(|line| line.starts_with(['>', '#'])) {
+        out.push_str(line);
+        out.push('\n');
+        if let Some(words) = line.strip_prefix('>') {
+            for told in step(&mut world, words) {
+                out.push_str(&told);
+                out.push('\n');
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn stories_end_as_they_are_told() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts/sentinel");
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    let mut different = Vec::new();
+    for path in paths {
+        let script = std::fs::read_to_string(&path).unwrap();
+        let played = play(&script);
+        if std::env::var_os("VEDETTE_BLESS").is_some() {
+            std::fs::write(&path, &played).unwrap();
+        } else if played != script {
+            different.push(format!("{}:\n{played}", path.display()));
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}

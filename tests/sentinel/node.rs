@@ -1,0 +1,242 @@
+//! A data server as far as a sentinel can tell: roles, histories, offsets, epochs. Replication is a
+//! copy once per step; what is under test is the supervisor, not this.
+
+use vedette::model::Address;
+use vedette::model::info::InfoWriter;
+use vedette::resp::Reply;
+
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub address: Address,
+    pub bundled: bool,
+    pub alive: bool,
+    pub paused: bool,
+    /// Cut off from the sentinels, not from the other servers.
+    pub hidden: bool,
+    pub life: u64,
+    pub master: bool,
+    pub awaiting: bool,
+    pub follows: Option<Address>,
+    pub link_up: bool,
+    pub history: u64,
+    pub offset: u64,
+    pub history2: u64,
+    pub offset2: u64,
+    pub synced: bool,
+    pub priority: i64,
+    pub epoch: u64,
+    pub set_version: u64,
+    pub lease_until: u64,
+    pub heard_at: u64,
+    /// The epoch of each promotion.
+    pub promoted: Vec<u64>,
+    pub wiped: u64,
+    pub attached: Vec<Address>,
+    /// Fenced as master: it still gives its replicas what it has.
+    pub draining: bool,
+}
+
+impl Node {
+    pub fn new(port: u16, bundled: bool) -> Self {
+        Node {
+            address: Address::new("127.0.0.1", port),
+            bundled,
+            alive: true,
+            paused: false,
+            hidden: false,
+            life: 1,
+            master: true,
+            awaiting: false,
+            follows: None,
+            link_up: false,
+            history: u64::from(port),
+            offset: 100,
+            history2: 0,
+            offset2: 0,
+            synced: true,
+            priority: 100,
+            epoch: 0,
+            set_version: 0,
+            lease_until: 0,
+            heard_at: 0,
+            promoted: Vec::new(),
+            wiped: 0,
+            attached: Vec::new(),
+            draining: false,
+        }
+    }
+
+    pub fn serves(&self) -> bool {
+        self.alive && !self.paused
+    }
+
+    pub fn restart(&mut self, empty: bool) {
+        self.alive = true;
+        self.draining = false;
+        self.life += 1;
+        self.awaiting = self.bundled && self.epoch > 0;
+        self.master = self.master && !self.awaiting;
+        self.link_up = false;
+        self.follows = None;
+        self.lease_until = 0;
+        if empty {
+            self.history = self.life * 1_000_000 + u64::from(self.address.port);
+            self.offset = 0;
+            self.history2 = 0;
+            self.synced = false;
+        }
+    }
+
+    /// One step of replication from its master, if it has one that serves.
+    pub fn stream(&mut self, now: u64, master: Option<&Node>) {
+        let from = master
+            .filter(|m| m.serves() && (m.master || m.draining) && (m.epoch >= self.epoch || !self.bundled));
+        let Some(master) = from else {
+            self.link_up &= master.is_some_and(|m| m.alive && m.master);
+            return;
+        };
+        let continues = self.history == master.history
+            || (self.history == master.history2 && self.offset <= master.offset2);
+        if !continues && self.synced && self.offset > master.offset {
+            self.wiped += 1;
+        }
+        self.history = master.history;
+        self.history2 = master.history2;
+        self.offset2 = master.offset2;
+        self.offset = master.offset;
+        self.synced = true;
+        self.link_up = true;
+        self.heard_at = now;
+    }
+
+    pub fn command(&mut self, now: u64, words: &[String]) -> Reply {
+        let word = |at: usize| words.get(at).map_or("", String::as_str);
+        match word(0) {
+            "PING" => Reply::Simple("PONG".into()),
+            "INFO" => Reply::Bulk(self.info(now).into_bytes()),
+            "REPLICAOF" if word(1) == "NO" => {
+                self.become_master();
+                Reply::Simple("OK".into())
+            }
+            "REPLICAOF" => {
+                self.follow(Address::new(word(1), word(2).parse().unwrap()));
+                Reply::Simple("OK".into())
+            }
+            "VEDETTE" => self.supervised(now, words),
+            _ => Reply::Simple("OK".into()),
+        }
+    }
+
+    fn supervised(&mut self, now: u64, words: &[String]) -> Reply {
+        let number = |at: usize| words.get(at).and_then(|w| w.parse::<u64>().ok()).unwrap_or(0);
+        let epoch = number(3);
+        if epoch < self.epoch {
+            return Reply::Error(format!("STALEEPOCH {}", self.epoch));
+        }
+        let int = |n: u64| Reply::Integer(n as i64);
+        match words[1].as_str() {
+            "LEASE" if !self.master => Reply::Error("NOTMASTER".into()),
+            "LEASE" => {
+                self.epoch = epoch;
+                if number(5) > 0 {
+                    self.lease_until = number(5) + number(4);
+                }
+                self.set_version = number(7);
+                Reply::Array(vec![
+                    int(now),
+                    int(epoch),
+                    int(u64::from(self.lease_until > now)),
+                    int(number(7)),
+                ])
+            }
+            "FENCE" => {
+                self.epoch = epoch;
+                self.draining |= self.master;
+                self.master = false;
+                self.awaiting = true;
+                self.follows = None;
+                self.link_up = false;
+                self.lease_until = 0;
+                Reply::Array(vec![
+                    Reply::Bulk(b"node".to_vec()),
+                    Reply::Bulk(format!("{:040x}", self.history).into_bytes()),
+                    int(self.offset),
+                    Reply::Bulk(format!("{:040x}", self.history2).into_bytes()),
+                    int(self.offset2 + 1),
+                    int(now - self.heard_at),
+                    int(u64::from(self.synced)),
+                ])
+            }
+            "PROMOTE" => {
+                self.epoch = epoch;
+                self.become_master();
+                Reply::Simple("OK".into())
+            }
+            "FOLLOW" => {
+                self.epoch = epoch;
+                let master = Address::new(words[4].clone(), words[5].parse().unwrap());
+                if self.master || self.follows.as_ref() != Some(&master) {
+                    self.follow(master);
+                }
+                Reply::Simple("OK".into())
+            }
+            _ => Reply::Error("ERR syntax error".into()),
+        }
+    }
+
+    fn become_master(&mut self) {
+        if self.master {
+            return;
+        }
+        self.promoted.push(self.epoch);
+        self.master = true;
+        self.awaiting = false;
+        self.follows = None;
+        self.link_up = false;
+        self.synced = true;
+        (self.history2, self.offset2) = (self.history, self.offset);
+        self.history = self.history * 10 + self.life;
+    }
+
+    fn follow(&mut self, master: Address) {
+        self.master = false;
+        self.draining = false;
+        self.awaiting = false;
+        self.link_up = false;
+        self.follows = Some(master);
+    }
+
+    fn info(&self, now: u64) -> String {
+        let mut info = InfoWriter::default();
+        info.section("Server")
+            .field("run_id", format!("{:040x}", self.life * 100_000 + u64::from(self.address.port)));
+        info.section("Replication").field("role", if self.master { "master" } else { "slave" });
+        if let Some(master) = &self.follows {
+            info.field("master_host", &master.host).field("master_port", master.port);
+        }
+        info.field("master_link_status", if self.link_up { "up" } else { "down" });
+        info.field("slave_repl_offset", self.offset).field("slave_priority", self.priority);
+        for (at, replica) in self.attached.iter().enumerate() {
+            info.field(
+                &format!("slave{at}"),
+                format!("ip={},port={},state=online", replica.host, replica.port),
+            );
+        }
+        info.field("master_replid", format!("{:040x}", self.history));
+        info.field("master_replid2", format!("{:040x}", self.history2));
+        info.field("master_repl_offset", self.offset).field("second_repl_offset", self.offset2 + 1);
+        if self.bundled {
+            let role = match (self.master, self.awaiting) {
+                (true, _) if self.epoch == 0 => "unsupervised",
+                (true, _) => "master",
+                (_, true) => "awaiting",
+                _ => "replica",
+            };
+            info.section("Vedette").field("vedette_role", role).field("vedette_epoch", self.epoch);
+            info.field("vedette_set_version", self.set_version);
+            info.field("vedette_link_silence_ms", now - self.heard_at);
+            info.field("vedette_synced", u64::from(self.synced));
+        }
+        info.finish()
+    }
+}

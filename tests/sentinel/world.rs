@@ -1,0 +1,318 @@
+//! Three sentinel cores and a few data servers wired in memory: no fault but those of the script,
+//! every message one millisecond, every seed fixed. What is worth telling goes to the transcript.
+
+use super::node::Node;
+use std::collections::{BTreeMap, BTreeSet};
+use vedette::config::sentinel::{SentinelConfig, parse};
+use vedette::consensus::Stored;
+use vedette::model::Address;
+use vedette::model::event::EventKind;
+use vedette::sentinel::{Action, Command, Identity, Input, LinkError, Sentinel};
+use vedette::stdx::time::{Instant, Now};
+
+pub struct World {
+    now: u64,
+    sequence: u64,
+    queue: BTreeMap<(u64, u64), (u64, Message)>,
+    pub sentinels: BTreeMap<u64, Sentinel>,
+    pub nodes: BTreeMap<Address, Node>,
+    /// Open command links, each with the life of the process at its other end.
+    links: BTreeMap<(u64, Address), u64>,
+    told: u64,
+    /// When the script last did something to the world.
+    step_began: u64,
+    pub transcript: Vec<String>,
+    isolated: BTreeSet<u64>,
+}
+
+enum Message {
+    Input(Input),
+    Request { node: Address, life: u64, request: u64, words: Vec<String> },
+}
+
+impl World {
+    pub fn new(sentinels: u64, replicas: u16, bundled: bool, mode: &str) -> Self {
+        let mut world = World {
+            now: 1000,
+            sequence: 0,
+            queue: BTreeMap::new(),
+            sentinels: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            links: BTreeMap::new(),
+            told: 0,
+            step_began: 1000,
+            transcript: Vec::new(),
+            isolated: BTreeSet::new(),
+        };
+        for port in 6379..=6379 + replicas {
+            let mut node = Node::new(port, bundled);
+            if port != 6379 {
+                node.master = false;
+                node.follows = Some(Address::new("127.0.0.1", 6379));
+            }
+            world.nodes.insert(node.address.clone(), node);
+        }
+        let ids: Vec<u64> = (1..=sentinels).collect();
+        for &id in &ids {
+            let peers: String = ids
+                .iter()
+                .map(|id| format!("  - {{ id: {id}, address: \"127.0.0.1:{}\" }}\n", 26378 + id))
+                .collect();
+            let quorum = sentinels / 2 + 1;
+            let text = format!(
+                "id: {id}\nport: {}\ndir: /tmp/none\npeers:\n{peers}masters:\n  - name: m\n    address: 127.0.0.1:6379\n    quorum: {quorum}\n    down-after-milliseconds: 1000\n    mode: {mode}\n",
+                26378 + id
+            );
+            let config: SentinelConfig = parse(&text).unwrap();
+            let identity = Identity { uuid: format!("uuid-{id}"), run_id: format!("{id:040x}") };
+            let now = world.moment();
+            let (sentinel, actions) =
+                Sentinel::new(&config, identity, Stored::default(), id, now, BTreeMap::new()).unwrap();
+            world.sentinels.insert(id, sentinel);
+            world.carry_out(id, actions);
+        }
+        for &id in &ids {
+            for &other in ids.iter().filter(|other| **other != id) {
+                let up = Input::PeerUp {
+                    id: other,
+                    uuid: format!("uuid-{other}"),
+                    run_id: format!("{other:040x}"),
+                };
+                world.push(1, id, Message::Input(up));
+            }
+        }
+        world
+    }
+
+    fn moment(&self) -> Now {
+        Now::at_millis(self.now)
+    }
+
+    fn push(&mut self, delay: u64, to: u64, message: Message) {
+        self.sequence += 1;
+        self.queue.insert((self.now + delay, self.sequence), (to, message));
+    }
+
+    pub fn leader(&self) -> u64 {
+        let leads =
+            |s: &&Sentinel| s.role() == vedette::consensus::Role::Leader && s.is_fresh(self.moment().mono);
+        self.sentinels.values().find(leads).map_or(0, Sentinel::id)
+    }
+
+    pub fn isolate(&mut self, id: u64) {
+        self.isolated.insert(id);
+    }
+
+    pub fn mark(&mut self) {
+        self.step_began = self.now;
+    }
+
+    pub fn run(&mut self, ms: u64) {
+        let end = self.now + ms;
+        while self.now < end {
+            self.now += 1;
+            if self.now.is_multiple_of(10) {
+                self.replicate();
+            }
+            while let Some(entry) = self.queue.first_entry().filter(|e| e.key().0 <= self.now) {
+                let (to, message) = entry.remove();
+                self.deliver(to, message);
+            }
+            let due: Vec<u64> = self
+                .sentinels
+                .iter()
+                .filter(|(_, s)| s.next_wakeup().is_some_and(|at| at <= Instant::from_millis(self.now)))
+                .map(|(id, _)| *id)
+                .collect();
+            for id in due {
+                self.handle(id, Input::Tick);
+            }
+        }
+    }
+
+    fn replicate(&mut self) {
+        let before = self.nodes.clone();
+        for node in self.nodes.values_mut() {
+            if node.master && node.serves() {
+                node.offset += 1;
+            }
+            node.attached = before
+                .values()
+                .filter(|other| other.link_up && other.follows.as_ref() == Some(&node.address))
+                .map(|other| other.address.clone())
+                .collect();
+            if let Some(master) = node.follows.clone().filter(|_| node.serves()) {
+                node.stream(self.now, before.get(&master));
+            }
+        }
+    }
+
+    pub fn kill(&mut self, node: &Address) {
+        self.nodes.get_mut(node).unwrap().alive = false;
+        let ends: Vec<u64> = self.links.keys().filter(|(_, n)| n == node).map(|(id, _)| *id).collect();
+        for id in ends {
+            self.links.remove(&(id, node.clone()));
+            let down = Input::LinkDown { instance: node.clone(), why: LinkError::Reset };
+            self.push(1, id, Message::Input(down));
+        }
+    }
+
+    fn deliver(&mut self, to: u64, message: Message) {
+        match message {
+            Message::Input(input) => self.handle(to, input),
+            Message::Request { node, life, request, words } => {
+                let current = self.links.get(&(to, node.clone())) == Some(&life);
+                let Some(server) = self.nodes.get_mut(&node).filter(|n| current && n.alive && !n.hidden)
+                else {
+                    return;
+                };
+                if server.paused {
+                    return self.push(20, to, Message::Request { node, life, request, words });
+                }
+                let reply = server.command(self.now, &words);
+                self.push(1, to, Message::Input(Input::Replied { instance: node, request, reply }));
+            }
+        }
+    }
+
+    pub fn command(&mut self, command: &Command) {
+        let id = *self.sentinels.keys().next().unwrap();
+        let now = self.moment();
+        let mut actions = Vec::new();
+        self.sentinels.get_mut(&id).unwrap().propose_command(now, 7, command, &mut actions);
+        self.carry_out(id, actions);
+    }
+
+    fn handle(&mut self, id: u64, input: Input) {
+        let now = self.moment();
+        let mut actions = Vec::new();
+        if let Some(sentinel) = self.sentinels.get_mut(&id) {
+            sentinel.handle(now, input, &mut actions);
+            self.carry_out(id, actions);
+        }
+    }
+
+    fn carry_out(&mut self, id: u64, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::SendPeer { to, message } => {
+                    if !self.isolated.contains(&id) && !self.isolated.contains(&to) {
+                        self.push(1, to, Message::Input(Input::Peer { from: id, message }));
+                    }
+                }
+                Action::Dial { instance, .. } => self.dial(id, instance),
+                Action::Hangup { instance } => {
+                    self.links.remove(&(id, instance.clone()));
+                    self.push(1, id, Message::Input(Input::LinkDown { instance, why: LinkError::Reset }));
+                }
+                Action::Send { instance, request, argv } => {
+                    let words: Vec<String> =
+                        argv.into_iter().map(|w| String::from_utf8(w).unwrap()).collect();
+                    let routine = ["PING", "INFO", "PUBLISH"].contains(&words[0].as_str())
+                        || words.get(1).is_some_and(|word| word == "LEASE");
+                    if !routine {
+                        self.tell(format!("  {} <- {}", instance.port, words.join(" ")));
+                    }
+                    if let Some(&life) = self.links.get(&(id, instance.clone())) {
+                        self.push(1, id, Message::Request { node: instance, life, request, words });
+                    }
+                }
+                Action::Emit { event, .. } => {
+                    if event.id > self.told {
+                        assert_eq!(event.id, self.told + 1, "events are dense");
+                        self.told = event.id;
+                        let details: String = event
+                            .details
+                            .iter()
+                            .filter(|(name, _)| !name.contains("offset"))
+                            .map(|(name, value)| format!(" {name}={value}"))
+                            .collect();
+                        let when = match event.kind {
+                            EventKind::SwitchMaster => format!(" ({} ms)", self.now - self.step_began),
+                            _ => String::new(),
+                        };
+                        self.tell(format!("{} {}{details}{when}", event.kind.name(), event.payload));
+                    }
+                }
+                Action::Respond { bytes, .. } => {
+                    self.tell(format!("  answer {}", String::from_utf8_lossy(&bytes).trim_end()));
+                }
+                Action::Fatal { message } => panic!("s{id}: {message}"),
+                Action::Persist(_)
+                | Action::Watch { .. }
+                | Action::Unwatch { .. }
+                | Action::Webhook { .. } => {}
+            }
+        }
+    }
+
+    fn tell(&mut self, line: String) {
+        if self.transcript.last() != Some(&line) {
+            self.transcript.push(line);
+        }
+    }
+
+    fn dial(&mut self, id: u64, instance: Address) {
+        let node = &self.nodes[&instance];
+        let (delay, input) = if node.hidden {
+            (200, Input::LinkDown { instance, why: LinkError::Timeout })
+        } else if !node.alive {
+            (1, Input::LinkDown { instance, why: LinkError::Refused })
+        } else {
+            self.links.insert((id, instance.clone()), node.life);
+            (1, Input::LinkUp { instance })
+        };
+        self.push(delay, id, Message::Input(input));
+    }
+
+    /// What must hold at every moment of every story.
+    pub fn check(&self) {
+        let mut by_epoch: BTreeMap<u64, BTreeSet<&Address>> = BTreeMap::new();
+        for node in self.nodes.values().filter(|node| node.bundled) {
+            for epoch in &node.promoted {
+                by_epoch.entry(*epoch).or_default().insert(&node.address);
+            }
+        }
+        assert!(by_epoch.values().all(|told| told.len() == 1), "one master per epoch: {by_epoch:?}");
+        assert!(self.nodes.values().all(|node| node.wiped == 0), "nobody's longer history was replaced");
+    }
+
+    /// Who writes, who follows whom, and what the fleet says.
+    pub fn describe(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self
+            .nodes
+            .values()
+            .map(|node| {
+                let state = match () {
+                    () if !node.alive => "dead".to_owned(),
+                    () if node.awaiting => "awaiting".to_owned(),
+                    () if node.master && node.bundled && node.lease_until <= self.now => {
+                        "master, no lease".to_owned()
+                    }
+                    () if node.master => "master".to_owned(),
+                    () => format!("replica of {}", node.follows.as_ref().map_or(0, |m| m.port)),
+                };
+                format!("  {}: {state}", node.address.port)
+            })
+            .collect();
+        for (id, sentinel) in &self.sentinels {
+            let status = sentinel.status(self.moment());
+            let group = &status.groups[0];
+            let set: Vec<String> = group.sync_set.iter().map(|a| a.port.to_string()).collect();
+            let fresh = if status.fresh { "" } else { ", not fresh" };
+            let line = format!("{} is master, in sync: {}{fresh}", group.master.address.port, set.join(" "));
+            lines.push(format!("  s{id}: {line}"));
+        }
+        lines
+    }
+
+    pub fn stop_leader(&mut self) {
+        let leader = self.leader();
+        self.sentinels.remove(&leader);
+    }
+
+    /// The whole machine did not run for a while.
+    pub fn sleep(&mut self, ms: u64) {
+        self.now += ms;
+    }
+}
