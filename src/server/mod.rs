@@ -166,7 +166,8 @@ impl Server {
             blocking: blocking::Blocking::default(),
             stats: stats::Stats::new(table.len()),
             table,
-            admin: admin::Admin::default(),
+            // Save points count from the start, not from 1970.
+            admin: admin::Admin::starting(now),
             run_id: RunId::random(&mut rng),
             rng,
             effects: Effects::default(),

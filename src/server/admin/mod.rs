@@ -27,6 +27,14 @@ pub struct Admin {
     pub cpu_seconds: [f64; 2],
 }
 
+impl Admin {
+    pub(super) fn starting(now: Now) -> Self {
+        let mut admin = Admin::default();
+        admin.snapshot.last_saved = now.wall;
+        admin
+    }
+}
+
 const fn row(
     name: &'static str,
     arity: Arity,
