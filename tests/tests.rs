@@ -10,6 +10,7 @@
 mod command_line;
 mod consensus;
 mod layers;
+mod replication;
 mod sentinel;
 mod sentinel_api;
 mod sentinel_fleet;

@@ -1,0 +1,129 @@
+//! A sentinel played over a raw connection: leases, fencing, promotion, and what silence means.
+
+use super::*;
+use std::process::Command;
+
+/// Grants a lease of `ttl_ms` at `epoch`, echoing the last stamp; the new stamp and whether vouched.
+fn lease(wire: &mut Wire, epoch: u64, ttl_ms: u64, echo: i64, quorum: usize, set: &str) -> (i64, bool) {
+    let words = [
+        "VEDETTE",
+        "LEASE",
+        "g",
+        &epoch.to_string(),
+        &ttl_ms.to_string(),
+        &echo.to_string(),
+        &quorum.to_string(),
+        "1",
+        set,
+    ];
+    let reply = wire.ask(&words);
+    let items = reply.as_array().unwrap_or_else(|| panic!("{reply:?}"));
+    (items[0].as_integer().unwrap(), items[2].as_integer() == Some(1))
+}
+
+fn signal(process: &Process, name: &str) {
+    assert!(Command::new("kill").args([name, &process.pid().to_string()]).status().unwrap().success());
+}
+
+fn is_stopped(process: &Process) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", process.pid())).unwrap();
+    tasks.flatten().all(|task| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    })
+}
+
+fn is_readonly(reply: &Reply) -> bool {
+    reply.error().is_some_and(|text| text.starts_with("READONLY"))
+}
+
+#[test]
+fn a_stopped_master_whose_lease_ran_out_acknowledges_nothing_when_it_resumes() {
+    let master = Process::vedette(&[]);
+    let (mut sentinel, mut client) = (master.connect(), master.connect());
+    let (stamp, _) = lease(&mut sentinel, 1, 400, 0, 0, "");
+    let (_, vouched) = lease(&mut sentinel, 1, 400, stamp, 0, "");
+    assert!(vouched);
+    assert!(client.line("SET a 1").is_ok());
+    signal(&master, "-STOP");
+    // The signal is sent to one thread, and stops the others when that one gets to run.
+    eventually("every thread stands still", || is_stopped(&master));
+    // This one waits in its socket while the lease runs out.
+    client.send(&["SET", "a", "2"]);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    signal(&master, "-CONT");
+    let reply = client.next().expect("an answer");
+    assert!(is_readonly(&reply), "{reply:?}");
+    // A grant that waited as long is worth nothing; one that echoes a new stamp is.
+    let (stamp, vouched) = lease(&mut sentinel, 1, 400, stamp, 0, "");
+    assert!(!vouched);
+    assert!(is_readonly(&client.line("SET a 3")));
+    assert!(lease(&mut sentinel, 1, 400, stamp, 0, "").1);
+    assert!(client.line("SET a 4").is_ok());
+}
+
+#[test]
+fn a_fenced_master_is_silent_and_stale_orders_are_refused() {
+    let mut master = Process::vedette(&[]);
+    let (mut sentinel, mut client) = (master.connect(), master.connect());
+    lease(&mut sentinel, 3, 5000, 0, 0, "");
+    assert!(client.line("SET a 1").is_ok());
+    let report = sentinel.line("VEDETTE FENCE g 4");
+    assert_eq!(report.as_array().map(<[Reply]>::len), Some(7), "{report:?}");
+    assert!(is_readonly(&master.connect().line("SET a 2")));
+    let stale = sentinel.line("VEDETTE PROMOTE g 3");
+    assert_eq!(stale.error(), Some("STALEEPOCH 4"));
+    assert!(sentinel.line("VEDETTE LEASE g 4 500 0 0 1 -").error().is_some());
+    // What it was told outlives it; its role does not.
+    master.kill();
+    master.restart();
+    let mut sentinel = master.connect();
+    assert_eq!(info(&mut sentinel, "vedette_role").as_deref(), Some("awaiting"));
+    assert_eq!(info(&mut sentinel, "vedette_epoch").as_deref(), Some("4"));
+    assert_eq!(info(&mut sentinel, "vedette_synced").as_deref(), Some("0"));
+    assert!(is_readonly(&sentinel.line("SET a 2")));
+    assert_eq!(sentinel.line("VEDETTE PROMOTE g 3").error(), Some("STALEEPOCH 4"));
+    assert!(sentinel.line("VEDETTE PROMOTE g 5").is_ok());
+    assert!(is_readonly(&sentinel.line("SET a 2")), "master, and nobody vouches yet");
+    let (stamp, _) = lease(&mut sentinel, 5, 5000, 0, 0, "");
+    assert!(lease(&mut sentinel, 5, 5000, stamp, 0, "").1);
+    assert!(sentinel.line("SET a 2").is_ok());
+    assert!(sentinel.line("VEDETTE FENCE g 5").error().is_some(), "a late freeze of its own reign");
+    assert!(sentinel.line("SET a 3").is_ok());
+}
+
+#[test]
+fn replicas_vouch_when_the_sentinels_are_gone_and_stop_when_frozen() {
+    let (master, replica) = (Process::vedette(&[]), Process::vedette(&[]));
+    let (mut to_master, mut to_replica) = (master.connect(), replica.connect());
+    lease(&mut to_master, 2, 300, 0, 1, &replica.address());
+    let order = format!("VEDETTE FOLLOW g 2 127.0.0.1 {}", master.port);
+    assert!(to_replica.line(&order).is_ok());
+    eventually("the replica vouches", || {
+        info(&mut to_master, "vedette_vouched_by").as_deref() == Some("replicas")
+    });
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    assert!(to_master.line("SET a 1").is_ok(), "long after the last lease");
+    assert_eq!(to_master.line("WAIT 1 2000"), Reply::Integer(1));
+    assert!(to_replica.line("VEDETTE FENCE g 3").error().is_none());
+    eventually("nobody vouches", || is_readonly(&to_master.line("SET a 2")));
+    assert!(to_replica.line("VEDETTE PROMOTE g 3").is_ok());
+    assert_eq!(to_replica.line("GET a").as_str().map(str::to_owned).as_deref(), Some("1"));
+}
+
+#[test]
+fn a_master_that_cannot_show_the_epoch_does_not_wipe_a_replica() {
+    let (master, replica, empty) = (Process::vedette(&[]), Process::vedette(&[]), Process::vedette(&[]));
+    let mut to_master = master.connect();
+    lease(&mut to_master, 2, 60_000, 0, 0, "");
+    to_master.line("SET precious data");
+    let mut to_replica = replica.connect();
+    assert!(to_replica.line(&format!("VEDETTE FOLLOW g 2 127.0.0.1 {}", master.port)).is_ok());
+    eventually("synced", || to_replica.line("GET precious").as_str() == Some("data"));
+    assert!(to_replica.line(&format!("VEDETTE FOLLOW g 3 127.0.0.1 {}", empty.port)).is_ok());
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(info(&mut to_replica, "master_link_status").as_deref(), Some("down"));
+    assert_eq!(to_replica.line("GET precious").as_str(), Some("data"));
+    assert!(to_replica.line(&format!("VEDETTE FOLLOW g 3 127.0.0.1 {} STOCK", empty.port)).is_ok());
+    eventually("the supervisor vouched for it", || to_replica.line("DBSIZE") == Reply::Integer(0));
+}
