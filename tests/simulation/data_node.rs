@@ -1,0 +1,676 @@
+//! A modelled data node: what a sentinel, a replica or a client could tell from outside. Bundled
+//! nodes keep the contract of docs/protocol.md; stock ones do what Redis 7 does, restart as master
+//! included.
+//!
+//! A data set is the list of writes in it. Stream positions count list entries; keep-alives (entry 0)
+//! take a position too, as GETACK does in the real stream.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use vedette::model::Address;
+use vedette::model::info::InfoWriter;
+use vedette::resp::Reply;
+
+/// A write by a client, or 0 for a keep-alive.
+pub type Entry = u64;
+
+const KEEPALIVE_US: u64 = 100_000;
+/// Silence after which either side of a replication link gives it up.
+const REPL_TIMEOUT_US: u64 = 5_000_000;
+const RETRY_US: u64 = 50_000;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    Master,
+    Replica { master: Address },
+    /// Bundled only: booted under supervision, or fenced.
+    Awaiting,
+}
+
+/// Node to node.
+#[derive(Clone, Debug)]
+pub enum ReplMessage {
+    Sync { link: u64, replid: u64, offset: u64, epoch: Option<u64> },
+    Continue { link: u64, replid: u64, epoch: Option<u64> },
+    Full { link: u64, replid: u64, data: Rc<Vec<Entry>>, epoch: Option<u64> },
+    Refused { link: u64 },
+    Stream { link: u64, start: u64, entries: Vec<Entry> },
+    Ack { link: u64, offset: u64, epoch: u64 },
+    Closed { link: u64 },
+}
+
+/// What a node wants done, in order.
+#[derive(Debug)]
+pub enum Output {
+    Repl { to: Address, message: ReplMessage },
+    /// The reply to a client's write: `Ok(acknowledging replicas)`.
+    Written { client: u64, value: Entry, result: Result<usize, &'static str> },
+    /// For the checkers.
+    BecameMaster { epoch: u64 },
+    Resynced { before: Vec<Entry>, after: Rc<Vec<Entry>> },
+}
+
+struct Attached {
+    address: Address,
+    acked: u64,
+    epoch: u64,
+    heard_us: u64,
+}
+
+struct PendingWrite {
+    client: u64,
+    value: Entry,
+    /// Position right after the write.
+    position: u64,
+    wait: usize,
+    deadline_us: u64,
+}
+
+struct Following {
+    link: u64,
+    connected: bool,
+    heard_us: u64,
+    retry_us: u64,
+}
+
+pub struct DataNode {
+    pub address: Address,
+    pub bundled: bool,
+    pub alive: bool,
+    pub run: u64,
+    pub role: Role,
+    // durable: DIR/vedette.state
+    pub group: String,
+    pub epoch: u64,
+    // the data set
+    pub replid: u64,
+    pub replid2: Option<(u64, u64)>,
+    pub data: Rc<Vec<Entry>>,
+    /// Holds a completed sync, or its own master's data.
+    pub synced: bool,
+    stock_master: bool,
+    following: Option<Following>,
+    /// When the last byte of its master came, whatever became of the link.
+    stream_heard_us: Option<u64>,
+    attached: BTreeMap<u64, Attached>,
+    next_link: u64,
+    keepalive_us: u64,
+    pending: VecDeque<PendingWrite>,
+    // vouching
+    lease_end_us: u64,
+    ttl_us: u64,
+    quorum: usize,
+    set_version: u64,
+    set: Vec<Address>,
+    /// (position, produced at), oldest first.
+    produced: VecDeque<(u64, u64)>,
+    next_replid: u64,
+}
+
+impl DataNode {
+    pub fn new(address: Address, bundled: bool, seed: u64) -> Self {
+        DataNode {
+            address,
+            bundled,
+            alive: true,
+            run: 1,
+            role: Role::Master,
+            group: String::new(),
+            epoch: 0,
+            replid: seed * 1000 + 1,
+            replid2: None,
+            data: Rc::new(Vec::new()),
+            synced: true,
+            stock_master: false,
+            following: None,
+            stream_heard_us: None,
+            attached: BTreeMap::new(),
+            next_link: seed * 1_000_000,
+            keepalive_us: 0,
+            pending: VecDeque::new(),
+            lease_end_us: 0,
+            ttl_us: 0,
+            quorum: 0,
+            set_version: 0,
+            set: Vec::new(),
+            produced: VecDeque::new(),
+            next_replid: seed * 1000 + 2,
+        }
+    }
+
+    pub fn offset(&self) -> u64 {
+        self.data.len() as u64
+    }
+
+    pub fn writes(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.data.iter().copied().filter(|&entry| entry != 0)
+    }
+
+    /// The process dies: all but the disk is gone. The caller resets connections.
+    pub fn kill(&mut self) -> Vec<(Address, u64)> {
+        self.alive = false;
+        self.drop_links()
+    }
+
+    /// The process starts again. `keep_data`: it had persistence; `keep_dir`: its directory is still there.
+    pub fn restart(&mut self, keep_data: bool, keep_dir: bool) {
+        self.alive = true;
+        self.run += 1;
+        self.pending.clear();
+        self.produced.clear();
+        self.lease_end_us = 0;
+        self.set.clear();
+        self.set_version = 0;
+        self.following = None;
+        self.stream_heard_us = None;
+        if !keep_data {
+            self.data = Rc::new(Vec::new());
+            self.replid = self.fresh_replid();
+            self.replid2 = None;
+            self.synced = false;
+        }
+        if !keep_dir {
+            self.epoch = 0;
+            self.group.clear();
+        }
+        self.role = if self.bundled && self.epoch > 0 { Role::Awaiting } else { Role::Master };
+        if self.role == Role::Master {
+            self.synced = true;
+        }
+    }
+
+    fn fresh_replid(&mut self) -> u64 {
+        self.next_replid += 1;
+        self.next_replid
+    }
+
+    fn drop_links(&mut self) -> Vec<(Address, u64)> {
+        let mut closed: Vec<_> = self.attached.iter().map(|(link, replica)| (replica.address.clone(), *link)).collect();
+        self.attached.clear();
+        if let (Role::Replica { master }, Some(following)) = (&self.role, &self.following) {
+            closed.push((master.clone(), following.link));
+        }
+        if let Some(following) = &mut self.following {
+            following.connected = false;
+        }
+        closed
+    }
+
+    fn close_links(&mut self, out: &mut Vec<Output>) {
+        for (to, link) in self.drop_links() {
+            out.push(Output::Repl { to, message: ReplMessage::Closed { link } });
+        }
+    }
+
+    fn fail_pending(&mut self, out: &mut Vec<Output>) {
+        for write in self.pending.drain(..) {
+            out.push(Output::Written { client: write.client, value: write.value, result: Err("UNBLOCKED demoted") });
+        }
+    }
+
+    // ---- vouching (P3) ----
+
+    fn vouched_until(&self) -> u64 {
+        if !self.bundled || self.epoch == 0 {
+            return u64::MAX;
+        }
+        self.lease_end_us.max(self.replicas_vouch_until())
+    }
+
+    /// The n-th best of the members' acknowledgements, each counted from when its bytes were produced.
+    fn replicas_vouch_until(&self) -> u64 {
+        if self.quorum == 0 || self.ttl_us == 0 {
+            return 0;
+        }
+        let mut times: Vec<u64> = self
+            .attached
+            .values()
+            .filter(|replica| replica.epoch == self.epoch && self.set.contains(&replica.address))
+            .map(|replica| self.produced_at(replica.acked) + self.ttl_us)
+            .collect();
+        times.sort_unstable_by(|a, b| b.cmp(a));
+        times.get(self.quorum - 1).copied().unwrap_or(0)
+    }
+
+    fn produced_at(&self, position: u64) -> u64 {
+        self.produced.iter().rev().find(|(at, _)| *at <= position).map_or(0, |(_, time)| *time)
+    }
+
+    fn counted_acks(&self, position: u64) -> usize {
+        let supervised = self.bundled && self.epoch > 0;
+        self.attached
+            .values()
+            .filter(|replica| replica.acked >= position)
+            .filter(|replica| !supervised || (replica.epoch == self.epoch && self.set.contains(&replica.address)))
+            .count()
+    }
+
+    // ---- clients ----
+
+    /// SET value, then WAIT `wait`: both answered by one [`Output::Written`], or never.
+    pub fn write(&mut self, now_us: u64, client: u64, value: Entry, wait: usize, out: &mut Vec<Output>) {
+        let refused = match self.role {
+            Role::Master if now_us < self.vouched_until() => None,
+            Role::Master => Some("READONLY not vouched for"),
+            _ => Some("READONLY You can't write against a read only replica."),
+        };
+        if let Some(text) = refused {
+            out.push(Output::Written { client, value, result: Err(text) });
+            return;
+        }
+        self.append(now_us, value, out);
+        let position = self.offset();
+        self.pending.push_back(PendingWrite { client, value, position, wait, deadline_us: now_us + 400_000 });
+        self.settle_writes(now_us, out);
+    }
+
+    fn append(&mut self, now_us: u64, entry: Entry, out: &mut Vec<Output>) {
+        let start = self.offset();
+        Rc::make_mut(&mut self.data).push(entry);
+        self.produced.push_back((self.offset(), now_us));
+        if self.produced.len() > 4096 {
+            self.produced.pop_front();
+        }
+        for (link, replica) in &self.attached {
+            let message = ReplMessage::Stream { link: *link, start, entries: vec![entry] };
+            out.push(Output::Repl { to: replica.address.clone(), message });
+        }
+    }
+
+    /// Answers the writes whose replicas acknowledged or whose time is up; each reply leaves only
+    /// while the master is vouched for.
+    fn settle_writes(&mut self, now_us: u64, out: &mut Vec<Output>) {
+        if self.role != Role::Master || now_us >= self.vouched_until() {
+            return;
+        }
+        let pending = std::mem::take(&mut self.pending);
+        for write in pending {
+            let acks = self.counted_acks(write.position);
+            if acks >= write.wait || now_us >= write.deadline_us {
+                out.push(Output::Written { client: write.client, value: write.value, result: Ok(acks) });
+            } else {
+                self.pending.push_back(write);
+            }
+        }
+    }
+
+    // ---- replication ----
+
+    pub fn tick(&mut self, now_us: u64, out: &mut Vec<Output>) {
+        if self.role == Role::Master {
+            if now_us >= self.keepalive_us + KEEPALIVE_US && !self.attached.is_empty() {
+                self.keepalive_us = now_us;
+                self.append(now_us, 0, out);
+            }
+            self.settle_writes(now_us, out);
+        }
+        self.attached.retain(|_, replica| now_us < replica.heard_us + REPL_TIMEOUT_US);
+        let Role::Replica { master } = self.role.clone() else { return };
+        let Some(following) = &mut self.following else { return };
+        if following.connected && now_us > following.heard_us + REPL_TIMEOUT_US {
+            following.connected = false;
+        }
+        if !following.connected && now_us >= following.retry_us {
+            following.retry_us = now_us + RETRY_US * 4;
+            self.next_link += 1;
+            following.link = self.next_link;
+            let epoch = self.bundled.then_some(self.epoch);
+            let message =
+                ReplMessage::Sync { link: following.link, replid: self.replid, offset: self.data.len() as u64, epoch };
+            out.push(Output::Repl { to: master, message });
+        }
+    }
+
+    pub fn on_repl(&mut self, now_us: u64, from: &Address, message: ReplMessage, out: &mut Vec<Output>) {
+        match message {
+            ReplMessage::Sync { link, replid, offset, epoch } => self.on_sync(now_us, from, link, replid, offset, epoch, out),
+            ReplMessage::Ack { link, offset, epoch } => {
+                if let Some(replica) = self.attached.get_mut(&link) {
+                    replica.acked = replica.acked.max(offset);
+                    replica.epoch = epoch;
+                    replica.heard_us = now_us;
+                }
+                self.settle_writes(now_us, out);
+            }
+            ReplMessage::Closed { link } => {
+                self.attached.remove(&link);
+                if let Some(following) = &mut self.following
+                    && following.link == link
+                {
+                    following.connected = false;
+                    following.retry_us = now_us + RETRY_US;
+                }
+            }
+            other => self.on_master(now_us, from, other, out),
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn on_sync(
+        &mut self,
+        now_us: u64,
+        from: &Address,
+        link: u64,
+        replid: u64,
+        offset: u64,
+        epoch: Option<u64>,
+        out: &mut Vec<Output>,
+    ) {
+        let reply = |message| Output::Repl { to: from.clone(), message };
+        let serves = match self.role {
+            Role::Master => true,
+            Role::Awaiting => false,
+            Role::Replica { .. } => self.following.as_ref().is_some_and(|following| following.connected),
+        };
+        if !serves {
+            out.push(reply(ReplMessage::Refused { link }));
+            return;
+        }
+        self.attached.retain(|_, replica| replica.address != *from);
+        let shown = self.bundled.then_some(self.epoch);
+        let known = (replid == self.replid && offset <= self.offset())
+            || self.replid2.is_some_and(|(id, up_to)| id == replid && offset <= up_to && offset <= self.offset());
+        if known {
+            out.push(reply(ReplMessage::Continue { link, replid: self.replid, epoch: shown }));
+            let entries = self.data[offset as usize..].to_vec();
+            out.push(reply(ReplMessage::Stream { link, start: offset, entries }));
+        } else {
+            out.push(reply(ReplMessage::Full { link, replid: self.replid, data: self.data.clone(), epoch: shown }));
+        }
+        // Not counted until it acknowledges at our epoch.
+        self.attached.insert(link, Attached { address: from.clone(), acked: 0, epoch: epoch.unwrap_or(self.epoch), heard_us: now_us });
+    }
+
+    /// Bytes from whom we follow; stale links are ignored.
+    fn on_master(&mut self, now_us: u64, from: &Address, message: ReplMessage, out: &mut Vec<Output>) {
+        let follows = matches!(&self.role, Role::Replica { master } if master == from);
+        let link = match &message {
+            ReplMessage::Continue { link, .. }
+            | ReplMessage::Full { link, .. }
+            | ReplMessage::Refused { link }
+            | ReplMessage::Stream { link, .. } => *link,
+            _ => return,
+        };
+        let (bundled, epoch, stock_master) = (self.bundled, self.epoch, self.stock_master);
+        let Some(following) = self.following.as_mut().filter(|following| follows && following.link == link) else {
+            return;
+        };
+        let may = |shown: Option<u64>| !bundled || epoch == 0 || stock_master || shown.is_some_and(|shown| shown >= epoch);
+        match message {
+            ReplMessage::Refused { .. } => following.retry_us = now_us + RETRY_US,
+            ReplMessage::Continue { replid, epoch, .. } => {
+                if !may(epoch) {
+                    return;
+                }
+                following.connected = true;
+                following.heard_us = now_us;
+                if replid != self.replid {
+                    self.replid2 = Some((self.replid, self.data.len() as u64));
+                    self.replid = replid;
+                }
+                self.synced = true;
+            }
+            ReplMessage::Full { replid, data, epoch, .. } => {
+                // P4: no full resync from a master that cannot show our epoch.
+                if !may(epoch) {
+                    following.retry_us = now_us + RETRY_US * 10;
+                    return;
+                }
+                following.connected = true;
+                following.heard_us = now_us;
+                out.push(Output::Resynced { before: self.writes().collect(), after: data.clone() });
+                self.data = data;
+                self.replid = replid;
+                self.replid2 = None;
+                self.synced = true;
+                self.attached.clear();
+                self.acknowledge(now_us, from, link, out);
+            }
+            ReplMessage::Stream { start, entries, .. } => {
+                if !following.connected {
+                    return;
+                }
+                if start != self.data.len() as u64 {
+                    following.connected = false;
+                    return;
+                }
+                following.heard_us = now_us;
+                let offset = self.data.len() as u64;
+                Rc::make_mut(&mut self.data).extend(&entries);
+                for (link, replica) in &self.attached {
+                    let message = ReplMessage::Stream { link: *link, start: offset, entries: entries.clone() };
+                    out.push(Output::Repl { to: replica.address.clone(), message });
+                }
+                self.acknowledge(now_us, from, link, out);
+            }
+            _ => {}
+        }
+    }
+
+    fn acknowledge(&mut self, now_us: u64, master: &Address, link: u64, out: &mut Vec<Output>) {
+        self.stream_heard_us = Some(now_us);
+        let message = ReplMessage::Ack { link, offset: self.offset(), epoch: self.epoch };
+        out.push(Output::Repl { to: master.clone(), message });
+    }
+
+    // ---- sentinels ----
+
+    pub fn command(&mut self, now_us: u64, argv: &[Vec<u8>], out: &mut Vec<Output>) -> Reply {
+        let words: Vec<&str> = argv.iter().map(|word| std::str::from_utf8(word).unwrap_or("")).collect();
+        match words.iter().map(|word| word.to_ascii_uppercase()).collect::<Vec<_>>().as_slice() {
+            [name, ..] if name == "PING" => Reply::Simple("PONG".into()),
+            [name, ..] if name == "INFO" => Reply::Bulk(self.info(now_us).into_bytes()),
+            [name, ..] if name == "PUBLISH" => Reply::Integer(0),
+            [name, ..] if name == "CONFIG" || name == "CLIENT" => Reply::Simple("OK".into()),
+            [name, ..] if name == "ROLE" => Reply::Array(vec![Reply::Bulk(self.role_name().into())]),
+            [name, no, one] if (name == "REPLICAOF" || name == "SLAVEOF") && no == "NO" && one == "ONE" => {
+                self.become_master(out);
+                Reply::Simple("OK".into())
+            }
+            [name, _, _] if name == "REPLICAOF" || name == "SLAVEOF" => {
+                let Ok(port) = words[2].parse() else { return Reply::Error("ERR Invalid master port".into()) };
+                self.follow(now_us, Address::new(words[1], port), out);
+                Reply::Simple("OK".into())
+            }
+            [name, ..] if name == "VEDETTE" && self.bundled => self.supervised(now_us, &words[1..], out),
+            _ => Reply::Error("ERR unknown command".into()),
+        }
+    }
+
+    fn role_name(&self) -> &'static str {
+        if self.role == Role::Master { "master" } else { "slave" }
+    }
+
+    fn supervised(&mut self, now_us: u64, words: &[&str], out: &mut Vec<Output>) -> Reply {
+        let (Some(verb), Some(group), Some(Ok(epoch))) = (words.first(), words.get(1), words.get(2).map(|w| w.parse::<u64>()))
+        else {
+            return Reply::Error("ERR syntax error".into());
+        };
+        if epoch < self.epoch {
+            return Reply::Error(format!("STALEEPOCH {}", self.epoch));
+        }
+        if !self.group.is_empty() && self.group != *group {
+            return Reply::Error(format!("OTHERGROUP {}", self.group));
+        }
+        match verb.to_ascii_uppercase().as_str() {
+            "LEASE" => {
+                if self.role != Role::Master {
+                    return Reply::Error("NOTMASTER".into());
+                }
+                self.group = (*group).to_owned();
+                self.epoch = epoch;
+                let number = |index: usize| words.get(index).and_then(|w| w.parse::<u64>().ok()).unwrap_or(0);
+                let (ttl_ms, echo_ms) = (number(3), number(4));
+                self.ttl_us = ttl_ms * 1000;
+                if echo_ms > 0 {
+                    self.lease_end_us = self.lease_end_us.max((echo_ms + ttl_ms) * 1000);
+                }
+                self.quorum = number(5) as usize;
+                if number(6) >= self.set_version {
+                    self.set_version = number(6);
+                    self.set = words
+                        .get(7)
+                        .map(|list| list.split(',').filter_map(|text| text.parse().ok()).collect())
+                        .unwrap_or_default();
+                }
+                self.settle_writes(now_us, out);
+                let vouched = i64::from(now_us < self.vouched_until());
+                Reply::Array(vec![
+                    Reply::Integer((now_us / 1000) as i64),
+                    Reply::Integer(self.epoch as i64),
+                    Reply::Integer(vouched),
+                    Reply::Integer(self.set_version as i64),
+                ])
+            }
+            "FENCE" => {
+                self.group = (*group).to_owned();
+                if epoch > self.epoch || self.role != Role::Awaiting {
+                    self.close_links(out);
+                    self.following = None;
+                    self.fail_pending(out);
+                    self.lease_end_us = 0;
+                    if self.role == Role::Master {
+                        self.synced = true;
+                    }
+                    self.role = Role::Awaiting;
+                    self.epoch = epoch;
+                }
+                let (id2, second) = self.replid2.unwrap_or((0, 0));
+                let silence = self.stream_heard_us.map_or(-1, |heard| ((now_us - heard) / 1000) as i64);
+                Reply::Array(vec![
+                    Reply::Bulk(format!("{}", self.address).into()),
+                    Reply::Bulk(replid_text(self.replid).into()),
+                    Reply::Integer(self.offset() as i64),
+                    Reply::Bulk(replid_text(id2).into()),
+                    Reply::Integer(second as i64),
+                    Reply::Integer(silence),
+                    Reply::Integer(i64::from(self.synced)),
+                ])
+            }
+            "PROMOTE" => {
+                if self.role == Role::Master && self.epoch == epoch {
+                    return Reply::Simple("OK".into());
+                }
+                self.group = (*group).to_owned();
+                self.epoch = epoch;
+                self.become_master(out);
+                Reply::Simple("OK".into())
+            }
+            "FOLLOW" => {
+                let Some(Ok(port)) = words.get(4).map(|word| word.parse()) else {
+                    return Reply::Error("ERR syntax error".into());
+                };
+                let master = Address::new(words[3], port);
+                self.group = (*group).to_owned();
+                self.epoch = epoch;
+                self.stock_master = words.get(5).is_some();
+                if self.role != (Role::Replica { master: master.clone() }) {
+                    self.follow(now_us, master, out);
+                }
+                Reply::Simple("OK".into())
+            }
+            _ => Reply::Error("ERR unknown subcommand".into()),
+        }
+    }
+
+    fn become_master(&mut self, out: &mut Vec<Output>) {
+        if self.role == Role::Master {
+            return;
+        }
+        self.close_links(out);
+        self.following = None;
+        self.replid2 = Some((self.replid, self.offset()));
+        self.replid = self.fresh_replid();
+        self.role = Role::Master;
+        self.synced = true;
+        self.lease_end_us = 0;
+        self.set.clear();
+        self.set_version = 0;
+        self.produced.clear();
+        out.push(Output::BecameMaster { epoch: self.epoch });
+    }
+
+    fn follow(&mut self, now_us: u64, master: Address, out: &mut Vec<Output>) {
+        self.close_links(out);
+        self.fail_pending(out);
+        self.lease_end_us = 0;
+        self.role = Role::Replica { master };
+        self.following = Some(Following { link: 0, connected: false, heard_us: 0, retry_us: now_us });
+    }
+
+    fn info(&self, now_us: u64) -> String {
+        let mut info = InfoWriter::default();
+        info.section("Server").field("redis_version", "7.0.15").field("redis_mode", "standalone");
+        info.field("run_id", format!("{:0>40x}", self.run * 100_000 + u64::from(self.address.port)));
+        info.field("tcp_port", self.address.port);
+        info.section("Persistence").field("loading", 0);
+        info.section("Replication").field("role", self.role_name());
+        if self.role != Role::Master {
+            let (host, port) = match &self.role {
+                Role::Replica { master } => (master.host.clone(), master.port),
+                _ => (String::new(), 0),
+            };
+            let up = self.following.as_ref().is_some_and(|following| following.connected);
+            let silent_s = self.following.as_ref().map_or(-1, |following| {
+                if following.connected { ((now_us - following.heard_us) / 1_000_000) as i64 } else { -1 }
+            });
+            info.field("master_host", host).field("master_port", port);
+            info.field("master_link_status", if up { "up" } else { "down" });
+            info.field("master_last_io_seconds_ago", silent_s).field("master_sync_in_progress", 0);
+            info.field("slave_read_repl_offset", self.offset()).field("slave_repl_offset", self.offset());
+            if !up {
+                info.field("master_link_down_since_seconds", if self.synced { 1 } else { -1 });
+            }
+            info.field("slave_priority", 100).field("slave_read_only", 1).field("replica_announced", 1);
+        }
+        info.field("connected_slaves", self.attached.len());
+        for (index, replica) in self.attached.values().enumerate() {
+            info.field(
+                &format!("slave{index}"),
+                format!("ip={},port={},state=online,offset={},lag=0", replica.address.host, replica.address.port, replica.acked),
+            );
+        }
+        info.field("master_failover_state", "no-failover").field("master_replid", replid_text(self.replid));
+        let (id2, second) = self.replid2.map_or((0, -1), |(id, offset)| (id, offset as i64));
+        info.field("master_replid2", replid_text(id2)).field("master_repl_offset", self.offset());
+        info.field("second_repl_offset", second);
+        if self.bundled {
+            let role = match self.role {
+                _ if self.epoch == 0 && self.role == Role::Master => "unsupervised",
+                Role::Master => "master",
+                Role::Replica { .. } => "replica",
+                Role::Awaiting => "awaiting",
+            };
+            let until = self.vouched_until();
+            let vouched = match until {
+                u64::MAX => "unsupervised",
+                until if self.role == Role::Master && now_us < until => "yes",
+                _ => "no",
+            };
+            info.section("Vedette").field("vedette_version", "0.1.0").field("vedette_node", format!("node-{}", self.address));
+            info.field("vedette_group", &self.group).field("vedette_epoch", self.epoch).field("vedette_role", role);
+            info.field("vedette_vouched", vouched);
+            info.field("vedette_lease_ms_left", self.lease_end_us.saturating_sub(now_us) / 1000);
+            info.field("vedette_set_version", self.set_version);
+            let silence = self.stream_heard_us.map_or(-1, |heard| ((now_us - heard) / 1000) as i64);
+            info.field("vedette_link_silence_ms", silence).field("vedette_synced", u8::from(self.synced));
+        }
+        info.finish()
+    }
+}
+
+/// Forty characters, as servers show replication ids; all zeros for none.
+fn replid_text(id: u64) -> String {
+    format!("{id:0>40x}")
+}
+
+impl DataNode {
+    pub fn is_vouched(&self, now_us: u64) -> bool {
+        now_us < self.vouched_until()
+    }
+
+    pub fn follows(&self, master: &Address) -> bool {
+        self.role == Role::Replica { master: master.clone() }
+            && self.following.as_ref().is_some_and(|following| following.connected)
+    }
+}
