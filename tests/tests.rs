@@ -17,3 +17,4 @@ mod sentinel_fleet;
 mod server;
 mod support;
 mod systemd;
+mod simulation;

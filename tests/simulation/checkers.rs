@@ -92,7 +92,9 @@ impl Checkers {
         if !before.is_empty() && after.iter().all(|&entry| entry == 0) {
             self.fail(format!("P4: node {node} held {} writes and was wiped", before.len()));
         }
-        if let Some(lost) = before.iter().find(|value| self.promised.contains(value) && !after.contains(value)) {
+        if let Some(lost) =
+            before.iter().find(|value| self.promised.contains(value) && !after.contains(value))
+        {
             self.fail(format!("P4: node {node} gave up promised write {lost} for a master without it"));
         }
     }
@@ -107,7 +109,9 @@ impl Checkers {
             return;
         }
         if let Some((newer, _)) = self.first_ack_us.range(epoch + 1..).next() {
-            self.fail(format!("P3: node {node} acknowledged write {value} at epoch {epoch} after epoch {newer} had begun to"));
+            self.fail(format!(
+                "P3: node {node} acknowledged write {value} at epoch {epoch} after epoch {newer} had begun to"
+            ));
         }
         self.first_ack_us.entry(epoch).or_insert(now_us);
     }
@@ -145,12 +149,20 @@ impl Checkers {
     /// P8: dense ids, one content per id.
     pub fn event(&mut self, sentinel: usize, event: &Event) {
         if let Some(known) = self.events.get(&event.id).filter(|known| *known != event) {
-            self.fail(format!("P8: event {} is {:?} to one sentinel and {:?} to another", event.id, known, event));
+            self.fail(format!(
+                "P8: event {} is {:?} to one sentinel and {:?} to another",
+                event.id, known, event
+            ));
         }
         self.events.insert(event.id, event.clone());
         let _ = self.next_event.insert(sentinel, event.id + 1);
         let ids = self.events.len() as u64;
-        let span = self.events.keys().next_back().zip(self.events.keys().next()).map_or(0, |(last, first)| last - first + 1);
+        let span = self
+            .events
+            .keys()
+            .next_back()
+            .zip(self.events.keys().next())
+            .map_or(0, |(last, first)| last - first + 1);
         if ids != span {
             self.fail(format!("P8: event ids have a gap: {ids} ids over {span}"));
         }

@@ -22,7 +22,9 @@ const RETRY_US: u64 = 50_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
     Master,
-    Replica { master: Address },
+    Replica {
+        master: Address,
+    },
     /// Bundled only: booted under supervision, or fenced.
     Awaiting,
 }
@@ -42,12 +44,24 @@ pub enum ReplMessage {
 /// What a node wants done, in order.
 #[derive(Debug)]
 pub enum Output {
-    Repl { to: Address, message: ReplMessage },
+    Repl {
+        to: Address,
+        message: ReplMessage,
+    },
     /// The reply to a client's write: `Ok(acknowledging replicas)`.
-    Written { client: u64, value: Entry, result: Result<usize, &'static str> },
+    Written {
+        client: u64,
+        value: Entry,
+        result: Result<usize, &'static str>,
+    },
     /// For the checkers.
-    BecameMaster { epoch: u64 },
-    Resynced { before: Vec<Entry>, after: Rc<Vec<Entry>> },
+    BecameMaster {
+        epoch: u64,
+    },
+    Resynced {
+        before: Vec<Entry>,
+        after: Rc<Vec<Entry>>,
+    },
 }
 
 struct Attached {
@@ -185,7 +199,8 @@ impl DataNode {
     }
 
     fn drop_links(&mut self) -> Vec<(Address, u64)> {
-        let mut closed: Vec<_> = self.attached.iter().map(|(link, replica)| (replica.address.clone(), *link)).collect();
+        let mut closed: Vec<_> =
+            self.attached.iter().map(|(link, replica)| (replica.address.clone(), *link)).collect();
         self.attached.clear();
         if let (Role::Replica { master }, Some(following)) = (&self.role, &self.following) {
             closed.push((master.clone(), following.link));
@@ -204,7 +219,11 @@ impl DataNode {
 
     fn fail_pending(&mut self, out: &mut Vec<Output>) {
         for write in self.pending.drain(..) {
-            out.push(Output::Written { client: write.client, value: write.value, result: Err("UNBLOCKED demoted") });
+            out.push(Output::Written {
+                client: write.client,
+                value: write.value,
+                result: Err("UNBLOCKED demoted"),
+            });
         }
     }
 
@@ -241,7 +260,9 @@ impl DataNode {
         self.attached
             .values()
             .filter(|replica| replica.acked >= position)
-            .filter(|replica| !supervised || (replica.epoch == self.epoch && self.set.contains(&replica.address)))
+            .filter(|replica| {
+                !supervised || (replica.epoch == self.epoch && self.set.contains(&replica.address))
+            })
             .count()
     }
 
@@ -315,15 +336,21 @@ impl DataNode {
             self.next_link += 1;
             following.link = self.next_link;
             let epoch = self.bundled.then_some(self.epoch);
-            let message =
-                ReplMessage::Sync { link: following.link, replid: self.replid, offset: self.data.len() as u64, epoch };
+            let message = ReplMessage::Sync {
+                link: following.link,
+                replid: self.replid,
+                offset: self.data.len() as u64,
+                epoch,
+            };
             out.push(Output::Repl { to: master, message });
         }
     }
 
     pub fn on_repl(&mut self, now_us: u64, from: &Address, message: ReplMessage, out: &mut Vec<Output>) {
         match message {
-            ReplMessage::Sync { link, replid, offset, epoch } => self.on_sync(now_us, from, link, replid, offset, epoch, out),
+            ReplMessage::Sync { link, replid, offset, epoch } => {
+                self.on_sync(now_us, from, link, replid, offset, epoch, out)
+            }
             ReplMessage::Ack { link, offset, epoch } => {
                 if let Some(replica) = self.attached.get_mut(&link) {
                     replica.acked = replica.acked.max(offset);
@@ -369,16 +396,31 @@ impl DataNode {
         self.attached.retain(|_, replica| replica.address != *from);
         let shown = self.bundled.then_some(self.epoch);
         let known = (replid == self.replid && offset <= self.offset())
-            || self.replid2.is_some_and(|(id, up_to)| id == replid && offset <= up_to && offset <= self.offset());
+            || self
+                .replid2
+                .is_some_and(|(id, up_to)| id == replid && offset <= up_to && offset <= self.offset());
         if known {
             out.push(reply(ReplMessage::Continue { link, replid: self.replid, epoch: shown }));
             let entries = self.data[offset as usize..].to_vec();
             out.push(reply(ReplMessage::Stream { link, start: offset, entries }));
         } else {
-            out.push(reply(ReplMessage::Full { link, replid: self.replid, data: self.data.clone(), epoch: shown }));
+            out.push(reply(ReplMessage::Full {
+                link,
+                replid: self.replid,
+                data: self.data.clone(),
+                epoch: shown,
+            }));
         }
         // Not counted until it acknowledges at our epoch.
-        self.attached.insert(link, Attached { address: from.clone(), acked: 0, epoch: epoch.unwrap_or(self.epoch), heard_us: now_us });
+        self.attached.insert(
+            link,
+            Attached {
+                address: from.clone(),
+                acked: 0,
+                epoch: epoch.unwrap_or(self.epoch),
+                heard_us: now_us,
+            },
+        );
     }
 
     /// Bytes from whom we follow; stale links are ignored.
@@ -392,10 +434,13 @@ impl DataNode {
             _ => return,
         };
         let (bundled, epoch, stock_master) = (self.bundled, self.epoch, self.stock_master);
-        let Some(following) = self.following.as_mut().filter(|following| follows && following.link == link) else {
+        let Some(following) = self.following.as_mut().filter(|following| follows && following.link == link)
+        else {
             return;
         };
-        let may = |shown: Option<u64>| !bundled || epoch == 0 || stock_master || shown.is_some_and(|shown| shown >= epoch);
+        let may = |shown: Option<u64>| {
+            !bundled || epoch == 0 || stock_master || shown.is_some_and(|shown| shown >= epoch)
+        };
         match message {
             ReplMessage::Refused { .. } => following.retry_us = now_us + RETRY_US,
             ReplMessage::Continue { replid, epoch, .. } => {
@@ -438,7 +483,8 @@ impl DataNode {
                 let offset = self.data.len() as u64;
                 Rc::make_mut(&mut self.data).extend(&entries);
                 for (link, replica) in &self.attached {
-                    let message = ReplMessage::Stream { link: *link, start: offset, entries: entries.clone() };
+                    let message =
+                        ReplMessage::Stream { link: *link, start: offset, entries: entries.clone() };
                     out.push(Output::Repl { to: replica.address.clone(), message });
                 }
                 self.acknowledge(now_us, from, link, out);
@@ -468,7 +514,9 @@ impl DataNode {
                 Reply::Simple("OK".into())
             }
             [name, _, _] if name == "REPLICAOF" || name == "SLAVEOF" => {
-                let Ok(port) = words[2].parse() else { return Reply::Error("ERR Invalid master port".into()) };
+                let Ok(port) = words[2].parse() else {
+                    return Reply::Error("ERR Invalid master port".into());
+                };
                 self.follow(now_us, Address::new(words[1], port), out);
                 Reply::Simple("OK".into())
             }
@@ -482,7 +530,8 @@ impl DataNode {
     }
 
     fn supervised(&mut self, now_us: u64, words: &[&str], out: &mut Vec<Output>) -> Reply {
-        let (Some(verb), Some(group), Some(Ok(epoch))) = (words.first(), words.get(1), words.get(2).map(|w| w.parse::<u64>()))
+        let (Some(verb), Some(group), Some(Ok(epoch))) =
+            (words.first(), words.get(1), words.get(2).map(|w| w.parse::<u64>()))
         else {
             return Reply::Error("ERR syntax error".into());
         };
@@ -627,7 +676,10 @@ impl DataNode {
         for (index, replica) in self.attached.values().enumerate() {
             info.field(
                 &format!("slave{index}"),
-                format!("ip={},port={},state=online,offset={},lag=0", replica.address.host, replica.address.port, replica.acked),
+                format!(
+                    "ip={},port={},state=online,offset={},lag=0",
+                    replica.address.host, replica.address.port, replica.acked
+                ),
             );
         }
         info.field("master_failover_state", "no-failover").field("master_replid", replid_text(self.replid));
@@ -647,8 +699,12 @@ impl DataNode {
                 until if self.role == Role::Master && now_us < until => "yes",
                 _ => "no",
             };
-            info.section("Vedette").field("vedette_version", "0.1.0").field("vedette_node", format!("node-{}", self.address));
-            info.field("vedette_group", &self.group).field("vedette_epoch", self.epoch).field("vedette_role", role);
+            info.section("Vedette")
+                .field("vedette_version", "0.1.0")
+                .field("vedette_node", format!("node-{}", self.address));
+            info.field("vedette_group", &self.group)
+                .field("vedette_epoch", self.epoch)
+                .field("vedette_role", role);
             info.field("vedette_vouched", vouched);
             info.field("vedette_lease_ms_left", self.lease_end_us.saturating_sub(now_us) / 1000);
             info.field("vedette_set_version", self.set_version);

@@ -74,7 +74,8 @@ impl Swarm {
             Kind::RestartEmptyAtOnce => {
                 world.kill_node(master);
                 let at = world.now_us + self.rng.u64(1..400) * MS;
-                let event = Event::Restart { host: sentinels + master, keep_data: false, keep_dir: self.rng.bool() };
+                let event =
+                    Event::Restart { host: sentinels + master, keep_data: false, keep_dir: self.rng.bool() };
                 world.schedule(at, event);
             }
             Kind::KillSentinel => {
@@ -105,7 +106,8 @@ impl Swarm {
             }
             Kind::Split => {
                 let side: Vec<bool> = (0..=hosts).map(|_| self.rng.bool()).collect();
-                let names: Vec<_> = (0..=hosts).filter(|&host| side[host]).map(|host| world.host_name(host)).collect();
+                let names: Vec<_> =
+                    (0..=hosts).filter(|&host| side[host]).map(|host| world.host_name(host)).collect();
                 world.note(format!("split off {}", names.join(" ")));
                 for a in 0..=hosts {
                     for b in 0..=hosts {
@@ -136,7 +138,9 @@ impl Swarm {
     }
 
     fn master(&self, world: &World) -> Option<usize> {
-        let newest = (0..world.sentinels.len()).filter_map(|index| world.agreed(index)).max_by_key(|(_, epoch)| *epoch);
+        let newest = (0..world.sentinels.len())
+            .filter_map(|index| world.agreed(index))
+            .max_by_key(|(_, epoch)| *epoch);
         newest.and_then(|(address, _)| world.node_at(&address))
     }
 

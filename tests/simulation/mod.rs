@@ -52,7 +52,10 @@ pub fn run_seed(seed: u64, bugs: Bugs) -> Outcome {
         calm_us = if why.is_some() { 0 } else { calm_us + 100 * MS };
         if world.now_us > deadline {
             if let Some(why) = why {
-                world.checkers.fail(format!("P6: not converged {} s after the last fault: {why}", CONVERGE_US / SECOND));
+                world.checkers.fail(format!(
+                    "P6: not converged {} s after the last fault: {why}",
+                    CONVERGE_US / SECOND
+                ));
             }
             break;
         }
@@ -92,7 +95,9 @@ fn heal(world: &mut World) {
 fn unsettled(world: &World) -> Option<String> {
     let mut named = None;
     for index in 0..world.sentinels.len() {
-        let Some((address, epoch)) = world.answer(index) else { return Some(format!("s{} is silent", index + 1)) };
+        let Some((address, epoch)) = world.answer(index) else {
+            return Some(format!("s{} is silent", index + 1));
+        };
         if *named.get_or_insert((address.clone(), epoch)) != (address.clone(), epoch) {
             return Some(format!("s{} names {address} at epoch {epoch}, another names {named:?}", index + 1));
         }
@@ -120,7 +125,9 @@ fn report(seed: u64, outcome: &Outcome) -> String {
     for (at, line) in &outcome.trace[outcome.trace.len().saturating_sub(400)..] {
         text.push_str(&format!("{:>10.3} {line}\n", *at as f64 / 1e6));
     }
-    text.push_str(&format!("replay: VEDETTE_SEED={seed} cargo test --release simulation::replay -- --nocapture\n"));
+    text.push_str(&format!(
+        "replay: VEDETTE_SEED={seed} cargo test --release simulation::replay -- --nocapture\n"
+    ));
     text
 }
 

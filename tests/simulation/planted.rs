@@ -16,7 +16,7 @@ fn caught(name: &str, bugs: &Bugs, promise: &str) {
 
 #[test]
 fn an_epoch_that_is_not_persisted_is_caught() {
-    caught("epoch not persisted", &Bugs { epoch_not_persisted: true, ..Bugs::default() }, "P");
+    caught("epoch not persisted", &Bugs { epoch_reused: true, ..Bugs::default() }, "P");
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn an_old_master_that_competes_is_caught() {
 pub fn from_environment() -> Bugs {
     let mut bugs = Bugs::default();
     match std::env::var("VEDETTE_BUG").as_deref() {
-        Ok("epoch") => bugs.epoch_not_persisted = true,
+        Ok("epoch") => bugs.epoch_reused = true,
         Ok("offsets") => bugs.offsets_before_freeze = true,
         Ok("master") => bugs.old_master_competes = true,
         _ => {}

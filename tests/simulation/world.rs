@@ -160,7 +160,8 @@ impl World {
         let master = node_address(0);
         for index in 0..self.nodes.len() {
             if index > 0 {
-                let argv = ["REPLICAOF", &master.host, &master.port.to_string()].map(|w| w.as_bytes().to_vec());
+                let argv =
+                    ["REPLICAOF", &master.host, &master.port.to_string()].map(|w| w.as_bytes().to_vec());
                 let mut out = Vec::new();
                 self.nodes[index].node.command(0, &argv, &mut out);
             }
@@ -264,7 +265,9 @@ impl World {
             Event::Peer { from, to, life, message } => {
                 if self.sentinels[to].paused {
                     self.sentinels[to].deferred.push(Event::Peer { from, to, life, message });
-                } else if self.sentinels[to].life == life && self.sentinels[to].connected_peers.contains(&from) {
+                } else if self.sentinels[to].life == life
+                    && self.sentinels[to].connected_peers.contains(&from)
+                {
                     self.input(to, Input::Peer { from: from as u64 + 1, message });
                 }
             }
@@ -289,7 +292,9 @@ impl World {
                 if self.sentinels[sentinel].paused {
                     let event = Event::LinkUp { sentinel, life, channel, instance };
                     self.sentinels[sentinel].deferred.push(event);
-                } else if self.sentinels[sentinel].life == life && self.sentinels[sentinel].watched.contains(&instance) {
+                } else if self.sentinels[sentinel].life == life
+                    && self.sentinels[sentinel].watched.contains(&instance)
+                {
                     self.sentinels[sentinel].links.insert(instance.clone(), channel);
                     self.input(sentinel, Input::LinkUp { instance });
                 }
@@ -298,7 +303,9 @@ impl World {
                 let host = &mut self.sentinels[sentinel];
                 if host.paused {
                     host.deferred.push(Event::LinkDown { sentinel, life, channel, instance, why });
-                } else if host.life == life && channel.is_none_or(|channel| host.links.get(&instance) == Some(&channel)) {
+                } else if host.life == life
+                    && channel.is_none_or(|channel| host.links.get(&instance) == Some(&channel))
+                {
                     host.links.remove(&instance);
                     self.input(sentinel, Input::LinkDown { instance, why });
                 }
@@ -332,7 +339,9 @@ impl World {
                     self.obey(node, out);
                 }
             }
-            Event::ClientAnswer { node, epoch, value, result } => self.on_client_answer(node, epoch, value, result),
+            Event::ClientAnswer { node, epoch, value, result } => {
+                self.on_client_answer(node, epoch, value, result)
+            }
             Event::ClientTurn => self.client_turn(),
             Event::Resume { host } => self.resume(host),
             Event::Restart { host, keep_data, keep_dir } => self.restart(host, keep_data, keep_dir),
@@ -449,8 +458,9 @@ impl World {
                 return;
             }
             if self.sentinels[at].connected_peers.insert(peer) {
-                let run_id = super::adapter::run_id(peer, self.sentinels[peer].life);
-                self.input(at, Input::PeerUp { id, run_id });
+                let (uuid, run_id) =
+                    (super::adapter::uuid(peer), super::adapter::run_id(peer, self.sentinels[peer].life));
+                self.input(at, Input::PeerUp { id, uuid, run_id });
             }
         } else if self.sentinels[peer].core.is_none() && self.sentinels[at].connected_peers.remove(&peer) {
             self.input(at, Input::PeerDown { id });
@@ -500,14 +510,21 @@ impl World {
                     if let Some(channel) = self.sentinels[index].links.get(&instance).copied() {
                         let life = self.sentinels[index].life;
                         let why = LinkError::Timeout;
-                        let event = Event::LinkDown { sentinel: index, life, channel: Some(channel), instance, why };
+                        let event =
+                            Event::LinkDown { sentinel: index, life, channel: Some(channel), instance, why };
                         self.schedule(self.now_us + 1, event);
                     }
                 }
                 Action::Send { instance, request, argv } => self.command(index, &instance, request, argv),
                 Action::Emit { event, replayed } => {
                     if !replayed {
-                        self.note(format!("s{} #{} {} {}", index + 1, event.id, event.kind.name(), event.payload));
+                        self.note(format!(
+                            "s{} #{} {} {}",
+                            index + 1,
+                            event.id,
+                            event.kind.name(),
+                            event.payload
+                        ));
                     }
                     self.checkers.event(index, &event);
                 }
@@ -542,8 +559,13 @@ impl World {
     fn command(&mut self, index: usize, instance: &Address, request: u64, argv: Vec<Vec<u8>>) {
         let Some(&channel) = self.sentinels[index].links.get(instance) else { return };
         let Some(node) = self.node_at(instance) else { return };
-        let verb = argv.iter().take(3).map(|word| String::from_utf8_lossy(word)).collect::<Vec<_>>().join(" ");
-        if !verb.starts_with("PING") && !verb.starts_with("INFO") && !verb.starts_with("PUBLISH") && !verb.starts_with("VEDETTE LEASE") {
+        let verb =
+            argv.iter().take(3).map(|word| String::from_utf8_lossy(word)).collect::<Vec<_>>().join(" ");
+        if !verb.starts_with("PING")
+            && !verb.starts_with("INFO")
+            && !verb.starts_with("PUBLISH")
+            && !verb.starts_with("VEDETTE LEASE")
+        {
             let words: Vec<_> = argv.iter().map(|word| String::from_utf8_lossy(word)).collect();
             self.note(format!("s{} -> {instance} {}", index + 1, words.join(" ")));
         }
@@ -591,7 +613,12 @@ impl World {
                     self.checkers.became_master(self.now_us, node, epoch, &data);
                 }
                 Output::Resynced { before, after } => {
-                    self.note(format!("{} resynced: {} writes -> {} entries", self.nodes[node].node.address, before.len(), after.len()));
+                    self.note(format!(
+                        "{} resynced: {} writes -> {} entries",
+                        self.nodes[node].node.address,
+                        before.len(),
+                        after.len()
+                    ));
                     self.checkers.resynced(node, &before, &after);
                 }
             }
@@ -612,14 +639,20 @@ impl World {
                 let run = self.nodes[target].node.run;
                 let (from_host, to_host) = (self.node_host(index), self.node_host(target));
                 let message = ReplMessage::Closed { link };
-                self.send(2, from_host, to_host, Event::Repl { from: from.clone(), to: target, run, message });
+                self.send(
+                    2,
+                    from_host,
+                    to_host,
+                    Event::Repl { from: from.clone(), to: target, run, message },
+                );
             }
         }
         for sentinel in 0..self.sentinels.len() {
             if let Some(&channel) = self.sentinels[sentinel].links.get(&from) {
                 let life = self.sentinels[sentinel].life;
                 let why = LinkError::Reset;
-                let event = Event::LinkDown { sentinel, life, channel: Some(channel), instance: from.clone(), why };
+                let event =
+                    Event::LinkDown { sentinel, life, channel: Some(channel), instance: from.clone(), why };
                 self.send(channel, self.node_host(index), sentinel, event);
             }
         }
@@ -635,7 +668,10 @@ impl World {
         let index = host - self.sentinels.len();
         if !self.nodes[index].node.alive {
             self.nodes[index].node.restart(keep_data, keep_dir);
-            self.note(format!("{} restarts (data {keep_data}, dir {keep_dir})", self.nodes[index].node.address));
+            self.note(format!(
+                "{} restarts (data {keep_data}, dir {keep_dir})",
+                self.nodes[index].node.address
+            ));
         }
     }
 
@@ -722,7 +758,9 @@ impl World {
                 self.client.target = self.answer(index).map(|(address, _)| address);
             }
         }
-        let Some(node) = self.client.target.clone().and_then(|address| self.node_at(&address)) else { return };
+        let Some(node) = self.client.target.clone().and_then(|address| self.node_at(&address)) else {
+            return;
+        };
         let (from, to) = (self.client_host(), self.node_host(node));
         if !self.nodes[node].node.alive {
             self.client.target = None;
