@@ -15,6 +15,6 @@ mod sentinel;
 mod sentinel_api;
 mod sentinel_fleet;
 mod server;
+mod simulation;
 mod support;
 mod systemd;
-mod simulation;

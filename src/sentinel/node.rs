@@ -238,7 +238,7 @@ impl Sentinel {
             self.consensus.leads_and_is_current() && self.beat.leads(now, self.leader_limit())
         } else {
             let limit = Duration::from_millis(self.config.raft.election_milliseconds_max);
-            self.beat.follows(now, limit)
+            self.beat.follows(now, limit, self.consensus.applied())
         }
     }
 
@@ -320,23 +320,30 @@ impl Sentinel {
         peer.heard_at = Some(now.mono);
         match message {
             PeerMessage::Raft(bytes) => self.drive(now, consensus::Input::Message { from, bytes }, actions),
-            PeerMessage::Beat { term, sequence, confirmed_ms_ago } => {
+            PeerMessage::Beat { term, sequence, confirmed_ms_ago, commit, echo_us } => {
                 if term == self.consensus.term() && self.consensus.leader() == Some(from) {
-                    self.beat.heard(now.mono, confirmed_ms_ago);
-                    let message = PeerMessage::BeatAck { term, sequence, views: self.views(now.mono) };
+                    self.beat.heard(echo_us, confirmed_ms_ago, commit);
+                    let stamp_us = now.mono.as_micros();
+                    let views = self.views(now.mono);
+                    let message = PeerMessage::BeatAck { term, sequence, stamp_us, views };
                     actions.push(Action::SendPeer { to: from, message });
                 }
             }
-            PeerMessage::BeatAck { term, sequence, views } => {
+            PeerMessage::BeatAck { term, sequence, stamp_us, views } => {
                 if term != self.consensus.term() || self.consensus.role() != Role::Leader {
+                    return;
+                }
+                let voters = self.consensus.voters().len();
+                // Made after that beat was sent: an answer that lay in a socket is as old as its beat.
+                let Some(made_at) = self.beat.acknowledged(from, sequence, stamp_us, voters) else { return };
+                if peer.views_at.is_some_and(|known| known > made_at) {
                     return;
                 }
                 for view in views.iter().filter(|view| view.sdown || view.refused_ms.is_some()) {
                     self.schedule.sooner(&Timer::Group(view.group.clone()), now.mono);
                 }
                 peer.views = views;
-                peer.views_at = Some(now.mono);
-                self.beat.acknowledged(from, sequence, self.consensus.voters().len());
+                peer.views_at = Some(made_at);
             }
             PeerMessage::Forward { id, argv } => {
                 self.take_forwarded(now, from, id, &argv, actions);

@@ -228,9 +228,10 @@ impl Sentinel {
             self.next_beat = now.mono + Duration::from_millis(self.config.raft.heartbeat_milliseconds);
             let sequence = self.beat.send(now.mono, self.consensus.voters().len());
             let confirmed_ms_ago = self.beat.confirmed_ms_ago(now.mono);
-            let term = self.consensus.term();
+            let (term, commit) = (self.consensus.term(), self.consensus.commit_index());
             for &to in self.consensus.voters().iter().filter(|id| **id != self.config.id) {
-                let message = PeerMessage::Beat { term, sequence, confirmed_ms_ago };
+                let echo_us = self.beat.stamp_of(to);
+                let message = PeerMessage::Beat { term, sequence, confirmed_ms_ago, commit, echo_us };
                 actions.push(Action::SendPeer { to, message });
             }
         }

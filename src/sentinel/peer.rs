@@ -13,9 +13,14 @@ pub enum PeerMessage {
         sequence: u64,
         /// Milliseconds since a majority was last confirmed; `u64::MAX`: never in this term.
         confirmed_ms_ago: u64,
+        /// What the leader had agreed on when it sent this: a follower that has applied less is behind.
+        commit: u64,
+        /// The follower's own stamp from its newest acknowledgement; 0: none in this term. It dates the
+        /// beat on the follower's clock, however long it lay in a socket.
+        echo_us: u64,
     },
     /// Follower to leader, in the same term: proof of touch, and what this sentinel sees.
-    BeatAck { term: u64, sequence: u64, views: Vec<View> },
+    BeatAck { term: u64, sequence: u64, stamp_us: u64, views: Vec<View> },
     /// A client's command that only the leader can carry out.
     Forward { id: u64, argv: Vec<Vec<u8>> },
     /// The leader's answer, as an error or `None` for OK.

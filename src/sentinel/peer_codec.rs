@@ -25,16 +25,19 @@ pub fn encode(message: &PeerMessage) -> Vec<u8> {
             out.put_u8(1);
             out.put_bytes(bytes);
         }
-        PeerMessage::Beat { term, sequence, confirmed_ms_ago } => {
+        PeerMessage::Beat { term, sequence, confirmed_ms_ago, commit, echo_us } => {
             out.put_u8(2);
             out.put_u64(*term);
             out.put_u64(*sequence);
             out.put_u64(*confirmed_ms_ago);
+            out.put_u64(*commit);
+            out.put_u64(*echo_us);
         }
-        PeerMessage::BeatAck { term, sequence, views } => {
+        PeerMessage::BeatAck { term, sequence, stamp_us, views } => {
             out.put_u8(3);
             out.put_u64(*term);
             out.put_u64(*sequence);
+            out.put_u64(*stamp_us);
             out.put_count(views.len());
             for view in views {
                 put_view(&mut out, view);
@@ -68,12 +71,14 @@ pub fn decode(bytes: &[u8]) -> Result<PeerMessage, Malformed> {
             term: reader.u64()?,
             sequence: reader.u64()?,
             confirmed_ms_ago: reader.u64()?,
+            commit: reader.u64()?,
+            echo_us: reader.u64()?,
         },
         3 => {
-            let (term, sequence) = (reader.u64()?, reader.u64()?);
+            let (term, sequence, stamp_us) = (reader.u64()?, reader.u64()?, reader.u64()?);
             let count = reader.count(MAX_VIEWS, VIEW_HEAD)?;
             let views = (0..count).map(|_| read_view(&mut reader)).collect::<Result<_, _>>()?;
-            PeerMessage::BeatAck { term, sequence, views }
+            PeerMessage::BeatAck { term, sequence, stamp_us, views }
         }
         4 => {
             let id = reader.u64()?;
@@ -137,13 +142,17 @@ mod tests {
         let words = prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..8);
         prop_oneof![
             prop::collection::vec(any::<u8>(), 0..99).prop_map(PeerMessage::Raft),
-            any::<[u64; 3]>().prop_map(|[term, sequence, confirmed_ms_ago]| PeerMessage::Beat {
-                term,
-                sequence,
-                confirmed_ms_ago
+            any::<[u64; 5]>().prop_map(|[term, sequence, confirmed_ms_ago, commit, echo_us]| {
+                PeerMessage::Beat { term, sequence, confirmed_ms_ago, commit, echo_us }
             }),
-            (any::<u64>(), any::<u64>(), prop::collection::vec(view(), 0..5))
-                .prop_map(|(term, sequence, views)| PeerMessage::BeatAck { term, sequence, views }),
+            (any::<[u64; 3]>(), prop::collection::vec(view(), 0..5)).prop_map(
+                |([term, sequence, stamp_us], views)| PeerMessage::BeatAck {
+                    term,
+                    sequence,
+                    stamp_us,
+                    views
+                }
+            ),
             (any::<u64>(), words).prop_map(|(id, argv)| PeerMessage::Forward { id, argv }),
             (any::<u64>(), any::<Option<String>>())
                 .prop_map(|(id, error)| PeerMessage::Forwarded { id, error }),

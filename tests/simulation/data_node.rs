@@ -160,10 +160,21 @@ impl DataNode {
         self.data.iter().copied().filter(|&entry| entry != 0)
     }
 
-    /// The process dies: all but the disk is gone. The caller resets connections.
-    pub fn kill(&mut self) -> Vec<(Address, u64)> {
+    /// The process dies: all but the disk is gone, and without persistence the data set with it. The
+    /// caller resets connections.
+    pub fn kill(&mut self, keep_data: bool) -> Vec<(Address, u64)> {
         self.alive = false;
+        if !keep_data {
+            self.forget();
+        }
         self.drop_links()
+    }
+
+    fn forget(&mut self) {
+        self.data = Rc::new(Vec::new());
+        self.replid = self.fresh_replid();
+        self.replid2 = None;
+        self.synced = false;
     }
 
     /// The process starts again. `keep_data`: it had persistence; `keep_dir`: its directory is still there.
@@ -178,10 +189,7 @@ impl DataNode {
         self.following = None;
         self.stream_heard_us = None;
         if !keep_data {
-            self.data = Rc::new(Vec::new());
-            self.replid = self.fresh_replid();
-            self.replid2 = None;
-            self.synced = false;
+            self.forget();
         }
         if !keep_dir {
             self.epoch = 0;

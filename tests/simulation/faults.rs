@@ -72,7 +72,7 @@ impl Swarm {
             Kind::KillNode => self.kill_node(world, any_node),
             Kind::KillMaster => self.kill_node(world, master),
             Kind::RestartEmptyAtOnce => {
-                world.kill_node(master);
+                world.kill_node(master, false);
                 let at = world.now_us + self.rng.u64(1..400) * MS;
                 let event =
                     Event::Restart { host: sentinels + master, keep_data: false, keep_dir: self.rng.bool() };
@@ -145,9 +145,9 @@ impl Swarm {
     }
 
     fn kill_node(&mut self, world: &mut World, index: usize) {
-        world.kill_node(index);
-        let at = world.now_us + self.rng.u64(5..6_000) * MS;
         let keep_data = self.persistent;
+        world.kill_node(index, keep_data);
+        let at = world.now_us + self.rng.u64(5..6_000) * MS;
         let keep_dir = keep_data || self.rng.u32(0..4) != 0;
         world.schedule(at, Event::Restart { host: world.node_host(index), keep_data, keep_dir });
     }

@@ -66,7 +66,8 @@ pub fn run_seed(seed: u64, bugs: Bugs) -> Outcome {
         && let Some(master) = world.agreed(0).and_then(|(address, _)| world.node_at(&address))
     {
         let data = world.nodes[master].node.data.clone();
-        world.checkers.at_rest(&data);
+        let held = world.held_anywhere();
+        world.checkers.at_rest(&data, &held);
     }
     let digest = world.trace.iter().fold(world.now_us, |hash, (at, text)| {
         text.bytes().fold(hash ^ at, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))

@@ -610,7 +610,8 @@ impl World {
                 Output::BecameMaster { epoch } => {
                     self.note(format!("{} became master at epoch {epoch}", self.nodes[node].node.address));
                     let data = self.nodes[node].node.data.clone();
-                    self.checkers.became_master(self.now_us, node, epoch, &data);
+                    let held = self.held_anywhere();
+                    self.checkers.became_master(node, epoch, &data, &held);
                 }
                 Output::Resynced { before, after } => {
                     self.note(format!(
@@ -625,14 +626,19 @@ impl World {
         }
     }
 
-    pub fn kill_node(&mut self, index: usize) {
+    /// Writes that some node still has: one that every copy of is gone cannot be promised any more.
+    pub fn held_anywhere(&self) -> BTreeSet<u64> {
+        self.nodes.iter().flat_map(|host| host.node.writes()).collect()
+    }
+
+    pub fn kill_node(&mut self, index: usize, keep_data: bool) {
         if !self.nodes[index].node.alive {
             return;
         }
         self.note(format!("kill {}", self.nodes[index].node.address));
         self.nodes[index].paused = false;
         self.nodes[index].deferred.clear();
-        let closed = self.nodes[index].node.kill();
+        let closed = self.nodes[index].node.kill(keep_data);
         let from = self.nodes[index].node.address.clone();
         for (to, link) in closed {
             if let Some(target) = self.node_at(&to).filter(|&target| self.nodes[target].node.alive) {

@@ -53,7 +53,7 @@ fn error(outcome: Outcome) -> HandshakeError {
 }
 
 fn beat(sequence: u64) -> PeerMessage {
-    PeerMessage::Beat { term: 1, sequence, confirmed_ms_ago: 0 }
+    PeerMessage::Beat { term: 1, sequence, confirmed_ms_ago: 0, commit: 0, echo_us: 0 }
 }
 
 #[tokio::test]
