@@ -9,6 +9,7 @@
 
 mod command_line;
 mod consensus;
+mod differential;
 mod layers;
 mod replication;
 mod sentinel;

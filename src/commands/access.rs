@@ -21,6 +21,8 @@ impl Unit<'_> {
 
     #[inline]
     pub fn place_in(&mut self, db: usize, key: &[u8]) -> Place {
+        let now_s = self.now_s();
+        self.keyspace.set_clock(now_s);
         let place = self.keyspace.locate(db, key);
         match self.keyspace.at(place) {
             Some(entry) if entry.is_expired(self.now_ms()) && !self.keep_expired => {
@@ -29,7 +31,6 @@ impl Unit<'_> {
                 self.keyspace.locate(db, key)
             }
             Some(_) => {
-                let now_s = self.now_s();
                 self.keyspace.touch(place, now_s);
                 place
             }

@@ -93,8 +93,40 @@ impl<'a> ScanOptions<'a> {
     }
 }
 
+/// As C's `strtoul` reads it: nothing is 0, and a minus sign wraps.
 pub fn cursor(word: &[u8]) -> Result<u64, CommandError> {
-    std::str::from_utf8(word).ok().and_then(|text| text.parse().ok()).ok_or("ERR invalid cursor".into())
+    let digits = |word: &[u8]| -> Option<u64> {
+        if word.iter().any(|byte| !byte.is_ascii_digit()) {
+            return None;
+        }
+        if word.is_empty() { Some(0) } else { std::str::from_utf8(word).ok()?.parse().ok() }
+    };
+    match word {
+        [b'-', rest @ ..] if !rest.is_empty() => digits(rest).map(u64::wrapping_neg),
+        [b'+', rest @ ..] if !rest.is_empty() => digits(rest),
+        rest => digits(rest),
+    }
+    .ok_or("ERR invalid cursor".into())
+}
+
+/// How many elements a random choice may be asked for: negative means with repetition.
+pub fn sample_count(word: &[u8]) -> Result<i64, CommandError> {
+    let count = int(word)?;
+    if count == i64::MIN {
+        return Err(
+            "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"
+                .into(),
+        );
+    }
+    Ok(count)
+}
+
+/// With values or scores half as many, so that twice the count is still a count.
+pub fn check_doubled(count: i64) -> Result<(), CommandError> {
+    if !(-i64::MAX / 2..=i64::MAX / 2).contains(&count) {
+        return Err("ERR value is out of range".into());
+    }
+    Ok(())
 }
 
 #[cfg(test)]

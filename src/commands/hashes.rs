@@ -1,6 +1,6 @@
 //! Hash commands.
 
-use super::args::{float, int, is, owned};
+use super::args::{check_doubled, float, int, is, owned, sample_count};
 use super::{CommandError, DataCommand, Done, Unit, long_double, row};
 use crate::resp::spec::{Arity, DENYOOM, FAST, KEY_1, READONLY, WRITE};
 use crate::resp::{Protocol, Writer};
@@ -168,14 +168,14 @@ fn hrandfield(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Do
         }
         return Ok(());
     };
-    let wanted = int(wanted)?;
+    let wanted = sample_count(wanted)?;
     let with_values = match &argv[3..] {
         [] => false,
         [word] if is(word, "withvalues") => true,
         _ => return Err(CommandError::Syntax),
     };
-    if with_values && !(-i64::MAX / 2..=i64::MAX / 2).contains(&wanted) || wanted == i64::MIN {
-        return Err("ERR value is out of range".into());
+    if with_values {
+        check_doubled(wanted)?;
     }
     let mut rng = unit.rng.fork();
     let Some(hash) = unit.read_hash(argv[1])? else {

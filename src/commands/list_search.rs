@@ -84,9 +84,6 @@ fn lpos(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
         let &[name, value] = pair else { return Err(CommandError::Syntax) };
         if is(name, "rank") {
             rank = int(value)?;
-            if rank == i64::MIN {
-                return Err("ERR value is out of range".into());
-            }
             if rank == 0 {
                 return Err(
                     "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... \
@@ -109,7 +106,8 @@ fn lpos(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
         }
         return Ok(());
     };
-    let skip = rank.unsigned_abs() as usize - 1;
+    // The lowest integer has no opposite, and Redis skips nothing for it.
+    let skip = rank.checked_abs().map_or(0, |rank| rank as usize - 1);
     let wanted = match count {
         None => 1,
         Some(0) => usize::MAX,

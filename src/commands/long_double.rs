@@ -1,66 +1,255 @@
-//! The sums of INCRBYFLOAT and HINCRBYFLOAT. Redis adds in `long double` and prints 17 decimals,
-//! so 0.1 + 0.2 is 0.3; doubles would say otherwise. Sums of moderate size are made in decimal,
-//! exactly; the rest falls back to doubles.
+//! The sums of INCRBYFLOAT and HINCRBYFLOAT. Redis adds in x86's `long double` (64 bits of mantissa)
+//! and prints 17 decimals, so 0.1 + 0.2 is 0.3 and 1000.1 shows its noise; doubles would say
+//! otherwise, and a replica must hold what a client was told. So these few operations are done here
+//! bit for bit, on plain big integers.
 
 use crate::stdx::number::parse_f64;
+use std::cmp::Ordering;
 
-const DECIMALS: u32 = 17;
-/// Ten to the 20th in units of the last decimal: far from the end of an i128.
-const UNITS_MAX: i128 = 10i128.pow(20 + DECIMALS);
+/// What Redis reads at most of such a number.
+const TEXT_BYTES_MAX: usize = 5 * 1024;
+const DECIMALS: usize = 17;
+const MANTISSA_BITS: usize = 64;
+/// Powers of ten far outside of what a `long double` can hold.
+const EXPONENT_MAX: i64 = 20_000;
+/// Of two: from here on it is infinite.
+const EXPONENT_BINARY_MAX: i64 = 16_384;
 
-/// The sum as Redis prints it. `None` when it is not finite.
+/// `value` and `increment` added, as Redis prints the sum. `None` when that is not finite; both
+/// must have been accepted by [`parse_f64`].
 pub fn add(value: &[u8], increment: &[u8]) -> Option<String> {
-    if let (Some(value), Some(increment)) = (units(value), units(increment)) {
-        return Some(print(value + increment));
-    }
-    let sum = parse_f64(value)? + parse_f64(increment)?;
-    if !sum.is_finite() {
-        return None;
-    }
-    let text = format!("{sum:.17}");
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    Some(if text == "-0" { "0".to_owned() } else { text.to_owned() })
+    let (a, b) = (LongDouble::parse(value)?, LongDouble::parse(increment)?);
+    a.add(&b).print()
 }
 
-/// A plain or exponent decimal in units of 10^-17; `None` when it is too large or too fine for that.
-fn units(text: &[u8]) -> Option<i128> {
-    let text = std::str::from_utf8(text).ok()?;
-    let (text, exponent) = match text.find(['e', 'E']) {
-        Some(at) => (&text[..at], text[at + 1..].parse::<i32>().ok()?),
-        None => (text, 0),
-    };
-    let (negative, text) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let mut digits: i128 = 0;
-    for digit in whole.bytes().chain(fraction.bytes()) {
-        if !digit.is_ascii_digit() || digits > UNITS_MAX {
+/// Sign, whole number and power of two.
+#[derive(Clone)]
+struct LongDouble {
+    negative: bool,
+    mantissa: Big,
+    exponent: i64,
+}
+
+impl LongDouble {
+    fn parse(text: &[u8]) -> Option<LongDouble> {
+        if text.len() >= TEXT_BYTES_MAX || !parse_f64(text).is_some_and(|value| !value.is_nan()) {
             return None;
         }
-        digits = digits * 10 + i128::from(digit - b'0');
+        let text = std::str::from_utf8(text).ok()?.to_ascii_lowercase();
+        let (negative, text) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix('+').unwrap_or(&text)),
+        };
+        if let Some(digits) = text.strip_prefix("0x") {
+            let mantissa = Big::from(u64::from_str_radix(digits, 16).ok()?);
+            return Some(LongDouble { negative, mantissa, exponent: 0 });
+        }
+        let (digits, power) = text.split_once('e').unwrap_or((text, "0"));
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let mut mantissa = Big::default();
+        for digit in whole.bytes().chain(fraction.bytes()) {
+            // "inf" ends here.
+            let digit = char::from(digit).to_digit(10)?;
+            mantissa.multiply_add(10, digit);
+        }
+        let power: i64 =
+            power.parse::<i64>().unwrap_or(if power.starts_with('-') { -EXPONENT_MAX } else { EXPONENT_MAX });
+        let power = power.clamp(-EXPONENT_MAX, EXPONENT_MAX) - fraction.len() as i64;
+        let mut number = LongDouble { negative, mantissa, exponent: 0 };
+        if power >= 0 {
+            (0..power).for_each(|_| number.mantissa.multiply_add(10, 0));
+            number.round(false);
+        } else {
+            // Enough bits that the quotient fills the mantissa, and the rest only says whether it was exact.
+            let shift = (-power as usize) * 10 / 3 + MANTISSA_BITS + 2;
+            number.mantissa.shift_left(shift);
+            number.exponent -= shift as i64;
+            let mut inexact = false;
+            for _ in 0..-power {
+                inexact |= number.mantissa.divide(10) != 0;
+            }
+            number.round(inexact);
+        }
+        Some(number)
     }
-    let shift = exponent.checked_sub(i32::try_from(fraction.len()).ok()?)?.checked_add(DECIMALS as i32)?;
-    let power = 10i128.checked_pow(shift.unsigned_abs())?;
-    let units = if shift >= 0 {
-        digits.checked_mul(power)?
-    } else if digits % power == 0 {
-        digits / power
-    } else {
-        return None;
-    };
-    (units <= UNITS_MAX).then_some(if negative { -units } else { units })
+
+    /// To 64 bits, the nearest, a tie to the even one. `inexact`: a bit more than what stands there.
+    fn round(&mut self, inexact: bool) {
+        let bits = self.mantissa.bits();
+        if bits <= MANTISSA_BITS {
+            return;
+        }
+        let drop = bits - MANTISSA_BITS;
+        self.mantissa.shift_right_rounding(drop, inexact);
+        self.exponent += drop as i64;
+    }
+
+    fn add(&self, other: &LongDouble) -> LongDouble {
+        let exponent = self.exponent.min(other.exponent);
+        let aligned = |number: &LongDouble| {
+            let mut mantissa = number.mantissa.clone();
+            mantissa.shift_left((number.exponent - exponent) as usize);
+            mantissa
+        };
+        let (a, b) = (aligned(self), aligned(other));
+        let (negative, mantissa) = if self.negative == other.negative {
+            (self.negative, a.plus(&b))
+        } else if a.compare(&b) != Ordering::Less {
+            (self.negative, a.minus(&b))
+        } else {
+            (other.negative, b.minus(&a))
+        };
+        let mut sum = LongDouble { negative, mantissa, exponent };
+        sum.round(false);
+        sum
+    }
+
+    fn print(&self) -> Option<String> {
+        if self.mantissa.bits() as i64 + self.exponent > EXPONENT_BINARY_MAX {
+            return None;
+        }
+        let mut units = self.mantissa.clone();
+        (0..DECIMALS).for_each(|_| units.multiply_add(10, 0));
+        match usize::try_from(self.exponent) {
+            Ok(shift) => units.shift_left(shift),
+            Err(_) => units.shift_right_rounding(self.exponent.unsigned_abs() as usize, false),
+        }
+        let digits = format!("{:0>width$}", units.decimal(), width = DECIMALS + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - DECIMALS);
+        let fraction = fraction.trim_end_matches('0');
+        let point = if fraction.is_empty() { "" } else { "." };
+        let text = format!("{whole}{point}{fraction}");
+        Some(if self.negative && text != "0" { format!("-{text}") } else { text })
+    }
 }
 
-fn print(units: i128) -> String {
-    let one = 10u128.pow(DECIMALS);
-    let size = units.unsigned_abs();
-    let sign = if units < 0 { "-" } else { "" };
-    let (whole, fraction) = (size / one, size % one);
-    let fraction = format!("{fraction:017}");
-    let fraction = fraction.trim_end_matches('0');
-    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+/// A whole number, 32 bits a word, the lowest first; no zero word at the end.
+#[derive(Clone, Default)]
+struct Big(Vec<u32>);
+
+impl From<u64> for Big {
+    fn from(value: u64) -> Self {
+        let mut big = Big(vec![value as u32, (value >> 32) as u32]);
+        big.trim();
+        big
+    }
+}
+
+impl Big {
+    fn trim(&mut self) {
+        while self.0.last() == Some(&0) {
+            self.0.pop();
+        }
+    }
+
+    fn bits(&self) -> usize {
+        self.0.last().map_or(0, |top| self.0.len() * 32 - top.leading_zeros() as usize)
+    }
+
+    fn bit(&self, at: usize) -> bool {
+        self.0.get(at / 32).is_some_and(|word| word >> (at % 32) & 1 == 1)
+    }
+
+    fn multiply_add(&mut self, factor: u32, addend: u32) {
+        let mut carry = u64::from(addend);
+        for word in &mut self.0 {
+            carry += u64::from(*word) * u64::from(factor);
+            *word = carry as u32;
+            carry >>= 32;
+        }
+        if carry > 0 {
+            self.0.push(carry as u32);
+        }
+    }
+
+    /// The remainder.
+    fn divide(&mut self, divisor: u32) -> u32 {
+        let mut rest = 0u64;
+        for word in self.0.iter_mut().rev() {
+            rest = rest << 32 | u64::from(*word);
+            *word = (rest / u64::from(divisor)) as u32;
+            rest %= u64::from(divisor);
+        }
+        self.trim();
+        rest as u32
+    }
+
+    fn shift_left(&mut self, by: usize) {
+        if self.0.is_empty() {
+            return;
+        }
+        let mut words = vec![0; by / 32];
+        let mut carry = 0u64;
+        for &word in &self.0 {
+            carry |= u64::from(word) << (by % 32);
+            words.push(carry as u32);
+            carry >>= 32;
+        }
+        words.push(carry as u32);
+        self.0 = words;
+        self.trim();
+    }
+
+    fn shift_right_rounding(&mut self, by: usize, inexact: bool) {
+        if by == 0 {
+            return;
+        }
+        let half = self.bit(by - 1);
+        let below = inexact || (0..by - 1).any(|at| self.bit(at));
+        let mut words = Vec::new();
+        for at in by / 32..self.0.len() {
+            let high = u64::from(self.0.get(at + 1).copied().unwrap_or(0));
+            words.push((((high << 32) | u64::from(self.0[at])) >> (by % 32)) as u32);
+        }
+        self.0 = words;
+        self.trim();
+        if half && (below || self.bit(0)) {
+            self.multiply_add(1, 1);
+        }
+    }
+
+    fn plus(&self, other: &Big) -> Big {
+        let mut carry = 0u64;
+        let mut words = Vec::new();
+        for at in 0..self.0.len().max(other.0.len()) {
+            carry += u64::from(self.0.get(at).copied().unwrap_or(0));
+            carry += u64::from(other.0.get(at).copied().unwrap_or(0));
+            words.push(carry as u32);
+            carry >>= 32;
+        }
+        words.push(carry as u32);
+        let mut sum = Big(words);
+        sum.trim();
+        sum
+    }
+
+    /// `other` must not be larger.
+    fn minus(&self, other: &Big) -> Big {
+        let mut borrow = 0i64;
+        let mut words = Vec::new();
+        for (at, &word) in self.0.iter().enumerate() {
+            let value = i64::from(word) - i64::from(other.0.get(at).copied().unwrap_or(0)) + borrow;
+            borrow = value >> 32;
+            words.push(value as u32);
+        }
+        let mut difference = Big(words);
+        difference.trim();
+        difference
+    }
+
+    fn compare(&self, other: &Big) -> Ordering {
+        self.0.len().cmp(&other.0.len()).then_with(|| self.0.iter().rev().cmp(other.0.iter().rev()))
+    }
+
+    fn decimal(&self) -> String {
+        let mut rest = self.clone();
+        let mut groups = Vec::new();
+        while !rest.0.is_empty() {
+            groups.push(rest.divide(1_000_000_000));
+        }
+        let Some(first) = groups.pop() else { return "0".to_owned() };
+        groups.iter().rev().fold(first.to_string(), |text, group| format!("{text}{group:09}"))
+    }
 }
 
 #[cfg(test)]
@@ -68,7 +257,7 @@ mod tests {
     use super::add;
 
     #[test]
-    fn sums_are_decimal() {
+    fn sums_are_those_of_a_long_double() {
         for (a, b, sum) in [
             ("0.1", "0.2", "0.3"),
             ("10.50", "0.1", "10.6"),
@@ -76,11 +265,14 @@ mod tests {
             ("-1", "1", "0"),
             ("1", "-1.5", "-0.5"),
             ("3.0", "0", "3"),
-            ("1e300", "1e300", &format!("{:.0}", 2e300)),
+            ("0x10", "1", "17"),
+            ("9223372036854775807", "-3.75", "9223372036854775803"),
+            ("-9223372036854775808", "1.25", "-9223372036854775807"),
+            ("-9223372036854775808", "-3.75", "-9223372036854775812"),
         ] {
-            assert_eq!(add(a.as_bytes(), b.as_bytes()).as_deref(), Some(sum));
+            assert_eq!(add(a.as_bytes(), b.as_bytes()).as_deref(), Some(sum), "{a} + {b}");
         }
-        assert!(add(b"1e308", b"1e308").is_none());
         assert_eq!(add(b"inf", b"1"), None);
+        assert!(add(b"1e4932", b"1e4932").is_none(), "past the largest");
     }
 }

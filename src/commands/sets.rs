@@ -1,6 +1,6 @@
 //! Set commands about one set (and SMOVE); unions and the like are in `set_algebra`.
 
-use super::args::{count, int, owned};
+use super::args::{count, owned, sample_count};
 use super::{CommandError, DataCommand, Done, Unit, row};
 use crate::resp::Writer;
 use crate::resp::spec::{Arity, DENYOOM, FAST, KEY_1, KEY_1_2, READONLY, WRITE};
@@ -120,10 +120,7 @@ fn srandmember(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> D
         }
         return Ok(());
     };
-    let wanted = int(wanted)?;
-    if wanted == i64::MIN {
-        return Err("ERR value is out of range".into());
-    }
+    let wanted = sample_count(wanted)?;
     let Some(set) = unit.read_set(argv[1])? else {
         reply.array(0);
         return Ok(());
@@ -136,13 +133,8 @@ fn srandmember(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> D
         return Ok(());
     }
     let mut all: Vec<SmallBytes> = set.iter().collect();
-    if (wanted as usize) < all.len() {
-        choose(&mut all, wanted as usize, &mut rng);
-        reply.array(all.len());
-    } else {
-        // As Redis: the whole set is a set, a part of it an array.
-        reply.set(all.len());
-    }
+    choose(&mut all, wanted as usize, &mut rng);
+    reply.array(all.len());
     all.iter().for_each(|member| reply.bulk(member));
     Ok(())
 }

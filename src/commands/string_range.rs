@@ -80,6 +80,8 @@ fn setrange(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done
             bytes.resize(end, 0);
         }
         bytes[offset..end].copy_from_slice(patch);
+        // Room to spare marks what was changed in place.
+        bytes.reserve(1);
     };
     match unit.change_str(place)? {
         Some(string) => write(string.make_raw()),

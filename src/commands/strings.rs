@@ -45,7 +45,7 @@ enum Condition {
     IfPresent,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct TimeUnit {
     is_seconds: bool,
     is_absolute: bool,
@@ -99,7 +99,7 @@ fn set(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
             keep_expire = true;
         } else if let Some(time_unit) = TimeUnit::parse(word)
             && !keep_expire
-            && time.is_none()
+            && time.is_none_or(|(other, _)| other == time_unit)
             && let Some(&value) = argv.get(at + 1)
         {
             time = Some((time_unit, value));
@@ -210,18 +210,29 @@ fn getdel(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
 
 fn getex(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
     let now_ms = unit.now_ms();
-    let (persist, time) = match argv.len() {
-        2 => (false, None),
-        3 if is(argv[2], "persist") => (true, None),
-        4 => (false, Some(TimeUnit::parse(argv[2]).ok_or(CommandError::Syntax)?)),
-        _ => return Err(CommandError::Syntax),
-    };
+    let (mut persist, mut time): (bool, Option<(TimeUnit, &[u8])>) = (false, None);
+    let mut at = 2;
+    while at < argv.len() {
+        if is(argv[at], "persist") && time.is_none() {
+            persist = true;
+        } else if let Some(time_unit) = TimeUnit::parse(argv[at])
+            && !persist
+            && time.is_none_or(|(other, _)| other == time_unit)
+            && let Some(&value) = argv.get(at + 1)
+        {
+            time = Some((time_unit, value));
+            at += 1;
+        } else {
+            return Err(CommandError::Syntax);
+        }
+        at += 1;
+    }
     let place = unit.place(argv[1]);
     let Some(string) = unit.str_at(place)? else {
         reply.null();
         return Ok(());
     };
-    let at_ms = time.map(|time_unit| time_unit.at_ms(argv[3], now_ms, "getex")).transpose()?;
+    let at_ms = time.map(|(time_unit, word)| time_unit.at_ms(word, now_ms, "getex")).transpose()?;
     reply_str(reply, string);
     if let Some(at_ms) = at_ms {
         unit.effects.dirty += 1;

@@ -30,8 +30,9 @@ impl Aggregate {
             // Infinities of both signs make 0, as Redis says.
             Aggregate::Sum if (a + b).is_nan() => 0.0,
             Aggregate::Sum => a + b,
-            Aggregate::Min => a.min(b),
-            Aggregate::Max => a.max(b),
+            Aggregate::Min if b < a => b,
+            Aggregate::Max if b > a => b,
+            Aggregate::Min | Aggregate::Max => a,
         }
     }
 }
@@ -50,6 +51,7 @@ struct Query<'a> {
 impl<'a> Query<'a> {
     /// `words` from `numkeys` on.
     fn parse(
+        unit: &mut Unit<'_>,
         name: &[u8],
         operation: Operation,
         words: &[&'a [u8]],
@@ -77,6 +79,13 @@ impl<'a> Query<'a> {
             limit: 0,
             storing,
         };
+        // Redis looks at the types of the inputs before the options.
+        for key in &query.keys {
+            match unit.peek(key).and_then(|place| unit.value_at(place)) {
+                None | Some(Value::ZSet(_) | Value::Set(_)) => {}
+                Some(_) => return Err(CommandError::WrongType),
+            }
+        }
         query.options(&words[count + 1..], counting)?;
         Ok(query)
     }
@@ -135,16 +144,23 @@ impl<'a> Query<'a> {
         let mut inputs = Vec::with_capacity(self.keys.len());
         for (key, weight) in self.keys.iter().zip(&self.weights) {
             let mut entries = self.input(unit, key)?;
-            for entry in entries.iter_mut().flatten() {
-                let weighted = entry.score * weight;
-                entry.score = if weighted.is_nan() { 0.0 } else { weighted };
-            }
+            entries.iter_mut().flatten().for_each(|entry| entry.score *= weight);
             inputs.push(entries);
         }
         if self.operation == Operation::Intersection && inputs.iter().any(Option::is_none) {
             return Ok(Vec::new());
         }
-        let mut inputs = inputs.into_iter().map(Option::unwrap_or_default);
+        let mut inputs: Vec<Vec<Scored>> = inputs.into_iter().map(Option::unwrap_or_default).collect();
+        if self.operation != Operation::Difference {
+            // Redis begins with the smallest, and sums of doubles depend on the order.
+            inputs.sort_by_key(Vec::len);
+        }
+        // A product that is no number counts as 0; of an intersection only in the first input.
+        let zeroed = if self.operation == Operation::Union { inputs.len() } else { 1 };
+        for entry in inputs.iter_mut().take(zeroed).flatten().filter(|entry| entry.score.is_nan()) {
+            entry.score = 0.0;
+        }
+        let mut inputs = inputs.into_iter();
         let mut result = ZSet::new(unit.keyspace.seed());
         for entry in inputs.next().unwrap_or_default() {
             result.insert(entry.score, &entry.member);
@@ -182,14 +198,14 @@ impl<'a> Query<'a> {
 }
 
 fn reply_query(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>, operation: Operation) -> Done {
-    let query = Query::parse(argv[0], operation, &argv[1..], false, false)?;
+    let query = Query::parse(unit, argv[0], operation, &argv[1..], false, false)?;
     let entries = query.run(unit)?;
     reply_scored(reply, &entries, query.with_scores);
     Ok(())
 }
 
 fn store_query(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>, operation: Operation) -> Done {
-    let query = Query::parse(argv[0], operation, &argv[2..], true, false)?;
+    let query = Query::parse(unit, argv[0], operation, &argv[2..], true, false)?;
     debug_assert!(query.name.ends_with("store"));
     let entries = query.run(unit)?;
     store_result(unit, argv[1], &entries);
@@ -222,7 +238,7 @@ fn zdiffstore(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Do
 }
 
 fn zintercard(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
-    let query = Query::parse(argv[0], Operation::Intersection, &argv[1..], false, true)?;
+    let query = Query::parse(unit, argv[0], Operation::Intersection, &argv[1..], false, true)?;
     let entries = query.run(unit)?;
     reply.integer(entries.len() as i64);
     Ok(())

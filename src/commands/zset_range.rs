@@ -1,7 +1,7 @@
 //! Ranges of sorted sets: by rank, by score, by bytes; read, counted, stored or removed. Whatever
 //! they are asked by, they become ranges of ranks first.
 
-use super::args::{int, is, span};
+use super::args::{int, is, owned, span};
 use super::zsets::reply_scored;
 use super::{CommandError, DataCommand, Done, Unit, row};
 use crate::resp::Writer;
@@ -29,7 +29,10 @@ fn score_bound(word: &[u8]) -> Result<ScoreBound, CommandError> {
         [b'(', rest @ ..] => (true, rest),
         rest => (false, rest),
     };
-    let score = parse_f64(number).ok_or("ERR min or max is not a float")?;
+    // As C's `strtod`: leading space is passed over, nothing is 0.
+    let number = number.trim_ascii_start();
+    let score = if number.is_empty() { Some(0.0) } else { parse_f64(number) };
+    let score = score.ok_or("ERR min or max is not a float")?;
     Ok(ScoreBound { score, exclusive })
 }
 
@@ -158,7 +161,8 @@ impl<'a> Query<'a> {
             }
             at += 1;
         }
-        if limit.is_some() && by == By::Rank {
+        // A count of -1 is how Redis marks that there is no LIMIT.
+        if limit.is_some_and(|(_, count)| count != -1) && by == By::Rank {
             return Err(
                 "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX"
                     .into(),
@@ -175,7 +179,9 @@ impl<'a> Query<'a> {
 
     fn entries(&self, zset: &ZSet) -> Vec<Scored> {
         let mut range = self.wanted.ranks(zset, self.reverse);
-        if let Some((offset, count)) = self.limit {
+        if let Some((offset, count)) = self.limit
+            && !matches!(self.wanted, Wanted::Ranks(..))
+        {
             let Ok(offset) = usize::try_from(offset) else { return Vec::new() };
             let offset = offset.min(range.len());
             let count = usize::try_from(count).unwrap_or(usize::MAX).min(range.len() - offset);
@@ -279,6 +285,12 @@ fn remove_range(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>, by:
         });
         unit.delete_if_empty(place);
         unit.effects.dirty += members.len() as u64;
+        if by == By::Bytes {
+            // Where scores differ the range depends on how the tree grew: name the members.
+            let mut command = owned(&[b"ZREM", argv[1]]);
+            command.extend(members.iter().map(|member| member.to_vec()));
+            unit.effects.rewrite(command);
+        }
     }
     reply.integer(members.len() as i64);
     Ok(())

@@ -1,7 +1,7 @@
 //! Sorted set commands about members: scores, ranks, pops. Ranges are in `zset_range`, unions and
 //! the like in `zset_algebra`. The blocking pops of the server reuse [`pop`].
 
-use super::args::{float, int, is, owned};
+use super::args::{check_doubled, float, is, owned, sample_count};
 use super::lists::MultiPop;
 use super::{CommandError, DataCommand, Done, Unit, row};
 use crate::resp::spec::{Arity, DENYOOM, FAST, KEY_1, NO_KEYS, READONLY, WRITE};
@@ -80,7 +80,7 @@ fn add_one(zset: &mut ZSet, o: &AddOptions, score: f64, member: &[u8]) -> Result
     if refused {
         return Ok(Added::Refused);
     }
-    let score = if o.increment { score + old.unwrap_or(0.0) } else { score };
+    let score = if o.increment { old.map_or(score, |old| old + score) } else { score };
     if score.is_nan() {
         return Err("ERR resulting score is not a number (NaN)".into());
     }
@@ -287,14 +287,14 @@ fn zrandmember(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> D
         }
         return Ok(());
     };
-    let wanted = int(wanted)?;
+    let wanted = sample_count(wanted)?;
     let with_scores = match &argv[3..] {
         [] => false,
         [word] if is(word, "withscores") => true,
         _ => return Err(CommandError::Syntax),
     };
-    if with_scores && !(-i64::MAX / 2..=i64::MAX / 2).contains(&wanted) || wanted == i64::MIN {
-        return Err("ERR value is out of range".into());
+    if with_scores {
+        check_doubled(wanted)?;
     }
     let Some(zset) = unit.read_zset(argv[1])? else {
         reply.array(0);

@@ -174,7 +174,7 @@ impl Sentinel {
             own: &mut own,
             peers: &self.peers,
             office,
-            bugs: if cfg!(feature = "planted-bugs") { self.bugs } else { Bugs::default() },
+            bugs: self.bugs,
             decisions: Vec::new(),
             next: now.mono + CALM,
             next_request: &mut self.next_request,

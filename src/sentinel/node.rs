@@ -83,7 +83,7 @@ pub struct Sentinel {
     pub(super) identity: Identity,
     pub(super) address: Address,
     pub(super) auth: BTreeMap<String, Auth>,
-    /// Set by tests only; it has an effect only with the feature `planted-bugs`.
+    /// Set by the simulator only: no configuration and no command reaches it.
     pub bugs: Bugs,
     pub(super) started_at: Instant,
     pub(super) consensus: Consensus,

@@ -35,7 +35,14 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
         "nan" => return None,
         _ => {}
     }
-    text.parse::<f64>().ok().filter(|value| !value.is_nan())
+    match unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X")) {
+        // As C's `strtod` reads it; whole hexadecimal numbers only.
+        Some(digits) if !digits.is_empty() && digits.len() <= 16 => {
+            let value = u64::from_str_radix(digits, 16).ok()? as f64;
+            Some(if text.starts_with('-') { -value } else { value })
+        }
+        _ => text.parse::<f64>().ok().filter(|value| !value.is_nan()),
+    }
 }
 
 /// The shortest text that reads back as `value`, laid out as Redis 7 replies it (`%.17g` rules:

@@ -6,7 +6,7 @@ use super::table::{Keyed, Table};
 use crate::stdx::Rng;
 
 /// Redis' `hash-max-listpack-entries` and `-value`.
-const SMALL_FIELDS_MAX: usize = 128;
+const SMALL_FIELDS_MAX: usize = 512;
 const SMALL_BYTES_MAX: usize = 64;
 
 #[derive(Clone, Debug)]
@@ -158,15 +158,15 @@ mod tests {
     #[test]
     fn small_keeps_its_order_and_large_stays_large() {
         let mut hash = Hash::new(&HashSeed::new(1));
-        for n in (0..128).rev() {
+        for n in (0..512).rev() {
             assert!(hash.set(format!("{n}").as_bytes(), b"x"));
         }
         assert_eq!(hash.encoding(), "listpack");
-        assert_eq!(hash.iter().next().map(|(n, _)| n.to_vec()), Some(b"127".to_vec()));
+        assert_eq!(hash.iter().next().map(|(n, _)| n.to_vec()), Some(b"511".to_vec()));
         assert!(!hash.set(b"5", b"y"));
         assert!(hash.set(b"one more", b"x"));
         assert_eq!(hash.encoding(), "hashtable");
         assert_eq!(hash.remove(b"5").unwrap().as_slice(), b"y");
-        assert_eq!((hash.len(), hash.encoding()), (128, "hashtable"));
+        assert_eq!((hash.len(), hash.encoding()), (512, "hashtable"));
     }
 }

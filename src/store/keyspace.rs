@@ -103,6 +103,8 @@ pub struct Keyspace {
     generation: u32,
     /// Where the expiry walk stands: database and segment.
     expire_walk: (usize, usize),
+    /// What new keys are stamped with; see [`Keyspace::touch`].
+    clock_s: u32,
     /// Emptied databases, freed a slice at a time.
     discarded: Vec<DbTable>,
 }
@@ -114,7 +116,15 @@ impl Keyspace {
         let dbs = (0..DATABASES)
             .map(|db| Db { table: Table::new(seed.clone()), expires: 0, image_db: db })
             .collect();
-        Keyspace { dbs, seed, snapshot: None, generation: 0, expire_walk: (0, 0), discarded: Vec::new() }
+        Keyspace {
+            dbs,
+            seed,
+            snapshot: None,
+            generation: 0,
+            expire_walk: (0, 0),
+            clock_s: 0,
+            discarded: Vec::new(),
+        }
     }
 
     /// For the making of hashes, sets and sorted sets.
@@ -183,6 +193,12 @@ impl Keyspace {
         }
     }
 
+    /// The time that new keys count as used at.
+    #[inline]
+    pub fn set_clock(&mut self, now_s: u32) {
+        self.clock_s = now_s;
+    }
+
     // Changing. Every way in goes past `before_change`.
 
     #[inline]
@@ -209,7 +225,7 @@ impl Keyspace {
         self.before_change(place);
         let db = &mut self.dbs[place.db];
         let expire_at_ms = expire_at_ms.unwrap_or(NEVER);
-        let entry = Entry { key: SmallBytes::new(key), value, expire_at_ms, touched_s: 0 };
+        let entry = Entry { key: SmallBytes::new(key), value, expire_at_ms, touched_s: self.clock_s };
         let spot = db.table.insert_at(place.spot, entry);
         if expire_at_ms != NEVER {
             db.expires += 1;

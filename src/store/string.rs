@@ -7,7 +7,7 @@ const INLINE_BYTES_MAX: usize = 15;
 const EMBSTR_BYTES_MAX: usize = 44;
 
 /// 24 bytes. Reads back exactly the bytes it was made of.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Str(Repr);
 
 #[derive(Clone, Debug)]
@@ -19,6 +19,17 @@ enum Repr {
     },
     /// Has spare capacity once it was changed in place: that is how Redis' encoding name is known.
     Raw(Vec<u8>),
+}
+
+impl Clone for Str {
+    /// A copy of what was changed in place counts as that too.
+    fn clone(&self) -> Self {
+        let mut copy = Str(self.0.clone());
+        if self.encoding() == "raw" {
+            copy.make_raw();
+        }
+        copy
+    }
 }
 
 impl Str {

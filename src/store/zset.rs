@@ -64,6 +64,8 @@ impl ZSet {
         }
         match &mut self.repr {
             Repr::Small(entries) => {
+                // Redis keeps small sets in integers where it can: minus zero becomes zero.
+                let score = score + 0.0;
                 let old = entries.iter().position(|e| e.key() == member);
                 let old = old.map(|place| entries.remove(place).score);
                 let place = entries.partition_point(|e| e.order(score, member) == Ordering::Less);

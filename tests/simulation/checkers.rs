@@ -78,7 +78,9 @@ impl Checkers {
             return;
         }
         let present: BTreeSet<u64> = data.iter().copied().collect();
-        if let Some(lost) = self.promised.iter().find(|value| held.contains(value) && !present.contains(value)) {
+        if let Some(lost) =
+            self.promised.iter().find(|value| held.contains(value) && !present.contains(value))
+        {
             self.fail(format!("{what} write {lost}, which WAIT had promised"));
         }
     }

@@ -1,0 +1,146 @@
+//! When two replies are the same.
+
+use vedette::resp::Reply;
+use vedette::resp::reply::parse;
+use vedette::stdx::number::{format_f64, parse_f64};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Byte for byte (numbers with a fraction: the same double).
+    Exact,
+    /// The same elements in any order.
+    AnyOrder,
+    /// The same shape: which elements is left to chance.
+    Shape,
+    /// Integers that may differ by what a command takes on its way.
+    Time,
+    /// An error or none: how much a slice holds is everyone's own business.
+    Errors,
+    /// Changes data by chance: stock Redis gets what we propagated.
+    Chance,
+}
+
+pub fn mode_of(argv: &[Vec<u8>]) -> Mode {
+    match argv[0].to_ascii_lowercase().as_slice() {
+        b"scan" | b"hscan" | b"sscan" | b"zscan" if is_slice(argv) => Mode::Errors,
+        b"spop" => Mode::Chance,
+        b"randomkey" | b"srandmember" | b"hrandfield" | b"zrandmember" => Mode::Shape,
+        b"smembers" | b"sinter" | b"sunion" | b"sdiff" | b"hgetall" | b"hkeys" | b"hvals" | b"keys"
+        | b"scan" | b"hscan" | b"sscan" | b"zscan" => Mode::AnyOrder,
+        b"ttl" | b"pttl" | b"expiretime" | b"pexpiretime" => Mode::Time,
+        b"object" if argv.get(1).is_some_and(|word| word.eq_ignore_ascii_case(b"idletime")) => Mode::Time,
+        _ => Mode::Exact,
+    }
+}
+
+/// A slice that is not the whole.
+fn is_slice(argv: &[Vec<u8>]) -> bool {
+    let at = if argv[0].eq_ignore_ascii_case(b"scan") { 1 } else { 2 };
+    argv.len() > at && (argv[at] != b"0" || !argv.iter().any(|word| word == b"100000"))
+}
+
+/// Numbers as their doubles: Redis 7.0 prints 17 digits where 7.2 and Vedette print the shortest.
+fn canonical(reply: &Reply) -> String {
+    let number = |text: &[u8]| {
+        let has_fraction = text.iter().any(|b| matches!(b, b'.' | b'e')) && text.len() > 2;
+        parse_f64(text).filter(|_| has_fraction).map(format_f64)
+    };
+    match reply {
+        // Redis keeps the sign of a zero score or loses it, as its encodings have it.
+        Reply::Bulk(text) if text == b"-0" => "$0".into(),
+        Reply::Double(value) => format!("{:?}", value + 0.0),
+        Reply::Bulk(text) => format!("${}", number(text).unwrap_or_else(|| text.escape_ascii().to_string())),
+        other => format!("{other:?}"),
+    }
+}
+
+fn children(reply: &Reply) -> Option<Vec<Reply>> {
+    match reply {
+        Reply::Map(pairs) => {
+            Some(pairs.iter().flat_map(|(key, value)| [key.clone(), value.clone()]).collect())
+        }
+        other => other.as_array().map(<[Reply]>::to_vec),
+    }
+}
+
+fn flatten(reply: &Reply, into: &mut Vec<String>) {
+    match children(reply) {
+        Some(elements) => {
+            into.push(format!("*{}", elements.len()));
+            elements.iter().for_each(|element| flatten(element, into));
+        }
+        None => into.push(canonical(reply)),
+    }
+}
+
+fn shape(reply: &Reply, into: &mut Vec<&'static str>) {
+    match children(reply) {
+        Some(elements) => {
+            into.push("(");
+            elements.iter().for_each(|element| shape(element, into));
+            into.push(")");
+        }
+        None => into.push(match reply {
+            Reply::Bulk(_) => "bulk",
+            Reply::Integer(_) => "integer",
+            Reply::Error(_) => "error",
+            _ => "other",
+        }),
+    }
+}
+
+pub fn compare(mode: Mode, ours: &[u8], theirs: &[u8]) -> Result<(), String> {
+    if ours == theirs {
+        return Ok(());
+    }
+    let (a, used) = parse(ours, 1 << 26)
+        .map_err(|_| "ours is no reply".to_owned())?
+        .ok_or("ours is cut off".to_owned())?;
+    if used != ours.len() {
+        return Err("ours has more than one reply".into());
+    }
+    let (b, _) = parse(theirs, 1 << 26)
+        .map_err(|_| "theirs is no reply".to_owned())?
+        .ok_or("theirs is cut off".to_owned())?;
+    if mode == Mode::Errors {
+        return if a.error() == b.error() { Ok(()) } else { Err("another error".into()) };
+    }
+    // An array is no set and no map, though the elements may agree; a double is no bulk string.
+    if ours.first() != theirs.first() {
+        return Err("another type".into());
+    }
+    let same = match (mode, &a, &b) {
+        (Mode::Time, Reply::Integer(a), Reply::Integer(b)) => *a >= 0 && *b >= 0 && a.abs_diff(*b) <= 2000,
+        (Mode::Shape, ..) => {
+            let (mut left, mut right) = (Vec::new(), Vec::new());
+            shape(&a, &mut left);
+            shape(&b, &mut right);
+            left == right && a.error() == b.error()
+        }
+        _ => {
+            let (mut left, mut right) = (Vec::new(), Vec::new());
+            flatten(&a, &mut left);
+            flatten(&b, &mut right);
+            if mode == Mode::AnyOrder {
+                left.sort();
+                right.sort();
+            }
+            if let Some(at) = (0..left.len().max(right.len())).find(|&at| left.get(at) != right.get(at)) {
+                return Err(format!("element {at}: {:?}, {:?}", left.get(at), right.get(at)));
+            }
+            true
+        }
+    };
+    if same { Ok(()) } else { Err("another reply".into()) }
+}
+
+#[test]
+fn differences_are_seen() {
+    assert!(compare(Mode::Exact, b"*2\r\n:1\r\n:2\r\n", b"*2\r\n:2\r\n:1\r\n").is_err());
+    assert!(compare(Mode::AnyOrder, b"*2\r\n:1\r\n:2\r\n", b"*2\r\n:2\r\n:1\r\n").is_ok());
+    assert!(compare(Mode::AnyOrder, b"*1\r\n:1\r\n", b"~1\r\n:1\r\n").is_err());
+    assert!(compare(Mode::Exact, b"$3\r\n0.1\r\n", b"$19\r\n0.10000000000000001\r\n").is_ok());
+    assert!(compare(Mode::Exact, b"$3\r\n0.1\r\n", b"$3\r\n0.2\r\n").is_err());
+    assert!(compare(Mode::Time, b":100\r\n", b":101\r\n").is_ok());
+    assert!(compare(Mode::Time, b":-1\r\n", b":-2\r\n").is_err());
+}

@@ -1,0 +1,119 @@
+//! The data commands against stock Redis: the same seeded commands to both, the same replies from
+//! both, byte for byte wherever Redis itself is deterministic. And a second keyspace, fed only with
+//! what the first one propagates, must end up holding the same.
+
+mod compare;
+mod executor;
+mod generator;
+mod golden;
+mod stock;
+
+use compare::Mode;
+use executor::Executor;
+use generator::Generator;
+use stock::Stock;
+use vedette::resp::Protocol;
+
+const COMMANDS_PER_SEED: usize = 12_000;
+const BATCH: usize = 200;
+
+fn show(argv: &[Vec<u8>]) -> String {
+    let words = argv.iter().map(|word| {
+        let text = word.escape_ascii().to_string();
+        if text.len() > 60 { format!("{}...({} bytes)", &text[..40], word.len()) } else { text }
+    });
+    let shown = words.take(14).collect::<Vec<_>>().join(" ");
+    if argv.len() > 14 { format!("{shown} ... {} words", argv.len()) } else { shown }
+}
+
+struct Sent {
+    argv: Vec<Vec<u8>>,
+    reply: Vec<u8>,
+    mode: Mode,
+    /// How many commands stock Redis got for it: more than one when it got what we propagated.
+    replies: usize,
+}
+
+/// Runs one seed; how many commands were compared, or the first difference.
+fn run_seed(seed: u64, protocol: Protocol, stock: &mut Stock) -> Result<usize, String> {
+    let mut generator = Generator::new(seed);
+    let mut executor = Executor::new(seed);
+    let mut replica = Executor::new(seed + 1_000_000);
+    replica.keep_expired = true;
+    stock.reset(protocol);
+    let mut done = 0;
+    while done < COMMANDS_PER_SEED {
+        let (mut sent, mut out) = (Vec::new(), Vec::new());
+        for _ in 0..BATCH {
+            let argv = generator.next();
+            let mode = compare::mode_of(&argv);
+            let reply = executor.execute(&argv, protocol);
+            let propagated = executor.take_propagated();
+            for command in &propagated {
+                replica.execute(command, Protocol::Resp2);
+            }
+            let replies = if mode == Mode::Chance {
+                propagated.iter().for_each(|command| vedette::resp::encode::command(&mut out, command));
+                propagated.len()
+            } else {
+                vedette::resp::encode::command(&mut out, &argv);
+                1
+            };
+            sent.push(Sent { argv, reply, mode, replies });
+        }
+        stock.send(&out);
+        for (at, sent_one) in sent.iter().enumerate() {
+            let replies: Vec<Vec<u8>> = (0..sent_one.replies).map(|_| stock.receive()).collect();
+            if sent_one.mode == Mode::Chance {
+                continue;
+            }
+            if let Err(why) = compare::compare(sent_one.mode, &sent_one.reply, &replies[0]) {
+                let keys: Vec<&Vec<u8>> = sent_one.argv.iter().skip(1).take(4).collect();
+                let before = sent[..at].iter().rev().filter(|s| s.argv.iter().any(|w| keys.contains(&w)));
+                let history: Vec<String> = before.take(12).map(|s| show(&s.argv)).collect();
+                return Err(format!(
+                    "seed {seed} {protocol:?}, command {}: {}\n  ours:  {}\n  redis: {}\n  {why}\n  before it, newest first:\n    {}",
+                    done + at,
+                    show(&sent_one.argv),
+                    sent_one.reply.escape_ascii(),
+                    replies[0].escape_ascii(),
+                    history.join("\n    "),
+                ));
+            }
+        }
+        done += sent.len();
+        if done.is_multiple_of(4000) {
+            for (key, held) in executor.dump() {
+                let there = replica.dump().remove(&key);
+                if there.as_ref() != Some(&held) {
+                    let key = key.escape_ascii();
+                    return Err(format!("seed {seed}: {key} is {held:?}, on a replica {there:?}"));
+                }
+            }
+            if executor.dump().len() != replica.dump().len() {
+                return Err(format!("seed {seed}: a replica holds more keys"));
+            }
+        }
+    }
+    Ok(done)
+}
+
+#[test]
+fn replies_are_those_of_stock_redis() {
+    let mut stock = Stock::start();
+    let (mut compared, mut differences) = (0, Vec::new());
+    let seeds = std::env::var("VEDETTE_DIFFERENTIAL_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(6);
+    let first = std::env::var("VEDETTE_DIFFERENTIAL_FIRST").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    for seed in first..first + seeds {
+        let protocol = if seed % 2 == 0 { Protocol::Resp3 } else { Protocol::Resp2 };
+        match run_seed(seed, protocol, &mut stock) {
+            Ok(count) => compared += count,
+            Err(difference) => {
+                differences.push(difference);
+                stock = Stock::start();
+            }
+        }
+    }
+    assert!(differences.is_empty(), "{} seeds differ\n{}", differences.len(), differences.join("\n\n"));
+    assert!(compared >= 50_000 || seeds < 6, "only {compared} commands were compared");
+}
