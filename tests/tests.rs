@@ -11,6 +11,7 @@ mod command_line;
 mod consensus;
 mod differential;
 mod layers;
+mod local_fleet;
 mod replication;
 mod sentinel;
 mod sentinel_api;
