@@ -287,6 +287,9 @@ impl Work<'_> {
                 return;
             }
         }
+        let last_resort = (self.all_is_seen(failover, conduct) && holding.is_empty() && self.group.bundled)
+            .then(|| successor::last_resort(&conduct.frozen))
+            .flatten();
         let waited = self.now.since(conduct.since);
         let silent_ones = self.group.replicas.iter().any(|address| {
             let reachable = self
@@ -308,6 +311,7 @@ impl Work<'_> {
                 if failover.cause == Cause::Restarted && self.reconfirm(failover, conduct) {
                     return;
                 }
+                let take_risk = take_risk || self.all_is_seen(failover, conduct);
                 let patient = if take_risk { LATECOMERS } else { FREEZE_LIMIT };
                 if (silent_ones || !take_risk)
                     && waited < patient.max(LATECOMERS)
@@ -315,7 +319,7 @@ impl Work<'_> {
                 {
                     return;
                 }
-                if !take_risk || holding.is_empty() {
+                if !take_risk || (holding.is_empty() && last_resort.is_none()) {
                     return self.abort(failover, AbortKind::NoGoodReplica, short.explain());
                 }
                 Some(short.explain())
@@ -326,7 +330,10 @@ impl Work<'_> {
         let (address, offset) =
             match successor::choose(self.group, &candidates, failover.target.as_ref(), take_risk) {
                 Choice::Promote(address, offset) => (address, offset),
-                Choice::Nobody(reason) => return self.abort(failover, AbortKind::NoGoodReplica, reason),
+                Choice::Nobody(reason) => match last_resort {
+                    Some(choice) => choice,
+                    None => return self.abort(failover, AbortKind::NoGoodReplica, reason),
+                },
             };
         let until = self.silence_until(conduct);
         if until > self.now {
@@ -367,6 +374,16 @@ impl Work<'_> {
         self.own.lease.end.max(vouched.unwrap_or(self.now))
     }
 
+    /// Every data server of the group, the restarted master included, was read after
+    /// its restart or its freeze. What
+    /// none of them has exists nowhere, so waiting for it would be waiting for ever: the best copy is
+    /// taken and the risk is told.
+    fn all_is_seen(&self, failover: &Failover, conduct: &Conduct) -> bool {
+        failover.cause == Cause::Restarted
+            && conduct.handed_over.is_some()
+            && self.group.replicas.iter().all(|address| conduct.frozen.contains_key(address))
+    }
+
     /// Nobody may be promoted, and the restarted master has at least as much as everyone who counts:
     /// it keeps its role. An empty one never does while somebody has data, or is missing.
     fn reconfirm(&mut self, failover: &Failover, conduct: &Conduct) -> bool {
@@ -379,7 +396,13 @@ impl Work<'_> {
         let more = conduct.frozen.values().any(|frozen| match (frozen.holds(self.group), had) {
             (Some(theirs), Some(ours)) => theirs > ours,
             (Some(theirs), None) => theirs > 0,
-            (None, _) => false,
+            // Of no history that is known here, not the master's own, and not empty: whatever it is, it
+            // is not wiped. A stock master that restarts makes such histories by itself, each time.
+            (None, None) => {
+                let strange = frozen.history != master.history;
+                self.group.bundled && strange && frozen.synced && frozen.offset > 0
+            }
+            (None, Some(_)) => false,
         });
         if more {
             return false;

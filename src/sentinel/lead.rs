@@ -145,8 +145,9 @@ impl Sentinel {
     ) {
         let Some(own) = self.groups.get_mut(group) else { return };
         let facts = self.registry.get(address).and_then(Instance::current);
+        let generation = self.registry.get(address).map_or(0, |instance| instance.generation);
         match request {
-            Request::Lease { .. } => own.lease.answered(now, reply),
+            Request::Lease { .. } => own.lease.answered(now, address, generation, reply),
             Request::Fence { .. } => {
                 let master = self.ledger.group(group).map(|group| &group.master);
                 if let (Some(conduct), Some(facts), Some(master)) = (&mut own.conduct, facts, master) {
@@ -332,10 +333,12 @@ impl Work<'_> {
             return;
         }
         self.tell_health(verdict);
-        if let Some(failover) = self.group.failover.clone() {
-            self.conduct(&failover);
-        } else {
-            self.own.conduct = None;
+        match self.group.failover.clone() {
+            Some(failover) => self.conduct(&failover),
+            None => self.own.conduct = None,
+        }
+        // A published master is looked after like any other while the rest is still being re-pointed.
+        if !self.group.failing_over() {
             self.confirm_master();
             self.identify();
             self.consider_failover(verdict);
@@ -519,6 +522,10 @@ impl Work<'_> {
             self.flag(&master, kind, "");
         }
         self.hurry = true;
+        if let Some(failover) = &self.group.failover {
+            let (group, epoch) = (self.group.name.clone(), failover.epoch);
+            self.decisions.push(Decision::End { group, epoch, timeout: true });
+        }
         self.decisions.push(Decision::Begin {
             group: self.group.name.clone(),
             after: self.group.last_epoch,

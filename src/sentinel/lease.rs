@@ -6,6 +6,7 @@
 
 use super::lead::Work;
 use super::request::Request;
+use crate::model::Address;
 use crate::resp::Reply;
 use crate::stdx::time::{Duration, Instant};
 
@@ -13,8 +14,8 @@ use crate::stdx::time::{Duration, Instant};
 pub(super) struct LeaseBook {
     /// The master's newest stamp and when it came.
     stamp: Option<(u64, Instant)>,
-    /// The connection it came by.
-    generation: u64,
+    /// Whose it is, and by which connection it came: a stamp means nothing to any other clock.
+    holder: Option<(Address, u64)>,
     next_at: Instant,
     /// When everything granted so far, here or by a predecessor, has run out.
     pub end: Instant,
@@ -25,7 +26,7 @@ pub(super) struct LeaseBook {
 
 impl LeaseBook {
     pub fn new(now: Instant) -> Self {
-        LeaseBook { stamp: None, generation: 0, next_at: now, end: now, taken: None, vouched_at: None }
+        LeaseBook { stamp: None, holder: None, next_at: now, end: now, taken: None, vouched_at: None }
     }
 
     /// A new leader knows only that its predecessor's grants end within `lease`.
@@ -33,8 +34,12 @@ impl LeaseBook {
         *self = LeaseBook { end: self.end.max(now + lease), ..LeaseBook::new(now) };
     }
 
-    /// The answer to LEASE: stamp, epoch, vouched, version.
-    pub fn answered(&mut self, now: Instant, reply: &Reply) {
+    /// The answer to LEASE: stamp, epoch, vouched, version. One that comes late, from a master of before,
+    /// is none.
+    pub fn answered(&mut self, now: Instant, from: &Address, generation: u64, reply: &Reply) {
+        if self.holder.as_ref().is_none_or(|(address, link)| address != from || *link != generation) {
+            return;
+        }
         let Some([stamp, _, vouched, version]) = reply.as_array() else { return };
         let number = |reply: &Reply| reply.as_integer().and_then(|n| u64::try_from(n).ok());
         let (Some(stamp), Some(version)) = (number(stamp), number(version)) else { return };
@@ -71,8 +76,9 @@ impl Work<'_> {
         }
         let generation = master.generation;
         let book = &mut self.own.lease;
-        if book.generation != generation {
-            book.generation = generation;
+        let holder = Some((self.group.master.clone(), generation));
+        if book.holder != holder {
+            book.holder = holder;
             book.stamp = None;
             book.taken = None;
             book.next_at = self.now;

@@ -6,6 +6,7 @@ use super::ledger::Group;
 use crate::model::{Address, Offset, ReplId, RunId};
 use crate::resp::Reply;
 use crate::stdx::time::{Duration, Instant};
+use std::collections::BTreeMap;
 
 /// What a replica said after it stopped following.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,8 +70,12 @@ impl Frozen {
         if self.history2.as_ref() == Some(agreed) {
             return Some(self.offset.min(self.offset2));
         }
-        let ancestor = group.ancestor.as_ref()?;
-        (self.history.as_ref() == Some(&ancestor.history)).then(|| self.offset.min(ancestor.up_to))
+        // What was shared with an older history is shared up to the earliest branch since.
+        let mut shared = self.offset;
+        group.ancestors.iter().find_map(|ancestor| {
+            shared = shared.min(ancestor.up_to);
+            (self.history.as_ref() == Some(&ancestor.history)).then_some(shared)
+        })
     }
 }
 
@@ -118,6 +123,15 @@ pub fn choose(
             "only replicas with priority 0 hold everything (offset {best}); give one of them another priority"
         )),
     }
+}
+
+/// When every bundled server of the group was read and none holds the agreed history: the one that
+/// holds most of any history of this group. It may have followed a master that died before its
+/// history was agreed; a server of another group would have refused the order by its name.
+pub fn last_resort(frozen: &BTreeMap<Address, Frozen>) -> Option<(Address, Offset)> {
+    let candidates = frozen.iter().filter(|(_, f)| f.synced && f.offset > 0 && f.priority != 0);
+    let best = candidates.max_by_key(|(address, f)| (f.offset, std::cmp::Reverse((*address).clone())))?;
+    Some((best.0.clone(), best.1.offset))
 }
 
 #[cfg(test)]

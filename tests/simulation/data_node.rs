@@ -259,6 +259,16 @@ impl DataNode {
         times.get(self.quorum - 1).copied().unwrap_or(0)
     }
 
+    /// Why it may acknowledge, for the report of a failed seed.
+    pub fn vouching(&self, now_us: u64) -> String {
+        let left_ms = |until: u64| (until as i64 - now_us as i64) / 1000;
+        format!(
+            "lease {} ms left, replicas {} ms left",
+            left_ms(self.lease_end_us),
+            left_ms(self.replicas_vouch_until())
+        )
+    }
+
     fn produced_at(&self, position: u64) -> u64 {
         self.produced.iter().rev().find(|(at, _)| *at <= position).map_or(0, |(_, time)| *time)
     }
@@ -592,7 +602,7 @@ impl DataNode {
                     self.role = Role::Awaiting;
                     self.epoch = epoch;
                 }
-                let (id2, second) = self.replid2.unwrap_or((0, 0));
+                let (id2, second) = self.replid2.map_or((0, 0), |(id, offset)| (id, offset + 1));
                 let silence = self.stream_heard_us.map_or(-1, |heard| ((now_us - heard) / 1000) as i64);
                 Reply::Array(vec![
                     Reply::Bulk(format!("{}", self.address).into()),
@@ -691,7 +701,7 @@ impl DataNode {
             );
         }
         info.field("master_failover_state", "no-failover").field("master_replid", replid_text(self.replid));
-        let (id2, second) = self.replid2.map_or((0, -1), |(id, offset)| (id, offset as i64));
+        let (id2, second) = self.replid2.map_or((0, -1), |(id, offset)| (id, offset as i64 + 1));
         info.field("master_replid2", replid_text(id2)).field("master_repl_offset", self.offset());
         info.field("second_repl_offset", second);
         if self.bundled {

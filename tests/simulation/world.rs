@@ -602,7 +602,8 @@ impl World {
                 Output::Written { value, result, .. } => {
                     let epoch = self.nodes[node].node.epoch;
                     if result.is_ok() {
-                        self.checkers.acknowledged(self.now_us, node, epoch, value);
+                        let why = self.nodes[node].node.vouching(self.node_now(node));
+                        self.checkers.acknowledged(self.now_us, node, epoch, value, &why);
                     }
                     let (from, to) = (self.node_host(node), self.client_host());
                     self.send(3, from, to, Event::ClientAnswer { node, epoch, value, result });

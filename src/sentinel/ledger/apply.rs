@@ -1,12 +1,13 @@
 //! Applying agreed decisions. Total: where a precondition does not hold, nothing changes. The words
 //! and order of events are those of Redis Sentinel.
 
+use super::group::ANCESTORS_MAX;
 use super::{Ancestor, EVENTS_MAX, Failover, GROUPS_MAX, Group, Ledger, Phase, REPLICAS_MAX, SyncSet, Voter};
 use crate::model::event::{Event, EventKind, Subject};
 use crate::model::{Address, Epoch, ReplId, RunId};
 use crate::sentinel::decision::{AbortKind, Decision, Entry};
 use crate::sentinel::settings::Settings;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Collects the events of one entry.
 struct Scribe<'a> {
@@ -208,7 +209,7 @@ impl Group {
             last_epoch: epoch,
             run_id: None,
             history: None,
-            ancestor: None,
+            ancestors: VecDeque::new(),
             bundled: false,
             confirm: false,
             replicas: BTreeSet::new(),
@@ -462,7 +463,10 @@ impl Group {
         scribe.master(EventKind::ReconfReplicas, self, &old, "");
         self.replicas.remove(&successor);
         self.replicas.insert(old.clone());
-        self.ancestor = self.history.take().map(|history| Ancestor { history, up_to });
+        if let Some(history) = self.history.take() {
+            self.ancestors.push_front(Ancestor { history, up_to });
+            self.ancestors.truncate(ANCESTORS_MAX);
+        }
         self.history = Some(history.clone());
         self.run_id = Some(run_id.clone());
         self.bundled = bundled;

@@ -4,7 +4,7 @@ use crate::model::{Address, Epoch, Offset, ReplId, RunId};
 use crate::sentinel::decision::{Cause, Stage};
 use crate::sentinel::settings::Settings;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
@@ -20,8 +20,10 @@ pub struct Group {
     pub run_id: Option<RunId>,
     /// Its replication history, once it was seen.
     pub history: Option<ReplId>,
-    /// The history before the last promotion, valid up to an offset.
-    pub ancestor: Option<Ancestor>,
+    /// The histories before it, newest first, each shared up to an offset: a server that slept through
+    /// several failovers still holds what they had in common.
+    #[serde(default)]
+    pub ancestors: VecDeque<Ancestor>,
     /// The master is a bundled server: leased and fenced.
     pub bundled: bool,
     /// The master has still to be told its new epoch (after an abort or a confirmation).
@@ -42,7 +44,10 @@ pub struct Group {
     pub last_switch_ms: Option<u64>,
 }
 
-/// The master's previous replication id and how far it is shared.
+/// Histories remembered: more failovers than a server sleeps through while it is still worth asking.
+pub(super) const ANCESTORS_MAX: usize = 32;
+
+/// An earlier replication id of the group and how far it is shared with the next one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ancestor {
     pub history: ReplId,
