@@ -4,7 +4,7 @@ use super::sweep;
 use vedette::sentinel::Bugs;
 
 /// Each must be caught within this many seeds.
-const SEEDS_MAX: u64 = 600;
+const SEEDS_MAX: u64 = 2_000;
 
 fn caught(name: &str, bugs: &Bugs, promise: &str) {
     let (failure, ..) = sweep(1, SEEDS_MAX, bugs);
