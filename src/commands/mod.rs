@@ -38,6 +38,8 @@ pub struct Unit<'a> {
     pub effects: &'a mut Effects,
     /// On a replica a key past its time is hidden but stays until the master says DEL.
     pub keep_expired: bool,
+    /// `proto-max-bulk-len`: how long a command may make a string.
+    pub string_bytes_max: usize,
 }
 
 /// Reads argv, changes or reads the keyspace, writes one reply. An error takes back what was

@@ -6,11 +6,8 @@ use crate::resp::Writer;
 use crate::resp::spec::{Arity, DENYOOM, FAST, KEY_1, READONLY, WRITE};
 use crate::store::{Str, Value};
 
-/// Redis' `proto-max-bulk-len`.
-const STRING_BYTES_MAX: usize = 512 * 1024 * 1024;
-
-fn check_len(len: usize) -> Done {
-    if len > STRING_BYTES_MAX {
+fn check_len(unit: &Unit<'_>, len: usize) -> Done {
+    if len > unit.string_bytes_max {
         return Err("ERR string exceeds maximum allowed size (proto-max-bulk-len)".into());
     }
     Ok(())
@@ -25,7 +22,7 @@ fn append(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
         }
         Some(string) => {
             let len = string.len() + argv[2].len();
-            check_len(len)?;
+            check_len(unit, len)?;
             if let Some(string) = unit.change_str(place)? {
                 string.append(argv[2]);
             }
@@ -74,7 +71,7 @@ fn setrange(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done
         return Ok(());
     }
     let end = offset.saturating_add(patch.len());
-    check_len(end)?;
+    check_len(unit, end)?;
     let write = |bytes: &mut Vec<u8>| {
         if bytes.len() < end {
             bytes.resize(end, 0);

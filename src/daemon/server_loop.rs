@@ -10,7 +10,7 @@ use crate::disk::state_file;
 use crate::net::listener::{self, IoThreads};
 use crate::net::replica_link::ReplicaLink;
 use crate::net::service::Service;
-use crate::resp::Batch;
+use crate::resp::{Batch, Limits};
 use crate::server::{Action, Gate, Input, Level, Server};
 use crate::session::outbox::Generation;
 use crate::session::{Outbox, Passage, Refusal, SessionId, Turn};
@@ -26,6 +26,8 @@ use tokio::sync::Notify;
 
 /// How long clients have to take what waits for them when the process ends.
 const FAREWELL: Duration = Duration::from_millis(50);
+/// A condition that lasts is told this often.
+const ACCEPT_TOLD_PERIOD: Duration = Duration::from_secs(5);
 const MEMORY_PERIOD: Duration = Duration::from_millis(100);
 
 /// Why the server could not start or go on; the text names place and remedy.
@@ -37,6 +39,9 @@ pub struct ServerError(pub String);
 pub(super) struct Engine {
     pub(super) server: Mutex<Server>,
     gate: Arc<Gate>,
+    limits: Limits,
+    /// When it was last told that connections cannot be accepted.
+    told_accept: Mutex<Instant>,
     /// Wakes the loop: actions wait, or an earlier deadline.
     pub(super) stirred: Notify,
     /// Inputs from other threads, for the loop to hand in.
@@ -58,7 +63,14 @@ impl Service for Engine {
         local: SocketAddr,
         outbox: Arc<Outbox>,
     ) -> Result<(SessionId, bool), Refusal> {
-        self.server.lock().open(clock::now(), peer, local, outbox)
+        let mut server = self.server.lock();
+        let opened = server.open(clock::now(), peer, local, outbox);
+        let stirred = server.is_stirred();
+        drop(server);
+        if stirred {
+            self.stirred.notify_one();
+        }
+        opened
     }
 
     fn run(&self, id: SessionId, batch: &Batch, buffer: &[u8], out: &mut Vec<u8>) -> Turn {
@@ -85,6 +97,22 @@ impl Service for Engine {
         self.gate.register(waker);
     }
 
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    fn cannot_accept(&self, error: &std::io::Error) {
+        let now = clock::mono();
+        let mut told = self.told_accept.lock();
+        if now.since(*told) >= ACCEPT_TOLD_PERIOD {
+            *told = now;
+            error!(
+                self.logger,
+                "cannot accept connections: {error}; if descriptors ran out, raise ulimit -n or lower maxclients"
+            );
+        }
+    }
+
     fn suspect(&self, peer: SocketAddr, what: &str) {
         warn!(self.logger, "closed a connection that speaks another protocol: {what}"; "peer" => %peer);
     }
@@ -108,6 +136,7 @@ pub fn run(config: ServerConfig, logger: Logger) -> Result<(), ServerError> {
     let snapshot_path = config.dir.join(&config.dbfilename);
     let dir = config.dir.clone();
     let silence_max = Duration::from_secs(config.repl_timeout_s);
+    let limits = request_limits(&config);
     let mut server = Server::new(config, seed, clock::now());
     server.restore(clock::now(), state_file::read(&dir).map_err(ServerError)?);
     load(&mut server, &snapshot_path, &logger)?;
@@ -117,6 +146,8 @@ pub fn run(config: ServerConfig, logger: Logger) -> Result<(), ServerError> {
     let engine = Arc::new(Engine {
         server: Mutex::new(server),
         gate,
+        limits,
+        told_accept: Mutex::new(Instant::ZERO),
         stirred: Notify::new(),
         inbox: Mutex::default(),
         logger: logger.clone(),
@@ -228,6 +259,16 @@ fn carry_out(engine: &Engine, hands: &Hands, actions: Vec<Action>) -> Option<u8>
         }
     }
     None
+}
+
+/// What one request may hold, as configured.
+fn request_limits(config: &ServerConfig) -> Limits {
+    let bytes = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+    Limits {
+        bulk_bytes_max: bytes(config.proto_max_bulk_bytes),
+        request_bytes_max: bytes(config.query_buffer_bytes_max),
+        ..Limits::AFTER_AUTH
+    }
 }
 
 fn check_directory(config: &ServerConfig) -> Result<(), ServerError> {

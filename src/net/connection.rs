@@ -168,11 +168,11 @@ impl<S: Service> Connection<S> {
         }
         while !self.blocked && !self.closing && !self.input.is_empty() {
             let (limits, max) = if self.authenticated {
-                (&Limits::AFTER_AUTH, BATCH_REQUESTS_MAX)
+                (self.service.limits(), BATCH_REQUESTS_MAX)
             } else {
-                (&Limits::BEFORE_AUTH, 1)
+                (Limits::BEFORE_AUTH, 1)
             };
-            let cut = self.batch.fill(&mut self.parser, &self.input, limits, max);
+            let cut = self.batch.fill(&mut self.parser, &self.input, &limits, max);
             if !self.batch.is_empty() {
                 self.run_batch().await?;
             }

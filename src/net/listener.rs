@@ -136,7 +136,8 @@ pub async fn accept(
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
-            Err(_) => {
+            Err(error) => {
+                service.cannot_accept(&error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

@@ -204,7 +204,12 @@ impl<F: Follower> Link<'_, F> {
         let dial = timeout(DIAL_MAX.min(self.silence_max), TcpStream::connect(master)).await;
         let stream = match dial {
             Err(_) => return Err(fault_of("no answer to the connection attempt")),
-            Ok(stream) => stream.map_err(|error| fault_of(format!("cannot connect: {error}")))?,
+            Ok(stream) => stream.map_err(|error| match error.kind() {
+                std::io::ErrorKind::ConnectionRefused => {
+                    fault_of("cannot connect: connection refused, nothing listens there")
+                }
+                _ => fault_of(format!("cannot connect: {error}")),
+            })?,
         };
         let _ = stream.set_nodelay(true);
         let mut wire = Wire { stream, buffer: Vec::new(), silence_max: self.silence_max };

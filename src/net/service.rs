@@ -1,7 +1,7 @@
 //! What stands behind a listener, as a connection sees it. The data server and the sentinel each
 //! have one; connections, threads and listeners are the same for both.
 
-use crate::resp::Batch;
+use crate::resp::{Batch, Limits};
 use crate::session::outbox::Generation;
 use crate::session::{Outbox, Passage, Refusal, SessionId, Turn};
 use std::net::SocketAddr;
@@ -24,6 +24,14 @@ pub trait Service: Send + Sync + 'static {
 
     /// The connection is gone.
     fn close(&self, id: SessionId);
+
+    /// What one request of an authenticated session may hold.
+    fn limits(&self) -> Limits {
+        Limits::AFTER_AUTH
+    }
+
+    /// A connection that was waiting to be accepted could not be.
+    fn cannot_accept(&self, _error: &std::io::Error) {}
 
     /// Asked right before replies with a generation leave.
     fn passage(&self, _: Generation) -> Passage {

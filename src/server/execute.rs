@@ -151,13 +151,20 @@ impl Server {
         argv: &[&[u8]],
         out: &mut Writer<'_>,
     ) -> Result<(), CommandError> {
+        let is_replica = self.replication.is_replica();
+        let string_bytes_max = match is_replica {
+            // What the master allowed itself holds here too.
+            true => usize::MAX,
+            false => usize::try_from(self.config.proto_max_bulk_bytes).unwrap_or(usize::MAX),
+        };
         let mut unit = Unit {
             now,
             keyspace: &mut self.keyspace,
             db,
             rng: &mut self.rng,
             effects: &mut self.effects,
-            keep_expired: self.replication.is_replica(),
+            keep_expired: is_replica,
+            string_bytes_max,
         };
         let result = handler(&mut unit, argv, out);
         self.settle(db, argv);

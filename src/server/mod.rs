@@ -140,6 +140,7 @@ pub struct Server {
     pub(in crate::server) started: Now,
     pub(in crate::server) loading: bool,
     next_cron: Instant,
+    refusal_told: Option<Instant>,
 }
 
 impl Server {
@@ -152,6 +153,7 @@ impl Server {
             protected_mode: config.protected_mode,
             clients_max: config.clients_max,
             output_bytes_max: config.output_bytes_max(),
+            output_soft: config.output_soft(),
             databases: config.databases,
         };
         let password = config.requirepass.clone().map(String::into_bytes);
@@ -176,6 +178,7 @@ impl Server {
             started: now,
             loading: false,
             next_cron: now.mono,
+            refusal_told: None,
             config,
         }
     }
@@ -236,8 +239,30 @@ impl Server {
         local: SocketAddr,
         outbox: Arc<Outbox>,
     ) -> Result<(SessionId, bool), Refusal> {
-        let id = self.hub.open(now, peer, local, outbox)?;
-        Ok((id, !self.hub.auth.is_required()))
+        match self.hub.open(now, peer, local, outbox) {
+            Ok(id) => Ok((id, !self.hub.auth.is_required())),
+            Err(refusal) => {
+                self.note_refusal(now, peer, refusal);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// At most one line a second: whoever knocks without end must not fill the disk with it.
+    fn note_refusal(&mut self, now: Now, peer: SocketAddr, refusal: Refusal) {
+        let resting = |last: Instant| now.mono.since(last) < Duration::from_secs(1);
+        if self.refusal_told.is_some_and(resting) {
+            return;
+        }
+        self.refusal_told = Some(now.mono);
+        let why = match refusal {
+            Refusal::TooMany => "maxclients are connected; raise it, or look who they are with CLIENT LIST",
+            Refusal::Protected => {
+                "protected mode takes clients of other machines only with a password; set requirepass"
+            }
+        };
+        let count = self.hub.connections_rejected;
+        self.log(Level::Warning, format!("refused {peer} ({count} so far): {why}"));
     }
 
     /// A connection is gone.
@@ -264,6 +289,12 @@ impl Server {
         self.stats.sample(now.mono);
         self.retry_shutdown(now);
         self.consider_save_points(now);
+        for peer in self.hub.close_over_soft_limit(now.mono) {
+            self.log(
+                Level::Warning,
+                format!("closed {peer}: it did not read for as long as client-output-buffer-limit allows"),
+            );
+        }
         self.expire_actively(now);
         let timeout = Duration::from_secs(self.config.timeout_s);
         if !timeout.is_zero() {

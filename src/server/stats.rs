@@ -22,6 +22,11 @@ pub struct Stats {
     pub keyspace_misses: u64,
     pub expired_keys: u64,
     pub error_replies: u64,
+    /// Replicas that got the whole data set.
+    pub sync_full: u64,
+    /// Replicas that went on where they had stopped, and those that asked for it in vain.
+    pub sync_partial_ok: u64,
+    pub sync_partial_err: u64,
     pub input_bytes: u64,
     pub output_bytes: u64,
     /// Changes since the last snapshot.

@@ -22,6 +22,8 @@ pub struct Transactions {
 #[derive(Debug, Default)]
 struct Transaction {
     queue: Vec<Queued>,
+    /// What the queue takes of memory.
+    bytes: usize,
     /// Of all that is queued.
     flags: Flags,
     /// A command was refused while queueing: EXEC aborts.
@@ -35,6 +37,13 @@ struct Transaction {
 struct Queued {
     command: CommandId,
     argv: Vec<Box<[u8]>>,
+}
+
+impl Transaction {
+    fn drop_queue(&mut self) {
+        self.queue = Vec::new();
+        self.bytes = 0;
+    }
 }
 
 impl Transactions {
@@ -109,8 +118,25 @@ impl Server {
             out.error("ERR Command not allowed inside a transaction");
             return;
         }
+        let bytes_max = usize::try_from(self.config.query_buffer_bytes_max).unwrap_or(usize::MAX);
         let transaction = self.transactions.by_session.entry(session.id).or_default();
+        if transaction.failed {
+            // EXEC will abort: nothing of it is needed any more.
+            transaction.drop_queue();
+            out.simple("QUEUED");
+            return;
+        }
         transaction.flags |= spec.flags;
+        let words: usize = argv.iter().map(|word| size_of::<Box<[u8]>>() + word.len()).sum();
+        transaction.bytes += size_of::<Queued>() + words;
+        if transaction.bytes > bytes_max {
+            transaction.failed = true;
+            transaction.drop_queue();
+            out.error(
+                "ERR transaction is larger than client-query-buffer-limit; EXEC will abort, send it in parts",
+            );
+            return;
+        }
         transaction.queue.push(Queued { command, argv: argv.iter().map(|&word| word.into()).collect() });
         session.multi = Some(transaction.queue.len());
         out.simple("QUEUED");

@@ -46,9 +46,14 @@ fn client(hub: &mut Hub, session: &mut Session, now: Now, argv: &[&[u8]], out: &
             arity(count > 2, "kill")?;
             kill(hub, session, now.mono, &argv[2..], out)?;
         }
-        b"no-evict" | b"no-touch" => {
+        b"no-evict" => {
             arity(count == 3, "no-evict")?;
             session.no_evict = on_off(argv[2])?;
+            out.ok();
+        }
+        b"no-touch" => {
+            arity(count == 3, "no-touch")?;
+            session.no_touch = on_off(argv[2])?;
             out.ok();
         }
         b"reply" => {
@@ -99,7 +104,7 @@ fn client(hub: &mut Hub, session: &mut Session, now: Now, argv: &[&[u8]], out: &
                 "GETNAME | SETNAME <name> | ID | INFO | SETINFO <option> <value>",
                 "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <id> ...]",
                 "KILL <ip:port> | <option> <value> [...]",
-                "NO-EVICT (ON|OFF)",
+                "NO-EVICT (ON|OFF) | NO-TOUCH (ON|OFF)",
                 "PAUSE <timeout-ms> [WRITE|ALL] | UNPAUSE",
                 "REPLY (ON|OFF|SKIP)",
             ],
@@ -182,6 +187,9 @@ fn line(session: &Session, now: Instant) -> String {
     }
     if session.no_evict {
         flags.push('e');
+    }
+    if session.no_touch {
+        flags.push('T');
     }
     if flags.is_empty() {
         flags.push('N');

@@ -156,6 +156,7 @@ fn reset(hub: &mut Hub, session: &mut Session, _: Now, _: &[&[u8]], out: &mut Wr
     session.name.clear();
     session.reply_mode = ReplyMode::On;
     session.no_evict = false;
+    session.no_touch = false;
     session.authenticated = !hub.auth.is_required();
     out.set_protocol(Protocol::Resp2);
     out.simple("RESET");

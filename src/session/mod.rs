@@ -16,7 +16,7 @@ pub mod turn;
 
 use crate::resp::spec::CommandSpec;
 use crate::resp::{Protocol, Writer};
-use crate::stdx::time::{Instant, Now};
+use crate::stdx::time::{Duration, Instant, Now};
 pub use auth::Auth;
 pub use error::SessionError;
 pub use outbox::{Close, Outbox};
@@ -37,6 +37,17 @@ pub enum Class {
     Normal,
     PubSub,
     Replica,
+}
+
+impl Class {
+    /// Its place in lists of limits.
+    fn index(self) -> usize {
+        match self {
+            Class::Normal => 0,
+            Class::Replica => 1,
+            Class::PubSub => 2,
+        }
+    }
 }
 
 /// CLIENT REPLY.
@@ -77,6 +88,10 @@ pub struct Session {
     pub watching: usize,
     pub blocked: bool,
     pub no_evict: bool,
+    /// Told to leave the age of keys alone; kept and shown.
+    pub no_touch: bool,
+    /// More waits for it than the soft limit allows, since then.
+    pub over_soft_since: Option<Instant>,
     /// The connection ends after the replies of this batch.
     pub close: bool,
 }
@@ -111,6 +126,8 @@ impl Session {
             watching: 0,
             blocked: false,
             no_evict: false,
+            no_touch: false,
+            over_soft_since: None,
             close: false,
         }
     }
@@ -148,17 +165,15 @@ pub struct HubSettings {
     pub clients_max: usize,
     /// Bytes that may wait for a session: normal, replica, pubsub. 0: any number.
     pub output_bytes_max: [usize; 3],
+    /// Bytes that may wait for it for this long, of the same classes. 0: any number.
+    pub output_soft: [(usize, Duration); 3],
     /// Databases that SELECT knows.
     pub databases: usize,
 }
 
 impl HubSettings {
     pub fn output_bytes_max(&self, class: Class) -> usize {
-        let max = match class {
-            Class::Normal => self.output_bytes_max[0],
-            Class::Replica => self.output_bytes_max[1],
-            Class::PubSub => self.output_bytes_max[2],
-        };
+        let max = self.output_bytes_max[class.index()];
         if max == 0 { usize::MAX } else { max }
     }
 }
@@ -270,6 +285,26 @@ impl Hub {
 
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty()
+    }
+
+    /// Closes those for which more than the soft limit waited for too long; who they were. To be called
+    /// several times a second. Replicas are watched by replication, which also knows what it holds back.
+    pub fn close_over_soft_limit(&mut self, now: Instant) -> Vec<SocketAddr> {
+        let mut closed = Vec::new();
+        for session in self.sessions.values_mut().filter_map(|session| session.as_deref_mut()) {
+            let (bytes_max, period) = self.settings.output_soft[session.class.index()];
+            let is_over = bytes_max > 0
+                && session.class != Class::Replica
+                && session.outbox.has_pending()
+                && session.outbox.len() > bytes_max;
+            if !is_over {
+                session.over_soft_since = None;
+            } else if now.since(*session.over_soft_since.get_or_insert(now)) >= period {
+                session.outbox.close(Close::Now);
+                closed.push(session.peer);
+            }
+        }
+        closed
     }
 
     /// Closes those that `which` picks; how many.

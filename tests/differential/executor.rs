@@ -58,6 +58,7 @@ impl Executor {
             rng: &mut self.rng,
             effects: &mut self.effects,
             keep_expired: self.keep_expired,
+            string_bytes_max: 512 << 20,
         };
         if let Err(error) = (command.handler)(&mut unit, &words, &mut reply) {
             reply.truncate(0);

@@ -127,3 +127,99 @@ fn a_master_that_cannot_show_the_epoch_does_not_wipe_a_replica() {
     assert!(to_replica.line(&format!("VEDETTE FOLLOW g 3 127.0.0.1 {} STOCK", empty.port)).is_ok());
     eventually("the supervisor vouched for it", || to_replica.line("DBSIZE") == Reply::Integer(0));
 }
+
+/// A master with a large value, vouched for once with `ttl_ms`, and a client to which the reply of a
+/// transaction is due whose last word acknowledges a write; the client has not read any of it.
+fn unread_acknowledgement(ttl_ms: u64) -> (Process, Wire, i64, Wire) {
+    let master = Process::vedette(&[]);
+    let big = "x".repeat(BIG_BYTES);
+    assert!(master.connect().ask(&["SET", "big", &big]).is_ok());
+    let (mut sentinel, mut client) = (master.connect(), master.connect());
+    let (stamp, _) = lease(&mut sentinel, 1, ttl_ms, 0, 0, "");
+    let (stamp, vouched) = lease(&mut sentinel, 1, ttl_ms, stamp, 0, "");
+    assert!(vouched);
+    client.send_raw(b"MULTI\r\nGET big\r\nSET a 1\r\nEXEC\r\n");
+    eventually("the transaction ran", || sentinel.line("GET a").as_str() == Some("1"));
+    (master, sentinel, stamp, client)
+}
+
+/// More than sockets hold on both sides together.
+const BIG_BYTES: usize = 48 << 20;
+const QUIET: std::time::Duration = std::time::Duration::from_millis(500);
+
+#[test]
+fn a_reply_that_was_ready_in_time_leaves_only_while_the_master_is_vouched_for() {
+    let (_master, mut sentinel, stamp, mut client) = unread_acknowledgement(1500);
+    eventually("nobody vouches", || is_readonly(&sentinel.line("SET b 1")));
+    let early = client.bytes_until_silent_for(QUIET);
+    assert!(early.len() < BIG_BYTES, "the rest is held at the gate, {} bytes came", early.len());
+    assert!(lease(&mut sentinel, 1, 60_000, stamp, 0, "").0 > 0);
+    let (stamp, _) = lease(&mut sentinel, 1, 60_000, 0, 0, "");
+    assert!(lease(&mut sentinel, 1, 60_000, stamp, 0, "").1);
+    let late = client.bytes_until_silent_for(QUIET);
+    assert!(early.len() + late.len() > BIG_BYTES);
+    assert!(late.ends_with(b"\r\n+OK\r\n"), "vouched for again, it is acknowledged");
+}
+
+#[test]
+fn a_fenced_master_never_sends_the_reply_that_was_ready() {
+    let (master, mut sentinel, _, mut client) = unread_acknowledgement(60_000);
+    assert!(sentinel.line("VEDETTE FENCE g 2").error().is_none());
+    let bytes = client.rest();
+    assert!(bytes.len() < BIG_BYTES, "closed without it, {} bytes came", bytes.len());
+    assert_eq!(master.connect().line("GET a").as_str(), Some("1"), "the write itself was done");
+}
+
+/// A counter of INFO stats.
+fn counter(process: &Process, name: &str) -> u64 {
+    let reply = process.connect().line("INFO stats");
+    let text = reply.as_str().unwrap_or_default();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok());
+    value.unwrap_or_else(|| panic!("no {name} in {text}"))
+}
+
+#[test]
+fn a_replica_that_restarts_with_its_snapshot_awaits_its_role_and_goes_on_where_it_stopped() {
+    let (master, mut replica) = (Process::vedette(&[]), Process::vedette(&[]));
+    let (mut to_master, mut to_replica) = (master.connect(), replica.connect());
+    lease(&mut to_master, 2, 60_000, 0, 0, "");
+    let (stamp, _) = lease(&mut to_master, 2, 60_000, 0, 0, "");
+    assert!(lease(&mut to_master, 2, 60_000, stamp, 0, "").1);
+    let order = format!("VEDETTE FOLLOW g 2 127.0.0.1 {}", master.port);
+    assert!(to_replica.line(&order).is_ok());
+    for line in ["SELECT 3", "SET there 1", "SELECT 0", "SET here 1"] {
+        assert!(to_master.line(line).is_ok());
+    }
+    eventually("the replica has it", || to_replica.line("GET here").as_str() == Some("1"));
+    assert_eq!((counter(&master, "sync_full"), counter(&master, "sync_partial_ok")), (1, 0));
+    assert!(to_replica.line("SAVE").is_ok());
+    let (history, saved_at) = (info(&mut to_replica, "master_replid"), offset(&replica));
+    // Written after the snapshot: the replica has it, and loses it.
+    to_master.line("SET later 1");
+    eventually("the replica has this too", || to_replica.line("GET later").as_str() == Some("1"));
+    replica.kill();
+    to_master.line("SET missed 1");
+    replica.restart();
+    let mut to_replica = replica.connect();
+    assert_eq!(info(&mut to_replica, "vedette_role").as_deref(), Some("awaiting"));
+    assert_eq!(info(&mut to_replica, "vedette_epoch").as_deref(), Some("2"));
+    assert_eq!(info(&mut to_replica, "vedette_synced").as_deref(), Some("1"));
+    assert_eq!(info(&mut to_replica, "master_replid"), history, "the history is kept");
+    assert!(offset(&replica) >= saved_at, "and the place in it");
+    assert!(is_readonly(&to_replica.line("SET here 2")));
+    assert!(to_replica.line(&order).is_ok());
+    same_content(&master, &replica);
+    assert_eq!(to_replica.line("GET missed").as_str(), Some("1"));
+    let counts = ["sync_full", "sync_partial_ok", "sync_partial_err"].map(|name| counter(&master, name));
+    assert_eq!(counts, [1, 1, 0], "no second full sync");
+}
+
+#[test]
+fn an_unknown_history_is_counted_as_a_partial_sync_that_failed() {
+    let (master, other) = (Process::vedette(&[]), Process::vedette(&[]));
+    let replica = Process::vedette(&[]);
+    follow(&replica, &other);
+    follow(&replica, &master);
+    let counts = ["sync_full", "sync_partial_ok", "sync_partial_err"].map(|name| counter(&master, name));
+    assert_eq!(counts, [1, 0, 1]);
+}

@@ -1,5 +1,7 @@
 //! The data server as a process: what people and clients meet at its port.
 
 mod hostile;
+mod limits;
 mod start;
 mod story;
+mod strangers;

@@ -81,6 +81,18 @@ impl Wire {
         }
     }
 
+    /// All bytes until none came for this long.
+    pub fn bytes_until_silent_for(&mut self, while_: Duration) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.buffer);
+        let _ = self.stream.set_read_timeout(Some(while_));
+        let mut piece = vec![0; 1 << 20];
+        while let Ok(count @ 1..) = self.stream.read(&mut piece) {
+            bytes.extend_from_slice(&piece[..count]);
+        }
+        let _ = self.stream.set_read_timeout(Some(DEADLINE));
+        bytes
+    }
+
     /// Whether no byte comes for this long.
     pub fn is_silent_for(&mut self, while_: Duration) -> bool {
         if !self.buffer.is_empty() {

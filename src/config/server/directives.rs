@@ -159,6 +159,17 @@ pub const DIRECTIVES: &[Directive] = &[
             _ => Err("argument must be between 1mb and 512mb".into()),
         },
     ),
+    start(
+        "client-query-buffer-limit",
+        |c| c.query_buffer_bytes_max.to_string(),
+        |c, w| match bytes(w)? {
+            v if (1 << 20..=1 << 30).contains(&v) => {
+                c.query_buffer_bytes_max = v;
+                Ok(())
+            }
+            _ => Err("argument must be between 1mb and 1gb".into()),
+        },
+    ),
     renamed(
         start(
             "replicaof",

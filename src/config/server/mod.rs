@@ -6,6 +6,7 @@ pub mod directives;
 mod values;
 
 use crate::model::Address;
+use crate::stdx::time::Duration;
 use crate::stdx::words::split_words;
 pub use directives::{DIRECTIVES, Directive};
 use std::path::{Path, PathBuf};
@@ -36,6 +37,8 @@ pub struct ServerConfig {
     pub maxmemory_bytes: u64,
     pub maxmemory_policy: String,
     pub proto_max_bulk_bytes: u64,
+    /// Of one request, and of all that a session has queued since MULTI.
+    pub query_buffer_bytes_max: u64,
     pub replicaof: Option<Address>,
     pub masterauth: Option<String>,
     pub masteruser: Option<String>,
@@ -82,6 +85,7 @@ impl Default for ServerConfig {
             maxmemory_bytes: 0,
             maxmemory_policy: "noeviction".into(),
             proto_max_bulk_bytes: 512 << 20,
+            query_buffer_bytes_max: 1 << 30,
             replicaof: None,
             masterauth: None,
             masteruser: None,
@@ -193,6 +197,14 @@ impl ServerConfig {
     /// Bytes that may wait for a session: normal, replica, pubsub; 0: any number.
     pub fn output_bytes_max(&self) -> [usize; 3] {
         self.output_limits.map(|limit| usize::try_from(limit.hard_bytes).unwrap_or(usize::MAX))
+    }
+
+    /// Bytes that may wait for a session for so long: normal, replica, pubsub; 0: any number.
+    pub fn output_soft(&self) -> [(usize, Duration); 3] {
+        self.output_limits.map(|limit| {
+            let bytes = usize::try_from(limit.soft_bytes).unwrap_or(usize::MAX);
+            (bytes, Duration::from_secs(limit.soft_s))
+        })
     }
 }
 

@@ -74,6 +74,7 @@ impl Clients {
             protected_mode,
             clients_max: CLIENTS_MAX,
             output_bytes_max: [OUTPUT_BYTES_MAX, OUTPUT_BYTES_MAX, PUBSUB_BYTES_MAX],
+            output_soft: Default::default(),
             databases: 1,
         };
         let mut hub = Hub::new(settings, password.map(|secret| secret.expose().as_bytes().to_vec()));

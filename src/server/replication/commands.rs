@@ -202,10 +202,14 @@ impl Server {
                 bytes.extend_from_slice(&missed);
                 replica.go_online(&limit);
                 replica.send(Bytes::from(bytes), &limit);
+                self.stats.sync_partial_ok += 1;
                 self.log(Level::Info, format!("replica {address} goes on: {count} bytes it had missed"));
             }
             Resume::Full => {
                 replica.phase = Phase::WaitingImage;
+                self.stats.sync_full += 1;
+                // A first sync names no history.
+                self.stats.sync_partial_err += u64::from(wanted.is_some_and(|(replid, _)| replid != "?"));
                 self.log(Level::Info, format!("replica {address} asks for all data"));
                 self.pump_image(now);
             }

@@ -9,10 +9,12 @@ use crate::resp::{Argv, Batch, Limits, Parser, Writer};
 use crate::server::table::Run;
 use crate::server::{Level, Server};
 use crate::session::{Outbox, Session};
-use crate::stdx::time::{Instant, Now, Wall};
+use crate::stdx::time::{Duration, Instant, Now, Wall};
 use crate::store::Keyspace;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+
+const TOLD_AGAIN: Duration = Duration::from_secs(10);
 
 /// How the link stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub struct Upstream {
     pub phase: LinkPhase,
     pub down_since: Option<Instant>,
     pub last_io: Option<Instant>,
+    /// Why the link was down last, and when that was told.
+    told: Option<(String, Instant)>,
     /// Whose eyes the master's commands are run with: its selected database.
     session: Session,
 }
@@ -65,7 +69,15 @@ impl Upstream {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut session = Session::new(0, nowhere, nowhere, Arc::new(Outbox::default()), now);
         session.authenticated = true;
-        Upstream { master, stock, phase: LinkPhase::Down, down_since: Some(now), last_io: None, session }
+        Upstream {
+            master,
+            stock,
+            phase: LinkPhase::Down,
+            down_since: Some(now),
+            last_io: None,
+            told: None,
+            session,
+        }
     }
 
     pub fn is_up(&self) -> bool {
@@ -137,7 +149,13 @@ impl Server {
         upstream.phase = LinkPhase::Down;
         upstream.down_since.get_or_insert(now.mono);
         let message = format!("link to master {}: {why}", upstream.master);
-        self.log(Level::Warning, message);
+        // It is tried again every second: the same news is told now and then.
+        let known =
+            upstream.told.as_ref().is_some_and(|(told, at)| told == why && now.mono.since(*at) < TOLD_AGAIN);
+        if !known {
+            upstream.told = Some((why.to_owned(), now.mono));
+        }
+        self.log(if known { Level::Debug } else { Level::Warning }, message);
         Ok(())
     }
 
@@ -188,6 +206,7 @@ impl Server {
         let upstream = self.replication.current(generation)?;
         upstream.phase = LinkPhase::Up;
         upstream.down_since = None;
+        upstream.told = None;
         upstream.last_io = Some(now.mono);
         Ok(())
     }
