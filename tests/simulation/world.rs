@@ -59,8 +59,8 @@ pub struct SentinelHost {
     pub wall_skew_ms: i64,
     wake_generation: u64,
     deferred: Vec<Event>,
-    /// Open command links: channel per instance.
-    links: BTreeMap<Address, u64>,
+    /// Open command links: channel per instance, and which process is at its other end.
+    links: BTreeMap<Address, (u64, u64)>,
     watched: BTreeSet<Address>,
     connected_peers: BTreeSet<usize>,
 }
@@ -79,7 +79,7 @@ pub enum Event {
     PeerLink { at: usize, peer: usize, up: bool, life: u64 },
     Command { sentinel: usize, channel: u64, node: usize, run: u64, request: u64, argv: Vec<Vec<u8>> },
     Replied { sentinel: usize, channel: u64, instance: Address, request: u64, reply: Reply },
-    LinkUp { sentinel: usize, life: u64, channel: u64, instance: Address },
+    LinkUp { sentinel: usize, life: u64, channel: u64, run: u64, instance: Address },
     LinkDown { sentinel: usize, life: u64, channel: Option<u64>, instance: Address, why: LinkError },
     NodeTick { node: usize },
     Repl { from: Address, to: usize, run: u64, message: ReplMessage },
@@ -284,18 +284,22 @@ impl World {
                 if self.sentinels[sentinel].paused {
                     let event = Event::Replied { sentinel, channel, instance, request, reply };
                     self.sentinels[sentinel].deferred.push(event);
-                } else if self.sentinels[sentinel].links.get(&instance) == Some(&channel) {
+                } else if self.sentinels[sentinel]
+                    .links
+                    .get(&instance)
+                    .is_some_and(|(open, _)| *open == channel)
+                {
                     self.input(sentinel, Input::Replied { instance, request, reply });
                 }
             }
-            Event::LinkUp { sentinel, life, channel, instance } => {
+            Event::LinkUp { sentinel, life, channel, run, instance } => {
                 if self.sentinels[sentinel].paused {
-                    let event = Event::LinkUp { sentinel, life, channel, instance };
+                    let event = Event::LinkUp { sentinel, life, channel, run, instance };
                     self.sentinels[sentinel].deferred.push(event);
                 } else if self.sentinels[sentinel].life == life
                     && self.sentinels[sentinel].watched.contains(&instance)
                 {
-                    self.sentinels[sentinel].links.insert(instance.clone(), channel);
+                    self.sentinels[sentinel].links.insert(instance.clone(), (channel, run));
                     self.input(sentinel, Input::LinkUp { instance });
                 }
             }
@@ -304,7 +308,9 @@ impl World {
                 if host.paused {
                     host.deferred.push(Event::LinkDown { sentinel, life, channel, instance, why });
                 } else if host.life == life
-                    && channel.is_none_or(|channel| host.links.get(&instance) == Some(&channel))
+                    && channel.is_none_or(|channel| {
+                        host.links.get(&instance).is_some_and(|(open, _)| *open == channel)
+                    })
                 {
                     host.links.remove(&instance);
                     self.input(sentinel, Input::LinkDown { instance, why });
@@ -507,7 +513,7 @@ impl World {
                 }
                 Action::Dial { instance, timeout_ms } => self.dial(index, instance, timeout_ms),
                 Action::Hangup { instance } => {
-                    if let Some(channel) = self.sentinels[index].links.get(&instance).copied() {
+                    if let Some((channel, _)) = self.sentinels[index].links.get(&instance).copied() {
                         let life = self.sentinels[index].life;
                         let why = LinkError::Timeout;
                         let event =
@@ -548,7 +554,8 @@ impl World {
         } else if self.nodes[node].node.alive {
             self.next_channel += 1;
             // A stopped process still has a kernel that accepts for it.
-            Event::LinkUp { sentinel: index, life, channel: self.next_channel + 10, instance }
+            let run = self.nodes[node].node.run;
+            Event::LinkUp { sentinel: index, life, channel: self.next_channel + 10, run, instance }
         } else {
             Event::LinkDown { sentinel: index, life, channel: None, instance, why: LinkError::Refused }
         };
@@ -557,7 +564,7 @@ impl World {
     }
 
     fn command(&mut self, index: usize, instance: &Address, request: u64, argv: Vec<Vec<u8>>) {
-        let Some(&channel) = self.sentinels[index].links.get(instance) else { return };
+        let Some(&(channel, run)) = self.sentinels[index].links.get(instance) else { return };
         let Some(node) = self.node_at(instance) else { return };
         let verb =
             argv.iter().take(3).map(|word| String::from_utf8_lossy(word)).collect::<Vec<_>>().join(" ");
@@ -569,7 +576,6 @@ impl World {
             let words: Vec<_> = argv.iter().map(|word| String::from_utf8_lossy(word)).collect();
             self.note(format!("s{} -> {instance} {}", index + 1, words.join(" ")));
         }
-        let run = self.nodes[node].node.run;
         let (from, to) = (self.sentinel_host(index), self.node_host(node));
         self.send(channel, from, to, Event::Command { sentinel: index, channel, node, run, request, argv });
     }
@@ -655,7 +661,7 @@ impl World {
             }
         }
         for sentinel in 0..self.sentinels.len() {
-            if let Some(&channel) = self.sentinels[sentinel].links.get(&from) {
+            if let Some(&(channel, _)) = self.sentinels[sentinel].links.get(&from) {
                 let life = self.sentinels[sentinel].life;
                 let why = LinkError::Reset;
                 let event =
