@@ -173,12 +173,10 @@ impl<S: Service> Connection<S> {
                 (Limits::BEFORE_AUTH, 1)
             };
             let cut = self.batch.fill(&mut self.parser, &self.input, &limits, max);
-            if !self.batch.is_empty() {
-                self.run_batch().await?;
-            }
+            let all_ran = self.batch.is_empty() || self.run_batch().await?;
             match cut {
                 Err(error) if self.batch.is_empty() => self.malformed(&error),
-                Ok(()) if self.batch.len() < max => break,
+                Ok(()) if all_ran && self.batch.len() < max => break,
                 _ => {}
             }
         }
@@ -188,7 +186,8 @@ impl<S: Service> Connection<S> {
         Ok(())
     }
 
-    async fn run_batch(&mut self) -> Result<(), End> {
+    /// Whether none of the batch is left for later.
+    async fn run_batch(&mut self) -> Result<bool, End> {
         let turn = self.service.run(self.id, &self.batch, &self.input, &mut self.out);
         self.gated = self.gated.or(turn.gated);
         self.input.drain(..self.batch.bytes_of(turn.executed));
@@ -213,7 +212,7 @@ impl<S: Service> Connection<S> {
                 return Err(End::Broken);
             }
         }
-        Ok(())
+        Ok(turn.executed == self.batch.len())
     }
 
     /// Whether the bytes so far may still become the preface; ends when they have.

@@ -1,7 +1,7 @@
 //! The hot path: a batch of requests of one session, run in one call under the engine's lock.
 
-use super::Server;
 use super::table::{CommandId, Run};
+use super::{Level, Server};
 use crate::commands::{CommandError, Unit};
 use crate::resp::spec::WRITE;
 use crate::resp::{Batch, Writer};
@@ -61,6 +61,15 @@ impl Server {
                 }
             }
             silence(&mut session, out, mark);
+            if out.len() - mark > self.hub.settings.output_bytes_max(session.class) {
+                out.truncate(mark);
+                session.close = true;
+                let peer = session.peer;
+                self.log(
+                    Level::Warning,
+                    format!("closed {peer}: one reply is larger than client-output-buffer-limit allows"),
+                );
+            }
             // What this request sent to its own session stands right behind its reply.
             if session.outbox.has_pending() {
                 let drained = session.outbox.drain(out);

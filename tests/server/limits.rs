@@ -90,6 +90,34 @@ fn a_listener_over_the_soft_limit_is_closed_when_its_time_is_over_and_a_reader_i
 }
 
 #[test]
+fn a_reply_larger_than_the_hard_limit_closes_its_session_after_the_replies_before_it() {
+    let server = Process::vedette(&["--client-output-buffer-limit", "normal 1mb 0 0"]);
+    let mut wire = server.connect();
+    assert!(wire.ask(&["SET", "half", &"x".repeat(600_000)]).is_ok());
+    // Many replies that are read are no reason, however large together.
+    wire.send_raw("GET half\r\n".repeat(8).as_bytes());
+    for _ in 0..8 {
+        assert!(wire.next().is_some_and(|reply| reply.as_bytes().map(<[u8]>::len) == Some(600_000)));
+    }
+    wire.send_raw(b"PING\r\nMGET half half\r\nPING\r\n");
+    assert_eq!(wire.rest(), b"+PONG\r\n");
+    assert_eq!(server.connect().line("PING").as_str(), Some("PONG"));
+}
+
+#[test]
+fn a_pipeline_of_large_reads_is_answered_to_its_end() {
+    let server = Process::vedette(&[]);
+    let mut wire = server.connect();
+    assert!(wire.ask(&["SET", "large", &"x".repeat(700_000)]).is_ok());
+    // The replies go out in parts, and nothing more arrives that would remind the server of the rest.
+    wire.send_raw("GET large\r\n".repeat(20).as_bytes());
+    for number in 0..20 {
+        let reply = wire.next().unwrap_or_else(|| panic!("reply {number} never came"));
+        assert_eq!(reply.as_bytes().map(<[u8]>::len), Some(700_000));
+    }
+}
+
+#[test]
 fn no_touch_and_no_evict_are_two_things() {
     let server = Process::vedette(&[]);
     let mut wire = named(&server, "me");
