@@ -12,6 +12,7 @@ mod consensus;
 mod differential;
 mod layers;
 mod local_fleet;
+mod processes;
 mod replication;
 mod sentinel;
 mod sentinel_api;

@@ -1,0 +1,8 @@
+//! Real processes, real sockets, real signals: what the README promises, watched from outside.
+
+mod clients;
+mod failover;
+mod fleet;
+mod mistakes;
+mod wire;
+mod writer;
