@@ -32,7 +32,7 @@ struct LongDouble {
 
 impl LongDouble {
     fn parse(text: &[u8]) -> Option<LongDouble> {
-        if text.len() >= TEXT_BYTES_MAX || !parse_f64(text).is_some_and(|value| !value.is_nan()) {
+        if text.len() >= TEXT_BYTES_MAX || parse_f64(text).is_none_or(|value| value.is_nan()) {
             return None;
         }
         let text = std::str::from_utf8(text).ok()?.to_ascii_lowercase();

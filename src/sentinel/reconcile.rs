@@ -156,8 +156,8 @@ impl Work<'_> {
                 .is_some_and(|s| *s != Stage::Done)
         };
         let open = |address: &&Address| {
-            let live = self.registry.get(*address).filter(|i| !subjective::suspect(i, self.group, self.now));
-            (told(*address) || agreed(*address)) && live.is_some_and(|i| !done(i))
+            let live = self.registry.get(address).filter(|i| !subjective::suspect(i, self.group, self.now));
+            (told(address) || agreed(address)) && live.is_some_and(|i| !done(i))
         };
         self.group.replicas.iter().filter(open).count()
     }
