@@ -1,6 +1,11 @@
 //! One engine, several I/O threads: a lock taken per batch against a queue to an engine thread.
 //! Strings only. Prints requests per second; run with `cargo bench --bench engine_sharing`.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a measurement that cannot set up has nothing to say and may fail loudly"
+)]
+
 use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::sync::Arc;

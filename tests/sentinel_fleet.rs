@@ -156,7 +156,7 @@ fn three_sentinels_tell_every_client_of_the_new_master() {
             stream.write_all(b"SUBSCRIBE +switch-master\r\n").unwrap();
             let mut lines = BufReader::new(stream);
             // *3 $9 subscribe $14 +switch-master :1
-            (0..6).for_each(|_| drop(lines.read_line(&mut String::new()).unwrap()));
+            (0..6).for_each(|_| assert!(lines.read_line(&mut String::new()).unwrap() > 0));
             lines
         })
         .collect();

@@ -96,7 +96,6 @@ pub struct Fleet {
     pub dir: tempfile::TempDir,
     pub data: Vec<Process>,
     pub sentinels: Vec<Process>,
-    pub http: Vec<u16>,
 }
 
 /// What a fleet is to be; tests change what they care about.
@@ -156,7 +155,7 @@ impl Fleet {
                 process
             })
             .collect();
-        Fleet { dir, data, sentinels, http: http.to_vec() }
+        Fleet { dir, data, sentinels }
     }
 
     pub fn await_ready(&self, replicas: usize) {

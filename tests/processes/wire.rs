@@ -43,10 +43,6 @@ impl Wire {
         self.stream.write_all(bytes).ok()
     }
 
-    pub fn set_deadline(&mut self, deadline: Duration) {
-        let _ = self.stream.set_read_timeout(Some(deadline));
-    }
-
     pub fn receive(&mut self) -> Option<Reply> {
         let mut chunk = [0; 16 * 1024];
         loop {

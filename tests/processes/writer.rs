@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use vedette::resp::Reply;
 
 const DEADLINE: Duration = Duration::from_millis(700);
@@ -17,7 +17,6 @@ const DEADLINE: Duration = Duration::from_millis(700);
 pub struct Acknowledged {
     pub value: u64,
     pub port: u16,
-    pub at: Instant,
     /// Replicas that had it, as WAIT said.
     pub replicas: i64,
 }
@@ -77,7 +76,7 @@ fn run(sentinels: &[u16], stop: &AtomicBool, log: &Mutex<Vec<Acknowledged>>) {
         };
         match replicas {
             Some(replicas) => {
-                let write = Acknowledged { value, port: *port, at: Instant::now(), replicas };
+                let write = Acknowledged { value, port: *port, replicas };
                 log.lock().unwrap().push(write);
             }
             None => {

@@ -5,11 +5,11 @@
 //! A data set is the list of writes in it. Stream positions count list entries; keep-alives (entry 0)
 //! take a position too, as GETACK does in the real stream.
 
+mod commands;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use vedette::model::Address;
-use vedette::model::info::InfoWriter;
-use vedette::resp::Reply;
 
 /// A write by a client, or 0 for a keep-alive.
 pub type Entry = u64;
@@ -50,7 +50,6 @@ pub enum Output {
     },
     /// The reply to a client's write: `Ok(acknowledging replicas)`.
     Written {
-        client: u64,
         value: Entry,
         result: Result<usize, &'static str>,
     },
@@ -72,7 +71,6 @@ struct Attached {
 }
 
 struct PendingWrite {
-    client: u64,
     value: Entry,
     /// Position right after the write.
     position: u64,
@@ -227,11 +225,7 @@ impl DataNode {
 
     fn fail_pending(&mut self, out: &mut Vec<Output>) {
         for write in self.pending.drain(..) {
-            out.push(Output::Written {
-                client: write.client,
-                value: write.value,
-                result: Err("UNBLOCKED demoted"),
-            });
+            out.push(Output::Written { value: write.value, result: Err("UNBLOCKED demoted") });
         }
     }
 
@@ -287,19 +281,19 @@ impl DataNode {
     // ---- clients ----
 
     /// SET value, then WAIT `wait`: both answered by one [`Output::Written`], or never.
-    pub fn write(&mut self, now_us: u64, client: u64, value: Entry, wait: usize, out: &mut Vec<Output>) {
+    pub fn write(&mut self, now_us: u64, value: Entry, wait: usize, out: &mut Vec<Output>) {
         let refused = match self.role {
             Role::Master if now_us < self.vouched_until() => None,
             Role::Master => Some("READONLY not vouched for"),
             _ => Some("READONLY You can't write against a read only replica."),
         };
         if let Some(text) = refused {
-            out.push(Output::Written { client, value, result: Err(text) });
+            out.push(Output::Written { value, result: Err(text) });
             return;
         }
         self.append(now_us, value, out);
         let position = self.offset();
-        self.pending.push_back(PendingWrite { client, value, position, wait, deadline_us: now_us + 400_000 });
+        self.pending.push_back(PendingWrite { value, position, wait, deadline_us: now_us + 400_000 });
         self.settle_writes(now_us, out);
     }
 
@@ -326,7 +320,7 @@ impl DataNode {
         for write in pending {
             let acks = self.counted_acks(write.position);
             if acks >= write.wait || now_us >= write.deadline_us {
-                out.push(Output::Written { client: write.client, value: write.value, result: Ok(acks) });
+                out.push(Output::Written { value: write.value, result: Ok(acks) });
             } else {
                 self.pending.push_back(write);
             }
@@ -517,228 +511,6 @@ impl DataNode {
         out.push(Output::Repl { to: master.clone(), message });
     }
 
-    // ---- sentinels ----
-
-    pub fn command(&mut self, now_us: u64, argv: &[Vec<u8>], out: &mut Vec<Output>) -> Reply {
-        let words: Vec<&str> = argv.iter().map(|word| std::str::from_utf8(word).unwrap_or("")).collect();
-        match words.iter().map(|word| word.to_ascii_uppercase()).collect::<Vec<_>>().as_slice() {
-            [name, ..] if name == "PING" => Reply::Simple("PONG".into()),
-            [name, ..] if name == "INFO" => Reply::Bulk(self.info(now_us).into_bytes()),
-            [name, ..] if name == "PUBLISH" => Reply::Integer(0),
-            [name, ..] if name == "CONFIG" || name == "CLIENT" => Reply::Simple("OK".into()),
-            [name, ..] if name == "ROLE" => Reply::Array(vec![Reply::Bulk(self.role_name().into())]),
-            [name, no, one] if (name == "REPLICAOF" || name == "SLAVEOF") && no == "NO" && one == "ONE" => {
-                self.become_master(out);
-                Reply::Simple("OK".into())
-            }
-            [name, _, _] if name == "REPLICAOF" || name == "SLAVEOF" => {
-                let Ok(port) = words[2].parse() else {
-                    return Reply::Error("ERR Invalid master port".into());
-                };
-                self.follow(now_us, Address::new(words[1], port), out);
-                Reply::Simple("OK".into())
-            }
-            [name, ..] if name == "VEDETTE" && self.bundled => self.supervised(now_us, &words[1..], out),
-            _ => Reply::Error("ERR unknown command".into()),
-        }
-    }
-
-    fn role_name(&self) -> &'static str {
-        if self.role == Role::Master { "master" } else { "slave" }
-    }
-
-    fn supervised(&mut self, now_us: u64, words: &[&str], out: &mut Vec<Output>) -> Reply {
-        let (Some(verb), Some(group), Some(Ok(epoch))) =
-            (words.first(), words.get(1), words.get(2).map(|w| w.parse::<u64>()))
-        else {
-            return Reply::Error("ERR syntax error".into());
-        };
-        if epoch < self.epoch {
-            return Reply::Error(format!("STALEEPOCH {}", self.epoch));
-        }
-        if !self.group.is_empty() && self.group != *group {
-            return Reply::Error(format!("OTHERGROUP {}", self.group));
-        }
-        match verb.to_ascii_uppercase().as_str() {
-            "LEASE" => {
-                if self.role != Role::Master {
-                    return Reply::Error("NOTMASTER".into());
-                }
-                self.group = (*group).to_owned();
-                self.epoch = epoch;
-                let number = |index: usize| words.get(index).and_then(|w| w.parse::<u64>().ok()).unwrap_or(0);
-                let (ttl_ms, echo_ms) = (number(3), number(4));
-                self.ttl_us = ttl_ms * 1000;
-                if echo_ms > 0 {
-                    self.lease_end_us = self.lease_end_us.max((echo_ms + ttl_ms) * 1000);
-                }
-                self.quorum = number(5) as usize;
-                if number(6) >= self.set_version {
-                    self.set_version = number(6);
-                    self.set = words
-                        .get(7)
-                        .map(|list| list.split(',').filter_map(|text| text.parse().ok()).collect())
-                        .unwrap_or_default();
-                }
-                self.settle_writes(now_us, out);
-                let vouched = i64::from(now_us < self.vouched_until());
-                Reply::Array(vec![
-                    Reply::Integer((now_us / 1000) as i64),
-                    Reply::Integer(self.epoch as i64),
-                    Reply::Integer(vouched),
-                    Reply::Integer(self.set_version as i64),
-                ])
-            }
-            "FENCE" => {
-                self.group = (*group).to_owned();
-                if epoch > self.epoch || self.role != Role::Awaiting {
-                    self.close_links(out);
-                    self.following = None;
-                    self.fail_pending(out);
-                    self.lease_end_us = 0;
-                    if self.role == Role::Master {
-                        self.synced = true;
-                    }
-                    self.role = Role::Awaiting;
-                    self.epoch = epoch;
-                }
-                let (id2, second) = self.replid2.map_or((0, 0), |(id, offset)| (id, offset + 1));
-                let silence = self.stream_heard_us.map_or(-1, |heard| ((now_us - heard) / 1000) as i64);
-                Reply::Array(vec![
-                    Reply::Bulk(format!("{}", self.address).into()),
-                    Reply::Bulk(replid_text(self.replid).into()),
-                    Reply::Integer(self.offset() as i64),
-                    Reply::Bulk(replid_text(id2).into()),
-                    Reply::Integer(second as i64),
-                    Reply::Integer(silence),
-                    Reply::Integer(i64::from(self.synced)),
-                ])
-            }
-            "PROMOTE" => {
-                if self.role == Role::Master && self.epoch == epoch {
-                    return Reply::Simple("OK".into());
-                }
-                self.group = (*group).to_owned();
-                self.epoch = epoch;
-                self.become_master(out);
-                Reply::Simple("OK".into())
-            }
-            "FOLLOW" => {
-                let Some(Ok(port)) = words.get(4).map(|word| word.parse()) else {
-                    return Reply::Error("ERR syntax error".into());
-                };
-                let master = Address::new(words[3], port);
-                self.group = (*group).to_owned();
-                self.epoch = epoch;
-                self.stock_master = words.get(5).is_some();
-                if self.role != (Role::Replica { master: master.clone() }) {
-                    self.follow(now_us, master, out);
-                }
-                Reply::Simple("OK".into())
-            }
-            _ => Reply::Error("ERR unknown subcommand".into()),
-        }
-    }
-
-    fn become_master(&mut self, out: &mut Vec<Output>) {
-        if self.role == Role::Master {
-            return;
-        }
-        self.close_links(out);
-        self.following = None;
-        self.replid2 = Some((self.replid, self.offset()));
-        self.replid = self.fresh_replid();
-        self.role = Role::Master;
-        self.synced = true;
-        self.lease_end_us = 0;
-        self.set.clear();
-        self.set_version = 0;
-        self.produced.clear();
-        out.push(Output::BecameMaster { epoch: self.epoch });
-    }
-
-    fn follow(&mut self, now_us: u64, master: Address, out: &mut Vec<Output>) {
-        self.close_links(out);
-        self.fail_pending(out);
-        self.lease_end_us = 0;
-        self.role = Role::Replica { master };
-        self.following = Some(Following { link: 0, connected: false, heard_us: 0, retry_us: now_us });
-    }
-
-    fn info(&self, now_us: u64) -> String {
-        let mut info = InfoWriter::default();
-        info.section("Server").field("redis_version", "7.0.15").field("redis_mode", "standalone");
-        info.field("run_id", format!("{:0>40x}", self.run * 100_000 + u64::from(self.address.port)));
-        info.field("tcp_port", self.address.port);
-        info.section("Persistence").field("loading", 0);
-        info.section("Replication").field("role", self.role_name());
-        if self.role != Role::Master {
-            let (host, port) = match &self.role {
-                Role::Replica { master } => (master.host.clone(), master.port),
-                _ => (String::new(), 0),
-            };
-            let up = self.following.as_ref().is_some_and(|following| following.connected);
-            let silent_s = self.following.as_ref().map_or(-1, |following| {
-                if following.connected { ((now_us - following.heard_us) / 1_000_000) as i64 } else { -1 }
-            });
-            info.field("master_host", host).field("master_port", port);
-            info.field("master_link_status", if up { "up" } else { "down" });
-            info.field("master_last_io_seconds_ago", silent_s).field("master_sync_in_progress", 0);
-            info.field("slave_read_repl_offset", self.offset()).field("slave_repl_offset", self.offset());
-            if !up {
-                info.field("master_link_down_since_seconds", if self.synced { 1 } else { -1 });
-            }
-            info.field("slave_priority", 100).field("slave_read_only", 1).field("replica_announced", 1);
-        }
-        info.field("connected_slaves", self.attached.len());
-        for (index, replica) in self.attached.values().enumerate() {
-            info.field(
-                &format!("slave{index}"),
-                format!(
-                    "ip={},port={},state=online,offset={},lag=0",
-                    replica.address.host, replica.address.port, replica.acked
-                ),
-            );
-        }
-        info.field("master_failover_state", "no-failover").field("master_replid", replid_text(self.replid));
-        let (id2, second) = self.replid2.map_or((0, -1), |(id, offset)| (id, offset as i64 + 1));
-        info.field("master_replid2", replid_text(id2)).field("master_repl_offset", self.offset());
-        info.field("second_repl_offset", second);
-        if self.bundled {
-            let role = match self.role {
-                _ if self.epoch == 0 && self.role == Role::Master => "unsupervised",
-                Role::Master => "master",
-                Role::Replica { .. } => "replica",
-                Role::Awaiting => "awaiting",
-            };
-            let until = self.vouched_until();
-            let vouched = match until {
-                u64::MAX => "unsupervised",
-                until if self.role == Role::Master && now_us < until => "yes",
-                _ => "no",
-            };
-            info.section("Vedette")
-                .field("vedette_version", "0.1.0")
-                .field("vedette_node", format!("node-{}", self.address));
-            info.field("vedette_group", &self.group)
-                .field("vedette_epoch", self.epoch)
-                .field("vedette_role", role);
-            info.field("vedette_vouched", vouched);
-            info.field("vedette_lease_ms_left", self.lease_end_us.saturating_sub(now_us) / 1000);
-            info.field("vedette_set_version", self.set_version);
-            let silence = self.stream_heard_us.map_or(-1, |heard| ((now_us - heard) / 1000) as i64);
-            info.field("vedette_link_silence_ms", silence).field("vedette_synced", u8::from(self.synced));
-        }
-        info.finish()
-    }
-}
-
-/// Forty characters, as servers show replication ids; all zeros for none.
-fn replid_text(id: u64) -> String {
-    format!("{id:0>40x}")
-}
-
-impl DataNode {
     pub fn is_vouched(&self, now_us: u64) -> bool {
         now_us < self.vouched_until()
     }

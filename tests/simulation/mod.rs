@@ -149,7 +149,7 @@ fn sweep(first: u64, count: u64, bugs: &Bugs) -> (Option<(u64, Outcome)>, u64, u
                     if found.lock().unwrap().as_ref().is_some_and(|(other, _)| *other < seed) {
                         break;
                     }
-                    let outcome = run_seed(seed, bugs.clone());
+                    let outcome = run_seed(seed, *bugs);
                     let mut sums = totals.lock().unwrap();
                     sums.0 += outcome.failovers;
                     sums.1 += outcome.virtual_us;

@@ -1,0 +1,246 @@
+//! The sentinels of the simulated world: how they start and die, what they are told, and how their
+//! actions are carried out over the simulated network. Knows no invariant; it only reports to checkers.
+
+use super::{Event, GROUP, MS, World, node_address, sentinel_address};
+use vedette::config::sentinel::{MasterConfig, Mode, PeerConfig, RaftConfig, SentinelConfig};
+use vedette::model::Address;
+use vedette::sentinel::{Action, Input, LinkError, Sentinel};
+
+impl World {
+    fn config(&self, index: usize) -> SentinelConfig {
+        SentinelConfig {
+            id: index as u64 + 1,
+            bind: "10.0.0.1".into(),
+            port: sentinel_address(index).port,
+            http: None,
+            dir: "/nowhere".into(),
+            cluster_secret_file: None,
+            requirepass_file: None,
+            protected_mode: true,
+            peers: (0..self.sentinels.len())
+                .map(|peer| PeerConfig { id: peer as u64 + 1, address: sentinel_address(peer) })
+                .collect(),
+            masters: vec![MasterConfig {
+                name: GROUP.into(),
+                address: node_address(0),
+                quorum: self.sentinels.len() / 2 + 1,
+                down_after_milliseconds: self.plan.down_after_ms,
+                crash_grace_milliseconds: 300,
+                failover_timeout: 10_000,
+                parallel_syncs: 1,
+                mode: Mode::Safe,
+                auth_user: None,
+                auth_pass_file: None,
+            }],
+            webhooks: Vec::new(),
+            raft: RaftConfig::default(),
+            lease_milliseconds: 500,
+        }
+    }
+
+    pub fn start_sentinel(&mut self, index: usize) {
+        let config = self.config(index);
+        let seed = self.rng.u64(..);
+        let now = self.sentinel_now(index);
+        let stored = self.sentinels[index].disk.clone();
+        let life = self.sentinels[index].life + 1;
+        let started = super::super::adapter::start(&config, stored, seed, now, index, life, &self.plan.bugs);
+        let host = &mut self.sentinels[index];
+        host.life = life;
+        host.links.clear();
+        host.watched.clear();
+        host.connected_peers.clear();
+        host.deferred.clear();
+        match started {
+            Ok((core, actions)) => {
+                host.core = Some(core);
+                self.note(format!("s{} starts (life {life})", index + 1));
+                self.carry_out(index, actions);
+                self.rearm(index);
+                self.reconnect_peers();
+            }
+            Err(text) => self.checkers.fail(format!("s{} cannot start again: {text}", index + 1)),
+        }
+    }
+
+    pub fn kill_sentinel(&mut self, index: usize) {
+        self.note(format!("kill s{}", index + 1));
+        let host = &mut self.sentinels[index];
+        host.core = None;
+        host.paused = false;
+        host.life += 1;
+        host.deferred.clear();
+        host.links.clear();
+        for peer in 0..self.sentinels.len() {
+            if peer != index {
+                let life = self.sentinels[peer].life;
+                let at = self.now_us + self.network.delay(index, peer);
+                self.schedule(at, Event::PeerLink { at: peer, peer: index, up: false, life });
+            }
+        }
+    }
+
+    /// Peers that can reach each other and are alive find each other within a redial.
+    pub(super) fn reconnect_peers(&mut self) {
+        for a in 0..self.sentinels.len() {
+            for b in 0..self.sentinels.len() {
+                if a != b && self.sentinels[a].core.is_some() && self.sentinels[b].core.is_some() {
+                    let life = self.sentinels[a].life;
+                    let at = self.now_us + self.rng.u64(1..100) * MS;
+                    self.schedule(at, Event::PeerLink { at: a, peer: b, up: true, life });
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_peer_link(&mut self, at: usize, peer: usize, up: bool, life: u64) {
+        if self.sentinels[at].paused {
+            self.sentinels[at].deferred.push(Event::PeerLink { at, peer, up, life });
+            return;
+        }
+        if self.sentinels[at].life != life || self.sentinels[at].core.is_none() {
+            return;
+        }
+        let id = peer as u64 + 1;
+        if up {
+            if self.sentinels[peer].core.is_none() || !self.network.reachable(at, peer) {
+                return;
+            }
+            if self.sentinels[at].connected_peers.insert(peer) {
+                let (uuid, run_id) = (
+                    super::super::adapter::uuid(peer),
+                    super::super::adapter::run_id(peer, self.sentinels[peer].life),
+                );
+                self.input(at, Input::PeerUp { id, uuid, run_id });
+            }
+        } else if self.sentinels[peer].core.is_none() && self.sentinels[at].connected_peers.remove(&peer) {
+            self.input(at, Input::PeerDown { id });
+        }
+    }
+
+    pub(super) fn input(&mut self, index: usize, input: Input) {
+        let now = self.sentinel_now(index);
+        let Some(core) = self.sentinels[index].core.as_mut() else { return };
+        let mut actions = Vec::new();
+        core.handle(now, input, &mut actions);
+        self.carry_out(index, actions);
+        self.rearm(index);
+    }
+
+    fn rearm(&mut self, index: usize) {
+        let offset = self.sentinels[index].mono_offset_us;
+        let host = &mut self.sentinels[index];
+        host.wake_generation += 1;
+        let generation = host.wake_generation;
+        if let Some(at) = host.core.as_ref().and_then(Sentinel::next_wakeup) {
+            let at_us = at.as_micros().saturating_sub(offset).max(self.now_us + 1);
+            self.schedule(at_us, Event::Wake { sentinel: index, generation });
+        }
+    }
+
+    fn carry_out(&mut self, index: usize, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Persist(persist) => {
+                    super::super::adapter::persist(&mut self.sentinels[index].disk, persist)
+                }
+                Action::SendPeer { to, message } => {
+                    let to = to as usize - 1;
+                    if to < self.sentinels.len() && self.sentinels[index].connected_peers.contains(&to) {
+                        let life = self.sentinels[to].life;
+                        self.send(1, index, to, Event::Peer { from: index, to, life, message });
+                    }
+                }
+                Action::Watch { instance, .. } => {
+                    self.sentinels[index].watched.insert(instance);
+                }
+                Action::Unwatch { instance } => {
+                    self.sentinels[index].watched.remove(&instance);
+                    self.sentinels[index].links.remove(&instance);
+                }
+                Action::Dial { instance, timeout_ms } => self.dial(index, instance, timeout_ms),
+                Action::Hangup { instance } => {
+                    if let Some((channel, _)) = self.sentinels[index].links.get(&instance).copied() {
+                        let life = self.sentinels[index].life;
+                        let why = LinkError::Timeout;
+                        let event =
+                            Event::LinkDown { sentinel: index, life, channel: Some(channel), instance, why };
+                        self.schedule(self.now_us + 1, event);
+                    }
+                }
+                Action::Send { instance, request, argv } => self.command(index, &instance, request, argv),
+                Action::Emit { event, replayed } => {
+                    if !replayed {
+                        self.note(format!(
+                            "s{} #{} {} {}",
+                            index + 1,
+                            event.id,
+                            event.kind.name(),
+                            event.payload
+                        ));
+                    }
+                    self.checkers.event(index, &event);
+                }
+                Action::Respond { .. } | Action::Webhook { .. } => {}
+                Action::Fatal { message } => {
+                    self.checkers.fail(format!("s{} gave up: {message}", index + 1));
+                }
+            }
+        }
+    }
+
+    fn dial(&mut self, index: usize, instance: Address, timeout_ms: u64) {
+        let life = self.sentinels[index].life;
+        let Some(node) = self.node_at(&instance) else { return };
+        let (from, to) = (self.sentinel_host(index), self.node_host(node));
+        let event = if !self.network.reachable(from, to) {
+            let why = LinkError::Timeout;
+            let event = Event::LinkDown { sentinel: index, life, channel: None, instance, why };
+            self.schedule(self.now_us + timeout_ms * MS, event);
+            return;
+        } else if self.nodes[node].node.alive {
+            self.next_channel += 1;
+            // A stopped process still has a kernel that accepts for it.
+            let run = self.nodes[node].node.run;
+            Event::LinkUp { sentinel: index, life, channel: self.next_channel + 10, run, instance }
+        } else {
+            Event::LinkDown { sentinel: index, life, channel: None, instance, why: LinkError::Refused }
+        };
+        let delay = self.network.delay(from, to) + self.network.delay(to, from);
+        self.schedule(self.now_us + delay, event);
+    }
+
+    fn command(&mut self, index: usize, instance: &Address, request: u64, argv: Vec<Vec<u8>>) {
+        let Some(&(channel, run)) = self.sentinels[index].links.get(instance) else { return };
+        let Some(node) = self.node_at(instance) else { return };
+        let verb =
+            argv.iter().take(3).map(|word| String::from_utf8_lossy(word)).collect::<Vec<_>>().join(" ");
+        if !verb.starts_with("PING")
+            && !verb.starts_with("INFO")
+            && !verb.starts_with("PUBLISH")
+            && !verb.starts_with("VEDETTE LEASE")
+        {
+            let words: Vec<_> = argv.iter().map(|word| String::from_utf8_lossy(word)).collect();
+            self.note(format!("s{} -> {instance} {}", index + 1, words.join(" ")));
+        }
+        let (from, to) = (self.sentinel_host(index), self.node_host(node));
+        self.send(channel, from, to, Event::Command { sentinel: index, channel, node, run, request, argv });
+    }
+
+    pub(super) fn on_command(
+        &mut self,
+        sentinel: usize,
+        channel: u64,
+        node: usize,
+        request: u64,
+        argv: &[Vec<u8>],
+    ) {
+        let now = self.node_now(node);
+        let mut out = Vec::new();
+        let reply = self.nodes[node].node.command(now, argv, &mut out);
+        self.obey(node, out);
+        let instance = self.nodes[node].node.address.clone();
+        let (from, to) = (self.node_host(node), self.sentinel_host(sentinel));
+        self.send(channel, from, to, Event::Replied { sentinel, channel, instance, request, reply });
+    }
+}
