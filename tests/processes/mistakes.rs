@@ -155,9 +155,17 @@ fn a_corrupted_log_and_a_foreign_cluster_are_refused() {
     fs::write(&log_file, fs::read(foreign).unwrap()).unwrap();
     drop(other);
     fleet.sentinels[2].start();
-    let status = ended(&mut fleet.sentinels[2]);
-    let text = fleet.sentinels[2].log();
-    assert!(!status.success() && text.contains("cluster"), "{text}");
+    fleet.wait("it is told that its log is of another cluster", Duration::from_secs(10), || {
+        fleet.sentinels[2].log().contains("belongs to another cluster")
+    });
+    assert_eq!(fleet.named_by(&fleet.sentinels[2]), None, "it belongs to nobody here and must name nobody");
+    assert!(
+        fleet.named_by(&fleet.sentinels[0]).is_some(),
+        "{:?} {}",
+        Wire::once(fleet.sentinels[0].port, &["INFO"]),
+        fleet.logs()
+    );
+    fleet.sentinels[2].kill();
     // Its own log again: it is welcome.
     fs::write(&log_file, &good).unwrap();
     fleet.sentinels[2].start();

@@ -117,9 +117,10 @@ impl Refusal {
         Self::ALL.iter().copied().find(|refusal| *refusal as u8 == code)
     }
 
-    /// Whether the refused process must end instead of trying again.
+    /// Whether the side that is refused must end. Only what the whole fleet agrees on is: a sentinel of
+    /// another cluster refuses everybody, and must not bring a healthy fleet down by doing so.
     pub fn is_fatal(self) -> bool {
-        matches!(self, Refusal::LostLog | Refusal::OtherCluster)
+        matches!(self, Refusal::LostLog)
     }
 }
 
