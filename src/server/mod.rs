@@ -156,7 +156,7 @@ impl Server {
             output_soft: config.output_soft(),
             databases: config.databases,
         };
-        let password = config.requirepass.clone().map(String::into_bytes);
+        let password = config.requirepass.as_ref().map(|secret| secret.expose().as_bytes().to_vec());
         let table = table::Table::new();
         let gate = Arc::new(Gate::default());
         Server {

@@ -2,6 +2,7 @@
 
 use super::ServerConfig;
 use super::values::*;
+use crate::config::Secret;
 use crate::model::Address;
 use std::path::PathBuf;
 
@@ -38,6 +39,11 @@ const fn renamed(mut row: Directive, alias: &'static str) -> Directive {
 }
 
 /// A choice of Redis that is made here: named in old files, and only this value is true.
+/// CONFIG GET shows passwords to those who are let in, as Redis does.
+fn shown(secret: &Option<Secret>) -> String {
+    secret.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default()
+}
+
 fn only(words: &[String], value: &str, why: &str) -> Result<(), String> {
     if one(words)?.eq_ignore_ascii_case(value) { Ok(()) } else { Err(why.to_owned()) }
 }
@@ -128,8 +134,8 @@ pub const DIRECTIVES: &[Directive] = &[
     ),
     live(
         "requirepass",
-        |c| c.requirepass.clone().unwrap_or_default(),
-        |c, w| maybe(w).map(|v| c.requirepass = v),
+        |c| shown(&c.requirepass),
+        |c, w| maybe(w).map(|v| c.requirepass = v.map(Secret::new)),
     ),
     live("protected-mode", |c| yes_no_text(c.protected_mode), |c, w| yes_no(w).map(|v| c.protected_mode = v)),
     live(
@@ -192,11 +198,7 @@ pub const DIRECTIVES: &[Directive] = &[
         ),
         "slaveof",
     ),
-    live(
-        "masterauth",
-        |c| c.masterauth.clone().unwrap_or_default(),
-        |c, w| maybe(w).map(|v| c.masterauth = v),
-    ),
+    live("masterauth", |c| shown(&c.masterauth), |c, w| maybe(w).map(|v| c.masterauth = v.map(Secret::new))),
     live(
         "masteruser",
         |c| c.masteruser.clone().unwrap_or_default(),

@@ -5,6 +5,7 @@
 pub mod directives;
 mod values;
 
+use crate::config::Secret;
 use crate::model::Address;
 use crate::stdx::time::Duration;
 use crate::stdx::words::split_words;
@@ -29,7 +30,7 @@ pub struct ServerConfig {
     pub stop_writes_on_bgsave_error: bool,
     pub rdb_compression: bool,
     pub rdb_checksum: bool,
-    pub requirepass: Option<String>,
+    pub requirepass: Option<Secret>,
     pub protected_mode: bool,
     pub clients_max: usize,
     /// Normal, replica, pubsub.
@@ -40,7 +41,7 @@ pub struct ServerConfig {
     /// Of one request, and of all that a session has queued since MULTI.
     pub query_buffer_bytes_max: u64,
     pub replicaof: Option<Address>,
-    pub masterauth: Option<String>,
+    pub masterauth: Option<Secret>,
     pub masteruser: Option<String>,
     pub replica_read_only: bool,
     pub replica_serve_stale_data: bool,
@@ -226,7 +227,7 @@ mod tests {
         assert_eq!(config.port, 7001);
         assert_eq!(config.save, []);
         assert_eq!(config.maxmemory_bytes, 1 << 30);
-        assert_eq!(config.requirepass.as_deref(), Some("a b"));
+        assert_eq!(config.requirepass.as_ref().map(Secret::expose), Some("a b"));
         assert_eq!(config.replicaof, Some(Address::new("10.0.0.1", 6379)));
         assert_eq!(arguments(&["my.conf"]).unwrap().save.len(), 2, "save lines add up");
     }
@@ -243,6 +244,25 @@ mod tests {
         assert!(error("appendonly yes").contains("append-only file"));
         assert!(error("dir \"x").contains("quote"));
         assert!(arguments(&["--port"]).unwrap_err().to_string().contains("--port"));
+    }
+
+    #[test]
+    fn passwords_are_in_no_debug_text_and_no_error() {
+        let canary = "canary-7f3a";
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let read = |_: &Path| Ok(String::new());
+        let line = format!("--requirepass {canary} --masterauth {canary}");
+        let config = ServerConfig::from_arguments(&words(&line), read).unwrap();
+        assert_eq!(config.requirepass.as_ref().map(Secret::expose), Some(canary));
+        let text = format!("{config:?}");
+        assert!(text.contains("redacted") && !text.contains(canary), "{text}");
+        for mistake in
+            ["requirepas CANARY", "requirepass CANARY b", "masterauth a CANARY", "requirepass \"CANARY"]
+        {
+            let line = mistake.replace("CANARY", canary);
+            let error = ServerConfig::default().apply_text(&line, "r.conf").unwrap_err().to_string();
+            assert!(error.contains("r.conf line 1") && !error.contains(canary), "{error}");
+        }
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl Server {
         self.hub.settings.clients_max = config.clients_max;
         self.hub.settings.output_bytes_max = config.output_bytes_max();
         self.hub.settings.output_soft = config.output_soft();
-        self.hub.auth.set_password(config.requirepass.as_deref().map(str::as_bytes));
+        self.hub.auth.set_password(config.requirepass.as_ref().map(|secret| secret.expose().as_bytes()));
         self.admin.slowlog.entries.truncate(config.slowlog_len_max);
         self.replication.config_changed(config);
     }

@@ -1,6 +1,7 @@
 //! How a replica introduces itself to its master, as lines sent and lines answered, up to the
 //! answer of PSYNC. Used by the link's task; knows no socket and no engine.
 
+use crate::config::Secret;
 use crate::model::{Address, Epoch, Offset, ReplId};
 
 /// All that the handshake needs to know beforehand.
@@ -8,7 +9,7 @@ use crate::model::{Address, Epoch, Offset, ReplId};
 pub struct Terms {
     pub master: Address,
     pub user: Option<String>,
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     pub announce_ip: Option<String>,
     pub announce_port: u16,
     /// Our own epoch; 0: unsupervised.
@@ -91,7 +92,7 @@ impl Handshake {
                 _ => self.auth(),
             },
             Step::Auth => match error {
-                Some(why) => Outcome::Failed(Fault::Auth(why.to_owned())),
+                Some(why) => Outcome::Failed(Fault::Auth(refusal(why))),
                 None => self.port(),
             },
             // Redis before some version lacks one or the other: go on.
@@ -116,8 +117,8 @@ impl Handshake {
     fn auth(&mut self) -> Outcome {
         self.step = Step::Auth;
         match (&self.terms.user, &self.terms.password) {
-            (Some(user), Some(password)) => words(&["AUTH", user, password]),
-            (None, Some(password)) => words(&["AUTH", password]),
+            (Some(user), Some(password)) => words(&["AUTH", user, password.expose()]),
+            (None, Some(password)) => words(&["AUTH", password.expose()]),
             (_, None) => self.port(),
         }
     }
@@ -155,6 +156,16 @@ impl Handshake {
     }
 }
 
+/// Why AUTH failed, by the name of the error only: a server that knows no AUTH quotes the words that it
+/// was sent, and this text is logged.
+fn refusal(why: &str) -> String {
+    if why.starts_with("ERR AUTH <password> called without any password") {
+        return "it has no password; remove masterauth here or set requirepass there".to_owned();
+    }
+    let name: String = why.chars().take_while(char::is_ascii_uppercase).take(32).collect();
+    format!("it answered with the error {name}")
+}
+
 fn psync_answer(text: &str) -> Outcome {
     let mut parts = text.split_ascii_whitespace();
     match parts.next() {
@@ -190,7 +201,7 @@ mod tests {
         Terms {
             master: Address::new("127.0.0.1", 6379),
             user: None,
-            password: Some("secret".into()),
+            password: Some(Secret::new("secret".into())),
             announce_ip: None,
             announce_port: 6380,
             epoch,
@@ -211,6 +222,22 @@ mod tests {
             outcome = handshake.answer(answer.as_bytes());
         }
         (said, outcome)
+    }
+
+    #[test]
+    fn a_refusal_never_repeats_the_password() {
+        for answer in [
+            "-WRONGPASS invalid username-password pair or user is disabled.",
+            "-ERR unknown command 'AUTH', with args beginning with: 'secret'",
+            "-secret",
+        ] {
+            let (said, outcome) = run(terms(0), &["-NOAUTH Authentication required.", answer]);
+            assert_eq!(said[1], "AUTH secret");
+            let Outcome::Failed(fault) = outcome else { panic!("{outcome:?}") };
+            assert!(!fault.to_string().contains("secret"), "{fault}");
+        }
+        assert!(refusal("WRONGPASS x").contains("WRONGPASS"));
+        assert!(!format!("{:?}", Handshake::new(terms(0))).contains("secret"));
     }
 
     #[test]
