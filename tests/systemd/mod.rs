@@ -59,7 +59,7 @@ fn units_run_a_fleet_and_replace_what_dies_or_hangs() {
     );
     let output = Command::new(root().join("tests/systemd/sandbox"))
         .arg(&units)
-        .args(["240", "bash", "-c", &script])
+        .args(["60", "bash", "-c", &script])
         .output()
         .expect("tests/systemd/sandbox runs");
     let said = String::from_utf8_lossy(&output.stdout);
