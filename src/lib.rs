@@ -18,7 +18,6 @@
 //! | [`server`] | pure | the data server: dispatch, admit, execute, propagate, replicate |
 //! | [`consensus`] | pure | the raft crate as a state machine: durable actions in order, own codec |
 //! | [`sentinel`] | pure | the supervisor: judge, agree, fail over, reconcile |
-//! | [`redlock`] | pure | the N-master lock as a state machine |
 //! | [`alerts`] | pure | an event dressed for one vendor, and what is still to be delivered |
 //! | [`observe`] | pure | status snapshot to metrics, JSON, page, health answers |
 //! | [`net`] | shell | sockets and nothing but sockets |
@@ -37,7 +36,6 @@ pub mod model;
 pub mod net;
 pub mod observe;
 pub mod rdb;
-pub mod redlock;
 pub mod resp;
 pub mod sentinel;
 pub mod server;

@@ -17,16 +17,15 @@ const LAYERS: &[(&str, &str)] = &[
     ("server", "stdx model config resp store rdb commands session"),
     ("consensus", "stdx model"),
     ("sentinel", "stdx model config resp session consensus"),
-    ("redlock", "stdx model resp"),
     ("alerts", "stdx model config"),
     ("observe", "stdx model config"),
     ("net", "stdx model config resp rdb session server consensus sentinel alerts observe"),
     ("disk", "stdx model config resp store rdb server consensus"),
     (
         "daemon",
-        "stdx model config resp store rdb commands session server consensus sentinel redlock alerts observe net disk",
+        "stdx model config resp store rdb commands session server consensus sentinel alerts observe net disk",
     ),
-    ("cli", "stdx model config resp redlock alerts observe net disk daemon"),
+    ("cli", "stdx model config resp alerts observe net disk daemon"),
 ];
 
 const SHELLS: &[&str] = &["net", "disk", "daemon", "cli"];
