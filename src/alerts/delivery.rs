@@ -27,6 +27,8 @@ const SKIP_REPORT_AFTER: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub enum Input {
+    /// The cluster's name, a part of every message's id; nothing is sent before it is known.
+    Named { cluster: String },
     /// The moment named by `next_wakeup` has come.
     Tick,
     /// An agreed event, in the order of ids, replayed ones too.
@@ -99,6 +101,7 @@ struct Webhook {
 }
 
 impl Delivery {
+    /// `cluster` may still be empty: a fleet gets its name when its sentinels first agree.
     pub fn new(cluster: String, targets: Vec<Target>, rng: Rng) -> Delivery {
         let webhooks = targets.into_iter().map(|target| Webhook {
             target,
@@ -119,6 +122,7 @@ impl Delivery {
     pub fn handle(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
         match input {
             Input::Tick => {}
+            Input::Named { cluster } => self.cluster = cluster,
             Input::Event(event) => self.remember(now, event, actions),
             Input::Own { webhook, from } => self.own(now, &webhook, from),
             Input::Disown { webhook } => {
@@ -127,6 +131,10 @@ impl Delivery {
                 }
             }
             Input::Answered { webhook, answer } => self.answered(now, &webhook, answer, actions),
+        }
+        // Without the name an id would be another one after a restart, and a repeat not be known as one.
+        if self.cluster.is_empty() {
+            return;
         }
         for webhook in &mut self.webhooks {
             webhook.go_on(now, &self.ring, &self.cluster, actions);

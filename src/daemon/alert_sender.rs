@@ -101,6 +101,11 @@ impl AlertSender {
         Ok((AlertSender { inputs, status }, progress_queue))
     }
 
+    /// The fleet has got its name; nothing is sent before.
+    pub fn named(&self, cluster: &str) {
+        self.give(Input::Named { cluster: cluster.to_owned() });
+    }
+
     /// An agreed event, in the order of ids.
     pub fn event(&self, event: Event) {
         self.give(Input::Event(event));

@@ -328,6 +328,7 @@ impl Shell {
         if *cluster != self.cluster {
             self.log.bind_cluster(cluster).map_err(Fatal::because)?;
             self.peers.set_cluster(cluster);
+            self.alerts.named(cluster);
             self.cluster.clone_from(cluster);
         }
         self.voters.update(self.core.ledger());

@@ -299,3 +299,16 @@ fn nothing_private_is_in_any_notice_or_status() {
         );
     }
 }
+
+#[test]
+fn nothing_is_sent_before_the_fleet_has_its_name_and_the_name_is_part_of_the_id() {
+    let mut story = Story::with(&["ops"]);
+    story.delivery.cluster.clear();
+    story.own("ops", 1);
+    assert!(sent(&story.event(1, EventKind::SwitchMaster)).is_empty());
+    let actions = story.give(Input::Named { cluster: "c9".into() });
+    let Some(Action::Send { request, .. }) = actions.iter().find(|a| matches!(a, Action::Send { .. })) else {
+        panic!("nothing was sent");
+    };
+    assert!(request.headers.iter().any(|(_, value)| value == "evt_c9_1"), "{:?}", request.headers);
+}
