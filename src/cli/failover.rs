@@ -22,6 +22,9 @@ pub(super) fn run(options: &SentinelOptions, wish: Wish<'_>, timeout: Duration) 
     let before = client.status()?;
     let group = find(&before, name)?;
     let old_master = group.master.address.clone();
+    if successor == Some(&old_master) {
+        return Err(Failure::usage(format!("{old_master} is the master of {name} already")));
+    }
     if let Some(wanted) = successor
         && !group.replicas.iter().any(|replica| replica.address == *wanted)
     {
@@ -86,7 +89,7 @@ pub(super) fn run(options: &SentinelOptions, wish: Wish<'_>, timeout: Duration) 
 fn find<'a>(status: &'a Status, name: &str) -> Result<&'a GroupStatus, Failure> {
     status.groups.iter().find(|group| group.name == name).ok_or_else(|| {
         let known: Vec<&str> = status.groups.iter().map(|group| group.name.as_str()).collect();
-        let known = if known.is_empty() { "it watches none".to_owned() } else { known.join(", ") };
-        Failure::usage(format!("the sentinel watches no group named '{name}' ({known})"))
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Failure::usage(format!("the sentinel watches no group named '{name}' (it watches: {known})"))
     })
 }

@@ -35,10 +35,17 @@ struct Cli {
 #[derive(clap::Args, Clone, Debug)]
 struct ProcessOptions {
     /// error, warning, info, debug or trace [default: info]
-    #[arg(long, global = true, env = "VEDETTE_LOG_LEVEL", value_name = "LEVEL")]
+    #[arg(long, global = true, display_order = 900, env = "VEDETTE_LOG_LEVEL", value_name = "LEVEL")]
     log_level: Option<LogLevel>,
     /// How log lines are written to stderr
-    #[arg(long, global = true, default_value = "auto", env = "VEDETTE_LOG_FORMAT", value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        display_order = 900,
+        default_value = "auto",
+        env = "VEDETTE_LOG_FORMAT",
+        value_name = "FORMAT"
+    )]
     log_format: LogFormat,
     /// End with this parent process, however it ends
     #[arg(long, hide = true, value_name = "PID")]
@@ -88,14 +95,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// The same, live; without a terminal, one line per event
+    /// Show the fleet live; without a terminal, one line per event
     Watch {
         #[command(flatten)]
         to: SentinelOptions,
     },
     /// Move a group's master to a replica, and follow the events to the end
     Failover {
-        /// The group
+        /// The group, as `mymaster`
         name: String,
         #[command(flatten)]
         to: SentinelOptions,
@@ -111,6 +118,7 @@ enum Command {
     },
     /// Read a sentinel.yaml and say everything that is wrong with it
     Check {
+        /// The sentinel.yaml
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },

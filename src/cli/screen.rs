@@ -23,8 +23,10 @@ pub(super) struct View {
     pub(super) trouble: Option<String>,
     /// Processes of a local fleet; empty for a fleet that is only watched.
     pub(super) processes: Vec<ProcessLine>,
-    /// What happened to the processes, oldest first.
-    pub(super) notes: Vec<String>,
+    /// What happened to the processes, oldest first, each with its time of the Unix epoch in ms.
+    pub(super) notes: Vec<(u64, String)>,
+    /// What keys do and what to try, at the foot.
+    pub(super) hint: String,
 }
 
 #[derive(Clone, Debug)]
@@ -75,12 +77,13 @@ pub(super) fn draw(frame: &mut Frame, view: &View) {
     let groups = view.status.as_ref().map_or(&[][..], |status| &status.groups);
     let group_rows: usize = groups.iter().map(|group| 3 + 1 + group.replicas.len()).sum();
     let process_rows = if view.processes.is_empty() { 0 } else { view.processes.len() + 2 };
+    let hint = if view.hint.is_empty() { "q quits" } else { &view.hint };
     let [title, body, processes, happened, foot] = Layout::vertical([
         Constraint::Length(2),
-        Constraint::Length(u16::try_from(group_rows + 1).unwrap_or(u16::MAX)),
+        Constraint::Length(u16::try_from(group_rows).unwrap_or(u16::MAX)),
         Constraint::Length(u16::try_from(process_rows).unwrap_or(u16::MAX)),
         Constraint::Fill(1),
-        Constraint::Length(1),
+        Constraint::Length(hint.lines().count() as u16),
     ])
     .areas(frame.area());
 
@@ -88,7 +91,7 @@ pub(super) fn draw(frame: &mut Frame, view: &View) {
     draw_groups(frame, body, view);
     draw_processes(frame, processes, &view.processes);
     draw_happened(frame, happened, view);
-    frame.render_widget(Line::styled("q quits", dim()), foot);
+    frame.render_widget(Paragraph::new(hint).style(dim()), foot);
 }
 
 fn draw_title(frame: &mut Frame, area: Rect, view: &View) {
@@ -120,16 +123,18 @@ fn draw_groups(frame: &mut Frame, area: Rect, view: &View) {
             _ => Color::Red,
         };
         let header = Row::new(render::INSTANCE_COLUMNS).style(dim());
-        let rows = render::instances(group).map(|instance| {
+        let cells: Vec<[String; 7]> =
+            render::instances(group).map(|instance| render::instance_row(group, instance)).collect();
+        let widths = widths(&render::INSTANCE_COLUMNS, &cells);
+        let rows = render::instances(group).zip(cells).map(|(instance, cells)| {
             let style =
                 match (instance.sdown || !instance.reachable, instance.address == group.master.address) {
                     (true, _) => Style::new().fg(Color::Red),
                     (false, true) => Style::new().add_modifier(Modifier::BOLD),
                     (false, false) => Style::new(),
                 };
-            Row::new(render::instance_row(group, instance)).style(style)
+            Row::new(cells).style(style)
         });
-        let widths = [8, 22, 8, 26, 14, 10, 8].map(Constraint::Length);
         let title = Line::styled(render::headline(group), Style::new().fg(colour));
         frame.render_widget(Table::new(rows, widths).header(header).block(Block::new().title(title)), *area);
     }
@@ -153,19 +158,30 @@ fn draw_processes(frame: &mut Frame, area: Rect, processes: &[ProcessLine]) {
 
 /// Agreed events and process notes; the newest that fit, at the foot.
 fn draw_happened(frame: &mut Frame, area: Rect, view: &View) {
-    let mut lines: Vec<Line> = Vec::new();
+    let mut lines: Vec<(u64, Line)> = Vec::new();
     if let Some(status) = &view.status {
         lines.extend(status.events.iter().map(|event| {
             let style = if events::is_warning(event) { Style::new().fg(Color::Yellow) } else { Style::new() };
-            Line::styled(events::line(event), style)
+            (event.at_ms, Line::styled(events::line(event), style))
         }));
     }
-    let room = usize::from(area.height);
-    let notes = view.notes.len().min(room / 2);
-    let skip = lines.len().saturating_sub(room - notes);
-    let mut shown = lines.split_off(skip);
-    shown.extend(view.notes[view.notes.len() - notes..].iter().map(|note| Line::styled(note.clone(), dim())));
+    lines.extend(view.notes.iter().map(|(at_ms, note)| {
+        (*at_ms, Line::styled(format!("{}  {note}", events::clock(*at_ms)), Style::new().fg(Color::Cyan)))
+    }));
+    // Stable: events of one millisecond keep their order.
+    lines.sort_by_key(|(at_ms, _)| *at_ms);
+    let skip = lines.len().saturating_sub(usize::from(area.height));
+    let shown: Vec<Line> = lines.split_off(skip).into_iter().map(|(_, line)| line).collect();
     frame.render_widget(Paragraph::new(shown), area);
+}
+
+/// As wide as what stands in them: at 80 columns no address is cut for the sake of empty space.
+fn widths<const N: usize>(header: &[&str; N], rows: &[[String; N]]) -> [Constraint; N] {
+    std::array::from_fn(|column| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        let widest = cells.chain([header[column].len()]).max().unwrap_or(0);
+        Constraint::Length(u16::try_from(widest + 1).unwrap_or(u16::MAX))
+    })
 }
 
 fn dim() -> Style {
@@ -196,7 +212,8 @@ mod tests {
                 restarts: 2,
                 doing: "restarts in 1 s".into(),
             }],
-            notes: vec!["server-1 was killed (SIGKILL)".into()],
+            notes: vec![(1_700_000_000_042, "server-1 was killed (SIGKILL)".into())],
+            hint: "q stops".into(),
         }
     }
 
@@ -209,6 +226,16 @@ mod tests {
         }
         let master = text.lines().find(|line| line.contains("master   127")).unwrap_or_default();
         assert!(master.contains(":6380"), "the master is not on its row:\n{text}");
+    }
+
+    #[test]
+    fn eighty_columns_hold_every_address() {
+        let mut view = fleet();
+        view.status.as_mut().unwrap().groups[0].replicas[0].link_up = Some(false);
+        let text = seen(&view, 80, 24);
+        for words in ["127.0.0.1:6379", "127.0.0.1:6381", "up, not streaming, in sync", "480 ms", "q stops"] {
+            assert!(text.contains(words), "{words} is missing in:\n{text}");
+        }
     }
 
     #[test]

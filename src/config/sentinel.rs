@@ -4,12 +4,13 @@
 
 use super::ConfigError;
 use super::validate::validate;
+use crate::model::event::{EventKind, Severity};
 use crate::model::{Address, NodeId};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, expecting = "settings, as `port: 26379`")]
 pub struct SentinelConfig {
     /// This voter; unique in the fleet, never 0.
     pub id: NodeId,
@@ -56,6 +57,17 @@ pub enum Mode {
     Safe,
     /// Promote the best replica seen and mark the event.
     Available,
+}
+
+impl WebhookConfig {
+    /// Whether this event is for it: the named ones, or all warnings when none is named.
+    pub fn wants(&self, kind: EventKind) -> bool {
+        if self.events.is_empty() {
+            kind.row().severity == Severity::Warning
+        } else {
+            self.events.iter().any(|name| name == kind.name())
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -57,7 +57,12 @@ impl Sentinel {
                     WebhookStatus {
                         name: webhook.name.clone(),
                         delivered_up_to,
-                        pending: self.ledger.last_event_id.saturating_sub(delivered_up_to),
+                        pending: self
+                            .ledger
+                            .events
+                            .iter()
+                            .filter(|event| event.id > delivered_up_to && webhook.wants(event.kind))
+                            .count() as u64,
                         // Known to the shell that delivers.
                         failures: 0,
                         last_error: None,

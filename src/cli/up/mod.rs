@@ -36,8 +36,10 @@ pub(super) struct UpOptions {
     /// Port of the first server; the sentinels listen 20000 above
     #[arg(long, default_value_t = 6379, value_name = "PORT")]
     port_base: u16,
+    /// Replicas beside the one master
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     replicas: u8,
+    /// Sentinels; an odd number
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
     sentinels: u8,
     /// Silence after which a server counts as down

@@ -72,7 +72,8 @@ impl Show {
         if self.screen.is_none() {
             println!("{note}");
         }
-        self.view.notes.push(note);
+        let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        self.view.notes.push((u64::try_from(at.as_millis()).unwrap_or(u64::MAX), note));
         if self.view.notes.len() > NOTES_KEPT {
             self.view.notes.remove(0);
         }
@@ -105,6 +106,7 @@ impl Show {
         match &mut self.screen {
             None => Ok(false),
             Some(open) => {
+                self.view.hint = hint(&self.view, self.last_master.as_deref());
                 open.draw(&self.view)?;
                 screen::asked_to_quit(Duration::ZERO)
             }
@@ -146,18 +148,48 @@ impl Show {
             }
             text.push_str(&format!("  {role:<9} {:<18} pid {pid:<8} {}\n", process.address, process.name));
         }
-        let port = |address: &str| address.rsplit(':').next().unwrap_or("").to_owned();
         let sentinel = plan.sentinels.first().map_or(0, |ports| ports.port);
+        let (program, to) = (program(), to_sentinel(sentinel));
         text.push_str(&format!(
             "\n  status page  {page}\n  directory    {}\n\nTry this in another terminal:\n\n\
              \x20 redis-cli -p {} set greeting hello\n\
              \x20 redis-cli -p {sentinel} sentinel get-master-addr-by-name {GROUP}\n\
-             \x20 vedette status --sentinel 127.0.0.1:{sentinel}\n\
+             \x20 {program} status{to}\n\
              \x20 kill -9 {master_pid}          # the master: a replica takes over\n\
-             \x20 vedette failover {GROUP} --sentinel 127.0.0.1:{sentinel}\n\nCtrl-C stops everything.\n\n",
+             \x20 {program} failover {GROUP}{to}\n\nCtrl-C stops everything.\n\n",
             dir.display(),
-            port(&master),
+            port_of(&master),
         ));
         text
     }
+}
+
+/// The foot of the live view: two lines that fit 80 columns.
+fn hint(view: &View, master: Option<&str>) -> String {
+    let known = view.processes.iter().find(|process| Some(process.address.as_str()) == master);
+    let try_first = match (master.map(port_of), known.and_then(|process| process.pid)) {
+        (Some(port), Some(pid)) => {
+            format!("try  redis-cli -p {port} set greeting hello   kill -9 {pid} (the master)\n")
+        }
+        _ => String::new(),
+    };
+    let sentinel = view.processes.iter().find(|process| process.name == "sentinel-1");
+    let to = sentinel
+        .and_then(|process| port_of(&process.address).parse().ok())
+        .map_or(String::new(), to_sentinel);
+    format!("{try_first}     {} failover {GROUP}{to}   q or Ctrl-C stops all", program())
+}
+
+fn port_of(address: &str) -> &str {
+    address.rsplit(':').next().unwrap_or("")
+}
+
+/// What an operator's command needs beside its words; nothing for the default port.
+fn to_sentinel(port: u16) -> String {
+    if port == 26379 { String::new() } else { format!(" -s 127.0.0.1:{port}") }
+}
+
+/// This program as the user called it: not everybody has installed it yet.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "vedette".to_owned())
 }
