@@ -180,7 +180,7 @@ fn widths<const N: usize>(header: &[&str; N], rows: &[[String; N]]) -> [Constrai
     std::array::from_fn(|column| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         let widest = cells.chain([header[column].len()]).max().unwrap_or(0);
-        Constraint::Length(u16::try_from(widest + 1).unwrap_or(u16::MAX))
+        Constraint::Length(u16::try_from(widest).unwrap_or(u16::MAX))
     })
 }
 
@@ -224,7 +224,7 @@ mod tests {
         {
             assert!(text.contains(words), "{words} is missing in:\n{text}");
         }
-        let master = text.lines().find(|line| line.contains("master   127")).unwrap_or_default();
+        let master = text.lines().find(|line| line.contains("master  127")).unwrap_or_default();
         assert!(master.contains(":6380"), "the master is not on its row:\n{text}");
     }
 

@@ -43,7 +43,9 @@ pub(super) fn card(instance: &InstanceStatus, role: &'static str, group: &GroupS
     } else if instance.bundled {
         let (class, text) = match instance.lease_ms {
             Some(left) if left > 0 => ("good", format!("{left} ms")),
-            _ => ("poor", "none".to_owned()),
+            Some(_) => ("poor", "none".to_owned()),
+            // Only the leader grants leases; a follower does not know.
+            None => ("", "unknown".to_owned()),
         };
         value("lease", class, text);
     }
