@@ -113,3 +113,29 @@ impl Work<'_> {
         self.send(&master, request);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by the simulator: a master of before answered late, and its stamp was echoed to the next
+    /// one, on whose clock it lay far in the future.
+    #[test]
+    fn a_stamp_counts_only_from_the_master_and_connection_that_were_asked() {
+        let (now, old, new) = (Instant::from_millis(10), Address::new("h", 1), Address::new("h", 2));
+        let answer = Reply::Array([900_000, 3, 1, 4].map(Reply::Integer).to_vec());
+        let mut book = LeaseBook::new(now);
+        book.answered(now, &old, 1, &answer);
+        assert_eq!(book.stamp, None, "nobody was asked yet");
+        book.holder = Some((new.clone(), 7));
+        book.answered(now, &old, 7, &answer);
+        book.answered(now, &new, 6, &answer);
+        assert_eq!(
+            (book.stamp, book.taken),
+            (None, None),
+            "another server's clock, or another connection's answer"
+        );
+        book.answered(now, &new, 7, &answer);
+        assert_eq!((book.stamp, book.taken), (Some((900_000, now)), Some((4, now))));
+    }
+}
