@@ -103,3 +103,30 @@ fn every_set_that_may_have_promised_must_be_met() {
     let restarted = BTreeMap::from([(address(2), run(9))]);
     assert_eq!(group.promotion_rule(&restarted), Rule::Short { frozen: 0, needed: 1 });
 }
+
+/// Found by the simulator: a server that slept through two failovers had the last copy, and was taken
+/// for a stranger.
+#[test]
+fn an_older_history_counts_up_to_its_earliest_branch() {
+    let mut group = group();
+    let branch = |history: &str, up_to| crate::sentinel::ledger::Ancestor {
+        history: ReplId::parse(history).unwrap(),
+        up_to,
+    };
+    group.ancestors = [branch("second", 700), branch("first", 400)].into();
+    assert_eq!(frozen(2, "first", 900).1.holds(&group), Some(400));
+    assert_eq!(frozen(2, "first", 300).1.holds(&group), Some(300));
+    assert_eq!(frozen(2, "second", 900).1.holds(&group), Some(700));
+    assert_eq!(frozen(2, "stranger", 900).1.holds(&group), None);
+}
+
+#[test]
+fn the_last_resort_is_the_largest_completed_copy_that_may_be_master() {
+    let mut half = frozen(2, "a", 900);
+    half.1.synced = false;
+    let mut never = frozen(3, "b", 800);
+    never.1.priority = 0;
+    let all: BTreeMap<_, _> = [half.clone(), never.clone(), frozen(4, "c", 10), frozen(5, "d", 20)].into();
+    assert_eq!(last_resort(&all), Some((address(5), 20)));
+    assert_eq!(last_resort(&[half, never, frozen(6, "e", 0)].into()), None);
+}
