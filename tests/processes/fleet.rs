@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use vedette::resp::Reply;
 
 use super::wire::Wire;
+use crate::support::{all_threads_stopped, eventually};
 
 pub const GROUP: &str = "mymaster";
 
@@ -59,8 +60,11 @@ impl Process {
         }
     }
 
+    /// Returns when it stands still: what it acknowledged before is no acknowledgement after the stop.
     pub fn stop(&self) {
         rustix::process::kill_process(self.pid(), rustix::process::Signal::STOP).unwrap();
+        let pid = self.child.as_ref().expect("the process runs").id();
+        eventually("every thread stands still", || all_threads_stopped(pid));
     }
 
     pub fn resume(&self) {

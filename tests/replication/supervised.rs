@@ -1,6 +1,7 @@
 //! A sentinel played over a raw connection: leases, fencing, promotion, and what silence means.
 
 use super::*;
+use crate::support::all_threads_stopped;
 use std::process::Command;
 
 /// Grants a lease of `ttl_ms` at `epoch`, echoing the last stamp; the new stamp and whether vouched.
@@ -25,14 +26,6 @@ fn signal(process: &Process, name: &str) {
     assert!(Command::new("kill").args([name, &process.pid().to_string()]).status().unwrap().success());
 }
 
-fn is_stopped(process: &Process) -> bool {
-    let tasks = std::fs::read_dir(format!("/proc/{}/task", process.pid())).unwrap();
-    tasks.flatten().all(|task| {
-        let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
-    })
-}
-
 fn is_readonly(reply: &Reply) -> bool {
     reply.error().is_some_and(|text| text.starts_with("READONLY"))
 }
@@ -46,8 +39,7 @@ fn a_stopped_master_whose_lease_ran_out_acknowledges_nothing_when_it_resumes() {
     assert!(vouched);
     assert!(client.line("SET a 1").is_ok());
     signal(&master, "-STOP");
-    // The signal is sent to one thread, and stops the others when that one gets to run.
-    eventually("every thread stands still", || is_stopped(&master));
+    eventually("every thread stands still", || all_threads_stopped(master.pid()));
     // This one waits in its socket while the lease runs out.
     client.send(&["SET", "a", "2"]);
     std::thread::sleep(std::time::Duration::from_millis(500));

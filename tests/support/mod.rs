@@ -33,6 +33,17 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Whether no thread of the process runs any more. SIGSTOP is delivered to one thread and stops the
+/// others only when that one gets to run: on a busy machine they go on serving for milliseconds
+/// after `kill` has returned.
+pub fn all_threads_stopped(pid: u32) -> bool {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    tasks.flatten().all(|task| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    })
+}
+
 /// A server process and its directory; both end with it.
 pub struct Process {
     child: Child,
