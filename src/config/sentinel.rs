@@ -3,6 +3,7 @@
 //! Promise: what `parse` returns has passed every check of `validate`.
 
 use super::ConfigError;
+use super::http_users::{HttpUser, HttpView};
 use super::validate::validate;
 use crate::model::event::{EventKind, Severity};
 use crate::model::{Address, NodeId};
@@ -21,6 +22,11 @@ pub struct SentinelConfig {
     /// Status page, metrics, health, JSON; absent: off.
     #[serde(default)]
     pub http: Option<Address>,
+    /// Who may act there, and who may look.
+    #[serde(default)]
+    pub http_users: Vec<HttpUser>,
+    #[serde(default)]
+    pub http_view: HttpView,
     pub dir: PathBuf,
     /// Needed as soon as a peer is not on loopback.
     #[serde(default)]

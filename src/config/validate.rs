@@ -27,6 +27,7 @@ pub fn validate(config: &SentinelConfig) -> Vec<ConfigError> {
         check_webhook(&key, webhook, &mut errors);
     }
     timing(config, &mut errors);
+    super::http_users::validate(&config.http_users, config.http_view, &mut errors);
     errors
 }
 

@@ -1,28 +1,17 @@
 //! Who may speak: one password for the default user, compared in constant time, guessed slowly.
 //!
-//! Promise: a source off loopback gets at most [`BURST`] wrong guesses at once and then one a
-//! second; while it waits its guesses are refused without being looked at.
+//! Promise: a source off loopback guesses slowly ([`Guesses`]).
 
-use crate::stdx::time::{Duration, Instant};
+use super::guesses::Guesses;
+use crate::stdx::time::Instant;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use subtle::ConstantTimeEq;
-
-pub const BURST: u32 = 10;
-const REFILL: Duration = Duration::from_secs(1);
-/// Sources remembered; beyond that the table starts anew, so that memory stays bounded.
-const SOURCES_MAX: usize = 16_384;
 
 pub struct Auth {
     /// Only its hash is kept: equal length makes the comparison's time say nothing.
     password: Option<[u8; 32]>,
-    wrong: BTreeMap<IpAddr, Bucket>,
-}
-
-struct Bucket {
-    left: u32,
-    refilled: Instant,
+    guesses: Guesses,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +24,7 @@ pub enum Answer {
 
 impl Auth {
     pub fn new(password: Option<Vec<u8>>) -> Self {
-        Auth { password: password.map(|password| hash(&password)), wrong: BTreeMap::new() }
+        Auth { password: password.map(|password| hash(&password)), guesses: Guesses::default() }
     }
 
     pub fn set_password(&mut self, password: Option<&[u8]>) {
@@ -49,11 +38,8 @@ impl Auth {
     /// Looks at a guess from `source` (`None`: from this machine, which is never slowed down, so a
     /// neighbour with a wrong password cannot lock a sentinel out).
     pub fn check(&mut self, now: Instant, source: Option<IpAddr>, user: &[u8], password: &[u8]) -> Answer {
-        if let Some(bucket) = source.and_then(|ip| self.wrong.get_mut(&ip)) {
-            bucket.refill(now);
-            if bucket.left == 0 {
-                return Answer::Later;
-            }
+        if !self.guesses.may_try(now, source) {
+            return Answer::Later;
         }
         let right = match &self.password {
             None => user == b"default",
@@ -62,24 +48,8 @@ impl Auth {
         if right {
             return Answer::Right;
         }
-        if let Some(ip) = source {
-            if self.wrong.len() >= SOURCES_MAX {
-                self.wrong.clear();
-            }
-            let bucket = self.wrong.entry(ip).or_insert(Bucket { left: BURST, refilled: now });
-            bucket.left -= 1;
-        }
+        self.guesses.was_wrong(now, source);
         Answer::Wrong
-    }
-}
-
-impl Bucket {
-    fn refill(&mut self, now: Instant) {
-        let earned = (now.since(self.refilled).as_micros() / REFILL.as_micros()) as u32;
-        if earned > 0 {
-            self.left = self.left.saturating_add(earned).min(BURST);
-            self.refilled = now;
-        }
     }
 }
 
@@ -95,6 +65,7 @@ impl std::fmt::Debug for Auth {
 
 #[cfg(test)]
 mod tests {
+    use super::super::guesses::BURST;
     use super::*;
 
     #[test]

@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod client;
 pub mod error;
+pub mod guesses;
 pub mod handshake;
 pub mod outbox;
 pub mod pause;

@@ -2,6 +2,7 @@
 //! warned about.
 
 use crate::config::Secret;
+use crate::config::http_users::HttpUser;
 use crate::config::sentinel::SentinelConfig;
 use crate::sentinel::Auth;
 use slog::{Logger, warn};
@@ -18,6 +19,8 @@ pub(super) struct Secrets {
     pub requirepass: Option<Secret>,
     /// By group name.
     pub masters: BTreeMap<String, Auth>,
+    /// With the secret of each.
+    pub http_users: Vec<(HttpUser, Secret)>,
 }
 
 impl Secrets {
@@ -33,11 +36,28 @@ impl Secrets {
                 masters.insert(master.name.clone(), auth);
             }
         }
+        let mut http_users = Vec::new();
+        for user in &config.http_users {
+            let key = format!("secret-file of the http user '{}'", user.name);
+            http_users.push((user.clone(), read(&key, &user.secret_file, logger)?));
+        }
         Ok(Secrets {
+            http_users,
             cluster: optional("cluster-secret-file", &config.cluster_secret_file)?,
             requirepass: optional("requirepass-file", &config.requirepass_file)?,
             masters,
         })
+    }
+}
+
+impl Secrets {
+    pub(super) fn http_users(&self) -> Vec<crate::net::http::access::User> {
+        let user = |(user, secret): &(HttpUser, Secret)| crate::net::http::access::User {
+            name: user.name.clone(),
+            secret: secret.clone(),
+            right: user.may,
+        };
+        self.http_users.iter().map(user).collect()
     }
 }
 

@@ -84,7 +84,8 @@ pub(super) async fn start(
     if let Some(http) = &config.http {
         let listener = listen("http", &http.host, http.port).await?;
         // Ends with the loop, whose snapshots it shows.
-        tokio::spawn(http::serve(listener, status_reader, std::future::pending()));
+        let door = Arc::new(http::Door::new(secrets.http_users(), config.http_view));
+        tokio::spawn(http::serve(listener, status_reader, door, std::future::pending()));
     }
     let address = listener.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string());
     tokio::spawn(connection::accept(listener, client_sender.clone(), to_peers_sender));

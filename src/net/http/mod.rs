@@ -1,19 +1,22 @@
 //! The sentinel's HTTP side: accepts connections, bounds them, and hands questions to `observe`.
-//! Read-only, without login: whoever can reach the address may look. Decides nothing.
+//! Who may look and who may act is told by its [`Door`]. Decides nothing.
 //!
 //! The publisher sends a snapshot at least every second; one that is older than
 //! `observe::STALE_AFTER_MS` is shown as not fresh, so a sentinel whose loop stands still does not
 //! keep on vouching for what it last saw.
 
+pub mod access;
 mod routes;
 mod snapshots;
 mod stream;
 
 use crate::model::status::Status;
+pub use access::Door;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use snapshots::Snapshots;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -37,12 +40,13 @@ const DRAIN: Duration = Duration::from_secs(2);
 pub async fn serve(
     listener: TcpListener,
     status: watch::Receiver<Arc<Status>>,
+    door: Arc<Door>,
     shutdown: impl Future<Output = ()>,
 ) {
     let stop = CancellationToken::new();
     let snapshots = Arc::new(Snapshots::new(status.borrow().clone()));
     let mut follower = tokio::spawn(snapshots::follow(snapshots.clone(), status));
-    let router = routes::router(snapshots, stop.clone());
+    let router = routes::router(snapshots, door, stop.clone());
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
@@ -53,8 +57,8 @@ pub async fn serve(
             Some(_) = connections.join_next() => continue,
             accepted = accept(&listener, places.clone()) => accepted,
         };
-        let Some((stream, place)) = accepted else { break };
-        let service = TowerToHyperService::new(router.clone());
+        let Some((stream, from, place)) = accepted else { break };
+        let service = TowerToHyperService::new(router.clone().layer(axum::Extension(access::Peer(from))));
         let stop = stop.clone();
         connections.spawn(async move {
             converse(stream, service, stop).await;
@@ -71,11 +75,11 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     places: Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     let place = places.acquire_owned().await.ok()?;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return Some((stream, place)),
+            Ok((stream, from)) => return Some((stream, from, place)),
             // One connection that failed early, or no file descriptors for now: neither ends the service.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }

@@ -1,10 +1,11 @@
 //! Which question is at which path. Every answer, refusals included, is small and says a sentence.
 
+use super::access::{self, Door};
 use super::snapshots::{Form, Snapshots};
 use super::stream::{self, STREAMS_MAX};
 use crate::observe::health::{self, Answer, Question};
 use crate::observe::status_page;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{FromRef, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
@@ -21,20 +22,31 @@ struct Shared {
     policy: HeaderValue,
     streams: Arc<Semaphore>,
     stop: CancellationToken,
+    door: Arc<Door>,
+}
+
+/// What a handler needs to take an [`access::Operator`].
+impl FromRef<Shared> for Arc<Door> {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.door.clone()
+    }
 }
 
 type Parameters = Query<BTreeMap<String, String>>;
 
-pub(super) fn router(snapshots: Arc<Snapshots>, stop: CancellationToken) -> Router {
+pub(super) fn router(snapshots: Arc<Snapshots>, door: Arc<Door>, stop: CancellationToken) -> Router {
     let policy = HeaderValue::from_str(&status_page::content_security_policy())
         .unwrap_or(HeaderValue::from_static("default-src 'none'"));
-    let shared = Shared { snapshots, policy, streams: Arc::new(Semaphore::new(STREAMS_MAX)), stop };
-    Router::new()
+    let shared = Shared { snapshots, policy, streams: Arc::new(Semaphore::new(STREAMS_MAX)), stop, door };
+    let shown = Router::new()
         .route("/", plain(get(page)))
         .route("/status.json", plain(get(status)))
         .route("/api/v1/status", plain(get(status)))
         .route("/metrics", plain(get(metrics)))
         .route("/events", plain(get(events)))
+        .layer(middleware::from_fn_with_state(shared.clone(), look));
+    Router::new()
+        .merge(shown)
         // Load balancers ask with the method they were taught: HAProxy's httpchk says OPTIONS.
         .route("/healthz", get(alive).options(alive).fallback(wrong_method))
         .route("/readyz", get(ready).options(ready).fallback(wrong_method))
@@ -142,6 +154,15 @@ async fn nothing_here() -> Response {
 fn answer(answer: Answer) -> Response {
     let code = StatusCode::from_u16(answer.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (code, Json(answer.body)).into_response()
+}
+
+/// What shows the fleet is for those who may look.
+async fn look(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match shared.door.may_look(&parts.headers, access::address(&parts)) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(denial) => denial.into_response(),
+    }
 }
 
 /// Nothing here reads a body, so a request that brings one is refused before it can.

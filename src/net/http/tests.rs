@@ -20,7 +20,8 @@ async fn serve_the_sample() {
             sender.send_replace(Arc::new(status));
         }
     });
-    serve(listener, status, std::future::pending()).await;
+    serve(listener, status, Arc::new(Door::new(Vec::new(), Default::default())), std::future::pending())
+        .await;
 }
 
 use crate::model::status::Status;
@@ -37,9 +38,14 @@ struct Served {
 async fn served() -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    served_with(listener, address, Door::new(Vec::new(), Default::default()))
+}
+
+fn served_with(listener: TcpListener, address: SocketAddr, door: Door) -> Served {
     let (status, receiver) = watch::channel(Arc::new(sample::well()));
     let stop = CancellationToken::new();
-    let ended = tokio::spawn(serve(listener, receiver, stop.clone().cancelled_owned()));
+    let door = Arc::new(door);
+    let ended = tokio::spawn(serve(listener, receiver, door, stop.clone().cancelled_owned()));
     Served { address, status, stop, ended }
 }
 
@@ -183,4 +189,26 @@ async fn more_readers_than_places_are_told_to_come_back() {
         }
     };
     tokio::time::timeout(Duration::from_secs(15), freed).await.expect("places are given back");
+}
+
+#[tokio::test]
+async fn where_only_users_look_a_secret_is_asked_for_and_health_is_not() {
+    use crate::config::Secret;
+    use crate::config::http_users::{HttpRight, HttpView};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let user =
+        access::User { name: "ann".into(), secret: Secret::new("s3cret".into()), right: HttpRight::View };
+    let served = served_with(listener, address, Door::new(vec![user], HttpView::Users));
+    for path in ["/", "/status.json", "/api/v1/status", "/metrics", "/events"] {
+        let (code, answer) = served.ask(&format!("GET {path}")).await;
+        assert_eq!(code, 401, "{path}");
+        assert!(answer.contains("www-authenticate: Basic"), "{answer}");
+    }
+    assert_eq!(served.ask("GET /healthz").await.0, 200);
+    assert_ne!(served.ask("GET /master/mymaster").await.0, 401);
+    let (code, _) = served.ask("GET /metrics\nAuthorization: Bearer s3cret\r\n").await;
+    assert_eq!(code, 200);
+    let (code, _) = served.ask("GET /metrics\nAuthorization: Bearer wrong\r\n").await;
+    assert_eq!(code, 401);
 }

@@ -2,39 +2,33 @@
 //! actions are carried out over the simulated network. Knows no invariant; it only reports to checkers.
 
 use super::{Event, GROUP, MS, World, node_address, sentinel_address};
-use vedette::config::sentinel::{MasterConfig, Mode, PeerConfig, RaftConfig, SentinelConfig};
+use vedette::config::sentinel::{MasterConfig, PeerConfig, SentinelConfig};
 use vedette::model::Address;
 use vedette::sentinel::{Action, Input, LinkError, Sentinel};
 
 impl World {
     fn config(&self, index: usize) -> SentinelConfig {
+        // Whatever a file need not name has the default of a file.
+        let text = format!(
+            "{{ id: 1, dir: /nowhere, peers: [{{ id: 1, address: 127.0.0.1:1 }}], masters: [{{ name: {GROUP}, address: 127.0.0.1:2, quorum: 1 }}] }}"
+        );
+        let defaults = vedette::config::sentinel::parse(&text).unwrap();
+        let master = defaults.masters[0].clone();
         SentinelConfig {
             id: index as u64 + 1,
             bind: "10.0.0.1".into(),
             port: sentinel_address(index).port,
-            http: None,
-            dir: "/nowhere".into(),
-            cluster_secret_file: None,
-            requirepass_file: None,
-            protected_mode: true,
             peers: (0..self.sentinels.len())
                 .map(|peer| PeerConfig { id: peer as u64 + 1, address: sentinel_address(peer) })
                 .collect(),
             masters: vec![MasterConfig {
-                name: GROUP.into(),
                 address: node_address(0),
                 quorum: self.sentinels.len() / 2 + 1,
                 down_after_milliseconds: self.plan.down_after_ms,
-                crash_grace_milliseconds: 300,
                 failover_timeout: 10_000,
-                parallel_syncs: 1,
-                mode: Mode::Safe,
-                auth_user: None,
-                auth_pass_file: None,
+                ..master
             }],
-            webhooks: Vec::new(),
-            raft: RaftConfig::default(),
-            lease_milliseconds: 500,
+            ..defaults
         }
     }
 
