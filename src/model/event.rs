@@ -82,6 +82,11 @@ catalogue! {
     LeaseBack          "-lease-lost"                    Notice  "the master holds a lease again";
     Reconfirmed        "+master-reconfirmed"            Warning "a restarted master keeps its role: no replica has more data";
     DataLossRisk       "+data-loss-risk"                Warning "a promotion in available mode may have lost acknowledged writes";
+    DrillStart         "+drill-start"                   Notice  "a failover drill begins on this group";
+    DrillEnd           "+drill-end"                     Notice  "the drill is over; the text says with what verdict";
+    DrillSloMissed     "+drill-slo-missed"              Warning "a drill kept every promise, but clients were without a master for longer than its objective";
+    DrillFailed        "+drill-failed"                  Warning "a drill found a broken promise, or a fleet that did not come to rest";
+    DrillSkipped       "-drill-skipped"                 Notice  "a scheduled drill was due but not safe to run; the text says why";
     WebhookDropped     "-webhook-dropped"               Warning "a webhook gave up on an event";
 }
 

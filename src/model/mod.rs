@@ -1,6 +1,7 @@
 //! The nouns both products say. Knows no wire, no decision and no clock.
 
 pub mod address;
+pub mod drill;
 pub mod event;
 pub mod ids;
 pub mod info;

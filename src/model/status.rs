@@ -1,6 +1,7 @@
 //! The status snapshot: all that the page, the metrics, the health answers and `vedette status`
 //! may know. Plain data; made by the sentinel, read by everyone else.
 
+use crate::model::drill::DrillsStatus;
 use crate::model::event::Event;
 use crate::model::{Address, Epoch, NodeId, Offset};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,9 @@ pub struct Status {
     /// The newest events, oldest first.
     pub events: Vec<Event>,
     pub webhooks: Vec<WebhookStatus>,
+    /// Failover drills: the one that runs, those planned, and what the last ones found.
+    #[serde(default)]
+    pub drills: DrillsStatus,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -7,6 +7,7 @@ use super::node::Sentinel;
 use super::registry::Instance;
 use super::settings::mode_name;
 use super::subjective;
+use crate::model::drill::DrillsStatus;
 use crate::model::status::{FailoverStatus, GroupStatus, InstanceStatus, PeerStatus, Status, WebhookStatus};
 use crate::model::{Address, RunId};
 use crate::stdx::time::{Duration, Instant, Now};
@@ -23,6 +24,8 @@ impl Sentinel {
         let mono = now.mono;
         let newest = self.ledger.events.len().saturating_sub(EVENTS_SHOWN);
         Status {
+            // Told from the log once drills are kept there.
+            drills: DrillsStatus::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             cluster_id: self.ledger.cluster_id.clone(),
             node: self.config.id,
