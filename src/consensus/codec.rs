@@ -4,6 +4,7 @@
 //! what came over a wire or from a disk. Numbers are capped far below overflow: the crate adds to
 //! them without looking.
 
+use super::members::LEARNER_BIT;
 use super::mirror::{entry_from_record, record_from_entry, record_from_snapshot, snapshot_from_record};
 use super::{HardState, LogEntry, MAX_PROPOSAL, MAX_STATE, SnapshotRecord};
 use crate::model::NodeId;
@@ -112,9 +113,12 @@ pub fn read_entry(reader: &mut Reader<'_>) -> Result<LogEntry, Malformed> {
 pub fn put_snapshot(out: &mut Vec<u8>, snapshot: &SnapshotRecord) {
     out.put_u64(snapshot.index);
     out.put_u64(snapshot.term);
-    out.put_count(snapshot.voters.len());
+    out.put_count(snapshot.voters.len() + snapshot.learners.len());
     for voter in &snapshot.voters {
         out.put_u64(*voter);
+    }
+    for learner in &snapshot.learners {
+        out.put_u64(learner | LEARNER_BIT);
     }
     out.put_bytes(&snapshot.state);
 }
@@ -122,8 +126,14 @@ pub fn put_snapshot(out: &mut Vec<u8>, snapshot: &SnapshotRecord) {
 pub fn read_snapshot(reader: &mut Reader<'_>) -> Result<SnapshotRecord, Malformed> {
     let (index, term) = (number(reader)?, number(reader)?);
     let count = reader.count(MAX_VOTERS, 8)?;
-    let voters = (0..count).map(|_| reader.u64()).collect::<Result<_, _>>()?;
-    Ok(SnapshotRecord { index, term, voters, state: reader.bytes(MAX_STATE)?.to_vec() })
+    let (mut voters, mut learners) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        match reader.u64()? {
+            id if id & LEARNER_BIT != 0 => learners.push(id & !LEARNER_BIT),
+            id => voters.push(id),
+        }
+    }
+    Ok(SnapshotRecord { index, term, voters, learners, state: reader.bytes(MAX_STATE)?.to_vec() })
 }
 
 pub fn put_hard_state(out: &mut Vec<u8>, hard_state: HardState) {

@@ -9,9 +9,10 @@ fn entry() -> impl Strategy<Value = LogEntry> {
 }
 
 fn snapshot() -> impl Strategy<Value = SnapshotRecord> {
-    let voters = prop::collection::vec(any::<u64>(), 0..9);
-    (0..MAX_NUMBER, 0..MAX_NUMBER, voters, prop::collection::vec(any::<u8>(), 0..99))
-        .prop_map(|(index, term, voters, state)| SnapshotRecord { index, term, voters, state })
+    let ids = || prop::collection::vec(0..1u64 << 63, 0..9);
+    (0..MAX_NUMBER, 0..MAX_NUMBER, ids(), ids(), prop::collection::vec(any::<u8>(), 0..99)).prop_map(
+        |(index, term, voters, learners, state)| SnapshotRecord { index, term, voters, learners, state },
+    )
 }
 
 fn message() -> impl Strategy<Value = Message> {

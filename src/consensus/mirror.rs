@@ -4,29 +4,42 @@
 //! snapshot without a gap. Bounded by compaction: its owner asks `snapshot_due`.
 
 use super::{HardState, LogEntry, Persist, SnapshotRecord};
-use crate::model::NodeId;
 use raft::eraftpb::{self, ConfState, Entry, EntryType, Snapshot};
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 pub(super) struct Mirror {
     snapshot: SnapshotRecord,
     entries: VecDeque<Entry>,
     hard_state: HardState,
+    /// Somebody needs a newer snapshot: one that names it as a member.
+    wanted: Cell<bool>,
 }
 
 impl Mirror {
     /// Of parts that passed `start::check`.
     pub(super) fn new(snapshot: SnapshotRecord, entries: Vec<LogEntry>, hard_state: HardState) -> Self {
-        Mirror { snapshot, entries: entries.into_iter().map(entry_from_record).collect(), hard_state }
+        let entries = entries.into_iter().map(entry_from_record).collect();
+        Mirror { snapshot, entries, hard_state, wanted: Cell::new(false) }
     }
 
     pub(super) fn snapshot_record(&self) -> &SnapshotRecord {
         &self.snapshot
     }
 
-    pub(super) fn voters(&self) -> &[NodeId] {
-        &self.snapshot.voters
+    /// Whether somebody cannot be served before there is a newer snapshot.
+    pub(super) fn snapshot_wanted(&self) -> bool {
+        self.wanted.get()
+    }
+
+    pub(super) fn want_snapshot(&self) {
+        self.wanted.set(true);
+    }
+
+    /// Holds nothing and knows nobody: it waits to be added.
+    pub(super) fn knows_nobody(&self) -> bool {
+        self.snapshot.voters.is_empty()
     }
 
     pub(super) fn entry_count(&self) -> u64 {
@@ -52,6 +65,7 @@ impl Mirror {
             let covered = snapshot.index.saturating_sub(self.snapshot.index);
             let covered = usize::try_from(covered).unwrap_or(usize::MAX).min(self.entries.len());
             self.entries.drain(..covered);
+            self.wanted.set(false);
             self.snapshot = snapshot.clone();
         }
         if let Some(from) = persist.truncate_from {
@@ -69,7 +83,7 @@ impl Storage for Mirror {
     fn initial_state(&self) -> raft::Result<RaftState> {
         let HardState { term, vote, commit } = self.hard_state;
         let hard_state = eraftpb::HardState { term, vote, commit, ..Default::default() };
-        Ok(RaftState::new(hard_state, conf_state(&self.snapshot.voters)))
+        Ok(RaftState::new(hard_state, conf_state(&self.snapshot)))
     }
 
     fn entries(
@@ -114,17 +128,21 @@ impl Storage for Mirror {
         Ok(self.last())
     }
 
-    fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<Snapshot> {
-        // Index 0 is no state at all; the crate would panic on it.
-        if self.snapshot.index == 0 || self.snapshot.index < request_index {
+    fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<Snapshot> {
+        // Index 0 is no state at all; the crate would panic on it. And a node that a snapshot does not
+        // name throws it away without a word: it must get one of after it was added.
+        let names = self.snapshot.voters.contains(&to) || self.snapshot.learners.contains(&to);
+        if self.snapshot.index == 0 || self.snapshot.index < request_index || !names {
+            self.wanted.set(true);
             return Err(StorageError::SnapshotTemporarilyUnavailable.into());
         }
         Ok(snapshot_from_record(&self.snapshot))
     }
 }
 
-fn conf_state(voters: &[NodeId]) -> ConfState {
-    ConfState { voters: voters.to_vec(), ..Default::default() }
+fn conf_state(record: &SnapshotRecord) -> ConfState {
+    let SnapshotRecord { voters, learners, .. } = record.clone();
+    ConfState { voters, learners, ..Default::default() }
 }
 
 pub(super) fn entry_from_record(record: LogEntry) -> Entry {
@@ -136,7 +154,11 @@ pub(super) fn entry_from_record(record: LogEntry) -> Entry {
     });
     entry.index = record.index;
     entry.term = record.term;
-    entry.data = record.data.into();
+    // What a change asks for stands in the entry's context, in our codec; its data would be protobuf.
+    match record.kind {
+        0 => entry.data = record.data.into(),
+        _ => entry.context = record.data.into(),
+    }
     entry
 }
 
@@ -146,7 +168,8 @@ pub(super) fn record_from_entry(entry: &Entry) -> LogEntry {
         EntryType::EntryConfChange => 1,
         EntryType::EntryConfChangeV2 => 2,
     };
-    LogEntry { index: entry.index, term: entry.term, kind, data: entry.data.to_vec() }
+    let data = if kind == 0 { &entry.data } else { &entry.context };
+    LogEntry { index: entry.index, term: entry.term, kind, data: data.to_vec() }
 }
 
 pub(super) fn snapshot_from_record(record: &SnapshotRecord) -> Snapshot {
@@ -154,7 +177,7 @@ pub(super) fn snapshot_from_record(record: &SnapshotRecord) -> Snapshot {
     let metadata = snapshot.mut_metadata();
     metadata.index = record.index;
     metadata.term = record.term;
-    metadata.set_conf_state(conf_state(&record.voters));
+    metadata.set_conf_state(conf_state(record));
     snapshot
 }
 
@@ -164,6 +187,7 @@ pub(super) fn record_from_snapshot(snapshot: &Snapshot) -> SnapshotRecord {
         index: metadata.index,
         term: metadata.term,
         voters: metadata.get_conf_state().voters.clone(),
+        learners: metadata.get_conf_state().learners.clone(),
         state: snapshot.data.to_vec(),
     }
 }

@@ -8,6 +8,7 @@
 //! | file | one line |
 //! |---|---|
 //! | `node` | [`Consensus`]: drives the crate, turns each of its `Ready` batches into actions in the safe order |
+//! | `members` | who takes part, and how that changes |
 //! | `mirror` | the log since the newest snapshot in memory, as the crate wants to read it |
 //! | `pace` | moments to ticks, and election timeouts from a seed |
 //! | `gate` | what a peer's message must satisfy before the crate, which panics on nonsense, sees it |
@@ -16,11 +17,13 @@
 
 pub mod codec;
 mod gate;
+mod members;
 mod mirror;
 mod node;
 mod pace;
 mod start;
 
+pub use members::{Change, ChangeError, MEMBERS_MAX, Members};
 pub use node::{Consensus, ProposeError, StateTooLarge};
 pub use start::StartError;
 
@@ -108,17 +111,19 @@ pub struct HardState {
 pub struct LogEntry {
     pub index: u64,
     pub term: u64,
-    /// 0 normal, 1 and 2 membership changes of the raft crate.
+    /// 0 normal, 2 a change of the members (1 was one of an older crate and is never written).
     pub kind: u8,
     pub data: Vec<u8>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SnapshotRecord {
     /// 0: no state yet; the record then only names the founding voters.
     pub index: u64,
     pub term: u64,
+    /// Who votes, and who only receives the log, at this index.
     pub voters: Vec<NodeId>,
+    pub learners: Vec<NodeId>,
     pub state: Vec<u8>,
 }
 
@@ -144,7 +149,8 @@ pub struct Stored {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub id: NodeId,
-    /// The voters of a log that is still empty; afterwards the log knows.
+    /// The voters of a log that is still empty; afterwards the log knows. None: this node waits until
+    /// a fleet that stands adds it.
     pub voters: Vec<NodeId>,
     pub heartbeat_ms: u64,
     pub election_ms_min: u64,

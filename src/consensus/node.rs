@@ -10,6 +10,7 @@
 //! restarted node learns the rest from its leader.
 
 use super::gate::{self, Verdict};
+use super::members::{self, Change, ChangeError, Members};
 use super::mirror::{Mirror, record_from_entry, record_from_snapshot};
 use super::pace::{HEARTBEAT_TICKS, Pace};
 use super::{
@@ -56,6 +57,9 @@ pub struct Consensus {
     /// What the disk holds once all actions so far are carried out.
     stored: HardState,
     applied: u64,
+    members: Members,
+    /// Where in the log they last changed.
+    members_since: u64,
     standing: Standing,
     /// The drawn election timeout, in ticks, and the standing it was drawn for; the crate's own draw
     /// is overwritten with it.
@@ -120,6 +124,7 @@ impl Consensus {
             what: format!("the raft settings are refused: {error}"),
         })?;
         let standing = (Role::Follower, stored.hard_state.term, None);
+        let conf = node.raft.prs().conf().to_conf_state();
         let mut this = Consensus {
             node,
             pace,
@@ -127,6 +132,8 @@ impl Consensus {
             compact_after: settings.compact_after_entries.max(1),
             stored: stored.hard_state,
             applied,
+            members: Members::of_conf(&conf),
+            members_since: applied,
             standing,
             timeout: 0,
             drawn_for: standing,
@@ -185,13 +192,50 @@ impl Consensus {
         Ok(index)
     }
 
-    /// Whether enough entries lie behind the newest snapshot to take another.
+    /// The same for a change of the members; `data` is handed out with [`Action::Apply`] when it is
+    /// agreed, and from then on it holds. One at a time.
+    pub fn change_members(
+        &mut self,
+        now: Now,
+        change: Change,
+        data: &[u8],
+        actions: &mut Vec<Action>,
+    ) -> Result<u64, ChangeError> {
+        if self.ended || self.role() != Role::Leader {
+            return Err(ProposeError::NotLeader { leader: self.leader() }.into());
+        }
+        let entry = change.encode(data);
+        if entry.len() > MAX_PROPOSAL {
+            return Err(ProposeError::TooLarge { bytes: entry.len() }.into());
+        }
+        self.pass_time(now, actions);
+        if self.role() != Role::Leader {
+            return Err(ProposeError::NotLeader { leader: self.leader() }.into());
+        }
+        // The crate would take it, and have an empty entry agreed in its place.
+        if self.node.raft.has_pending_conf() || self.members.is_joint() {
+            return Err(ChangeError::Unsettled);
+        }
+        if let Some(fault) = change.fault(&self.members, self.id) {
+            return Err(ChangeError::Invalid(fault));
+        }
+        self.node.propose_conf_change(entry, change.for_crate()).map_err(|_| ProposeError::Busy)?;
+        let index = self.node.raft.raft_log.last_index();
+        self.carry_on(actions);
+        Ok(index)
+    }
+
+    /// Whether a snapshot is to be taken: enough entries lie behind the newest, or somebody who was
+    /// added since needs one that names it. While one voter replaces another none can be.
     pub fn snapshot_due(&self) -> bool {
-        self.applied.saturating_sub(self.snapshot().index) >= self.compact_after
+        let behind = self.applied.saturating_sub(self.snapshot().index);
+        let wanted = behind > 0 && self.node.store().snapshot_wanted();
+        !self.ended && !self.members.is_joint() && (wanted || behind >= self.compact_after)
     }
 
     /// `state` is what applying everything up to `index` made: entries up to there are forgotten. An
-    /// index that is not newer than the last snapshot, or not applied yet, changes nothing.
+    /// index that is not newer than the last snapshot or the last change of the members, or not applied
+    /// yet, changes nothing.
     pub fn compact(
         &mut self,
         index: u64,
@@ -206,8 +250,12 @@ impl Consensus {
         if self.ended || index <= log.snapshot_record().index || index > self.applied {
             return Ok(());
         }
-        let voters = log.voters().to_vec();
-        let snapshot = SnapshotRecord { index, term, voters, state };
+        if self.members.is_joint() || index < self.members_since {
+            return Ok(());
+        }
+        let voters = self.members.voters.iter().copied().collect();
+        let learners = self.members.learners.iter().copied().collect();
+        let snapshot = SnapshotRecord { index, term, voters, learners, state };
         // With the hard state of now: the stored commit index may lie before the snapshot's.
         let hard_state = Some(self.hard_state());
         self.commit(Persist { snapshot: Some(snapshot), hard_state, ..Persist::default() }, actions);
@@ -220,7 +268,8 @@ impl Consensus {
             return;
         }
         let progress = self.node.raft.prs().iter();
-        let others = progress.filter(|(id, progress)| **id != self.id && progress.recent_active);
+        let votes = |id: &NodeId| *id != self.id && self.members.voters.contains(id);
+        let others = progress.filter(|(id, progress)| votes(id) && progress.recent_active);
         // By id among equals, so that the choice does not hang on a hash map's order.
         let furthest = others.max_by_key(|(id, progress)| (progress.matched, **id)).map(|(id, _)| *id);
         if let Some(successor) = furthest {
@@ -268,8 +317,24 @@ impl Consensus {
         self.applied
     }
 
-    pub fn voters(&self) -> &[NodeId] {
-        self.node.store().voters()
+    /// Who takes part, as of the newest applied entry.
+    pub fn members(&self) -> &Members {
+        &self.members
+    }
+
+    /// As leader: whether this node holds all that is agreed, as far as it has said.
+    pub fn has_caught_up(&self, id: NodeId) -> bool {
+        let progress = self.node.raft.prs().get(id);
+        progress.is_some_and(|progress| progress.matched >= self.commit_index())
+    }
+
+    /// No vote, no word from here on: this node is no member any more. What was agreed stays on disk.
+    pub fn leave(&mut self, actions: &mut Vec<Action>) {
+        if !self.ended {
+            self.ended = true;
+            let hard_state = Some(self.hard_state());
+            actions.push(Action::Persist(Persist { hard_state, ..Persist::default() }));
+        }
     }
 
     /// The newest snapshot.
@@ -292,7 +357,7 @@ impl Consensus {
             self.dropped += 1;
             return;
         };
-        match gate::inspect(&message, self.id, self.node.raft.term, self.node.store()) {
+        match gate::inspect(&message, self.id, self.node.raft.term, self.node.store(), &self.members) {
             // An error is the crate declining what it has no use for.
             Verdict::Pass => drop(self.node.step(message)),
             Verdict::Drop(why) => {
@@ -378,6 +443,8 @@ impl Consensus {
             send(ready.take_persisted_messages(), &mut snapshots_to, actions);
             if let Some(SnapshotRecord { index, state, .. }) = snapshot {
                 self.applied = index;
+                self.members = Members::of_conf(&self.node.raft.prs().conf().to_conf_state());
+                self.members_since = index;
                 actions.push(Action::Restore { index, state });
             }
             self.apply(ready.take_committed_entries(), actions);
@@ -404,9 +471,35 @@ impl Consensus {
     fn apply(&mut self, entries: Vec<Entry>, actions: &mut Vec<Action>) {
         for entry in entries {
             self.applied = entry.index;
-            if entry.get_entry_type() == EntryType::EntryNormal && !entry.data.is_empty() {
-                let Entry { index, term, data, .. } = entry;
-                actions.push(Action::Apply { index, term, data: data.to_vec() });
+            let Entry { index, term, .. } = entry;
+            let data = match entry.get_entry_type() {
+                EntryType::EntryNormal => entry.data.to_vec(),
+                _ => self.apply_change(index, &entry.context),
+            };
+            if !data.is_empty() {
+                actions.push(Action::Apply { index, term, data });
+            }
+        }
+    }
+
+    /// A change of the members, which holds from here on; its owner's data. Equal on every node: what
+    /// the crate refuses it refuses everywhere.
+    fn apply_change(&mut self, index: u64, bytes: &[u8]) -> Vec<u8> {
+        // Whatever is in the log passed the gate or the check at start.
+        let Ok((change, data)) = members::decode(bytes) else { return Vec::new() };
+        match self.node.apply_conf_change(&change) {
+            Ok(conf) => {
+                self.members = Members::of_conf(&conf);
+                self.members_since = index;
+                if !self.members.learners.is_empty() {
+                    // Who was just added can begin with nothing older than this.
+                    self.node.mut_store().want_snapshot();
+                }
+                data
+            }
+            Err(error) => {
+                slog::warn!(self.logger, "a change of the members changes nothing"; "why" => %error);
+                Vec::new()
             }
         }
     }

@@ -50,7 +50,8 @@ fn message() -> impl Strategy<Value = Message> {
         3 => (0..4u64, 0..3u64).prop_map(|(count, grow)| (0..count).map(|i| (i + 1, grow)).collect()),
         1 => prop::collection::vec((0..9u64, 0..7u64), 0..4),
     ];
-    let snapshot = prop::option::of((0..9u64, 0..7u64, prop::collection::vec(0..4u64, 0..4)));
+    let ids = || prop::collection::vec(0..4u64, 0..4);
+    let snapshot = prop::option::of((0..9u64, 0..7u64, ids(), ids()));
     (kinds, 2..5u64, numbers, any::<bool>(), entries, snapshot).prop_map(
         |(kind, from, numbers, reject, entries, snapshot): (_, _, _, _, Vec<(u64, u64)>, _)| {
             let mut message = Message { from, to: 1, term: numbers[0], ..Message::default() };
@@ -61,8 +62,8 @@ fn message() -> impl Strategy<Value = Message> {
             let (base, term) = (message.index, message.log_term);
             let entries = entries.into_iter().map(|(offset, grow)| entry(base + offset, term + grow));
             message.set_entries(entries.map(entry_from_record).collect());
-            if let Some((index, term, voters)) = snapshot {
-                let record = SnapshotRecord { index, term, voters, state: b"s".to_vec() };
+            if let Some((index, term, voters, learners)) = snapshot {
+                let record = SnapshotRecord { index, term, voters, learners, state: b"s".to_vec() };
                 message.set_snapshot(snapshot_from_record(&record));
             }
             message
@@ -129,7 +130,7 @@ proptest! {
                 Step::Restart => {
                     carry_out(&mut stored, &mut actions);
                     let again = Consensus::new(settings(), stored.clone(), ms, Now::at_millis(ms));
-                    if let Err(StartError::NotAVoter { .. }) = again {
+                    if let Err(StartError::NotAMember { .. }) = again {
                         // A snapshot without us: the fleet says we are no member.
                         return Ok(());
                     }
@@ -144,7 +145,13 @@ proptest! {
 fn refusal(change: impl FnOnce(&mut Settings, &mut Stored)) -> String {
     let mut settings = settings();
     let mut stored = Stored {
-        snapshot: Some(SnapshotRecord { index: 4, term: 2, voters: vec![1, 2, 3], state: b"s".to_vec() }),
+        snapshot: Some(SnapshotRecord {
+            index: 4,
+            term: 2,
+            voters: vec![1, 2, 3],
+            learners: vec![],
+            state: b"s".to_vec(),
+        }),
         entries: vec![entry(5, 2), entry(6, 3)],
         hard_state: HardState { term: 3, vote: 0, commit: 5 },
     };

@@ -1,7 +1,7 @@
 //! What settings and a stored log must satisfy before a node starts from them. The raft crate panics
 //! on a log that contradicts itself; here that is an error which names the place and the remedy.
 
-use super::{Settings, SnapshotRecord, Stored};
+use super::{Settings, SnapshotRecord, Stored, members};
 use crate::model::NodeId;
 
 /// Why a node cannot start.
@@ -13,7 +13,7 @@ pub enum StartError {
         "node {id} is not one of the voters {voters:?} of its own log; set `id` to the number this \
          data directory was made for, or give this node a data directory of its own"
     )]
-    NotAVoter { id: NodeId, voters: Vec<NodeId> },
+    NotAMember { id: NodeId, voters: Vec<NodeId> },
     #[error(
         "the stored raft log contradicts itself: {what}. It was damaged or put together from parts of \
          different age, so this node must not vote on it. Keep the directory for inspection, and \
@@ -21,7 +21,7 @@ pub enum StartError {
     )]
     Contradiction { what: String },
     #[error(
-        "entry {index} of the stored raft log changes the membership, which this version does not know; \
+        "entry {index} of the stored raft log changes the membership in a way that this version does not know; \
          start the version that wrote it"
     )]
     Membership { index: u64 },
@@ -38,13 +38,20 @@ fn contradiction<T>(what: String) -> Result<T, StartError> {
 /// The snapshot to start from (for an empty log one that names the founding voters), if all is well.
 pub(super) fn check(settings: &Settings, stored: &Stored) -> Result<SnapshotRecord, StartError> {
     check_settings(settings)?;
-    let founded = || SnapshotRecord { index: 0, term: 0, voters: settings.voters.clone(), state: Vec::new() };
+    let founded = || SnapshotRecord { voters: settings.voters.clone(), ..SnapshotRecord::default() };
     let snapshot = stored.snapshot.clone().unwrap_or_else(founded);
-    if let Some(what) = voters_fault(&snapshot.voters) {
-        return contradiction(format!("its snapshot {what}"));
+    // A node that joins has been told nothing yet.
+    let joins = snapshot.index == 0 && snapshot.voters.is_empty();
+    if joins && !stored.entries.is_empty() {
+        return contradiction("it holds entries but no voter ever".to_owned());
     }
-    if !snapshot.voters.contains(&settings.id) {
-        return Err(StartError::NotAVoter { id: settings.id, voters: snapshot.voters });
+    if !joins {
+        if let Some(what) = members_fault(&snapshot.voters, &snapshot.learners) {
+            return contradiction(format!("its snapshot {what}"));
+        }
+        if !snapshot.voters.contains(&settings.id) && !snapshot.learners.contains(&settings.id) {
+            return Err(StartError::NotAMember { id: settings.id, voters: snapshot.voters });
+        }
     }
     if (snapshot.index == 0) != (snapshot.term == 0) {
         let SnapshotRecord { index, term, .. } = snapshot;
@@ -61,7 +68,8 @@ pub(super) fn check(settings: &Settings, stored: &Stored) -> Result<SnapshotReco
                 entry.index, entry.term
             ));
         }
-        if entry.kind != 0 {
+        let known = entry.kind == 0 || (entry.kind == 2 && members::decode(&entry.data).is_ok());
+        if !known {
             return Err(StartError::Membership { index: entry.index });
         }
         (index, term) = (entry.index, entry.term);
@@ -87,7 +95,8 @@ fn check_settings(settings: &Settings) -> Result<(), StartError> {
     if settings.id == 0 {
         return settings_error("the node id is 0, which is reserved");
     }
-    if let Some(what) = voters_fault(&settings.voters) {
+    let founds = !settings.voters.is_empty();
+    if let Some(what) = members_fault(&settings.voters, &[]).filter(|_| founds) {
         return settings_error(format!("the list of peers {what}"));
     }
     let Settings { heartbeat_ms, election_ms_min: min, election_ms_max: max, .. } = *settings;
@@ -108,15 +117,16 @@ fn check_settings(settings: &Settings) -> Result<(), StartError> {
     Ok(())
 }
 
-/// What is wrong with a set of voters, as the end of a sentence.
-pub(super) fn voters_fault(voters: &[NodeId]) -> Option<String> {
+/// What is wrong with a set of members, as the end of a sentence.
+pub(super) fn members_fault(voters: &[NodeId], learners: &[NodeId]) -> Option<String> {
     if voters.is_empty() {
         return Some("names no voter".to_owned());
     }
-    if voters.contains(&0) {
+    if voters.contains(&0) || learners.contains(&0) {
         return Some("names a voter 0, which is reserved".to_owned());
     }
-    let mut sorted = voters.to_vec();
+    // The crate ends in a loop of crashes over an id that is both.
+    let mut sorted = [voters, learners].concat();
     sorted.sort_unstable();
     let twice = sorted.windows(2).find(|pair| pair[0] == pair[1])?;
     Some(format!("names voter {} twice", twice[0]))

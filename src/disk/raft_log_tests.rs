@@ -10,8 +10,10 @@ fn entry(index: u64, term: u64) -> LogEntry {
 
 fn commits() -> Vec<Persist> {
     let hard = |term, commit| Some(HardState { term, vote: 2, commit });
-    let founding = SnapshotRecord { index: 0, term: 0, voters: vec![1, 2, 3], state: Vec::new() };
-    let snapshot = SnapshotRecord { index: 2, term: 1, voters: vec![1, 2, 3], state: vec![7; 9000] };
+    let founding =
+        SnapshotRecord { index: 0, term: 0, voters: vec![1, 2, 3], learners: vec![4], state: Vec::new() };
+    let snapshot =
+        SnapshotRecord { index: 2, term: 1, voters: vec![1, 2, 3], learners: vec![4], state: vec![7; 9000] };
     vec![
         Persist { snapshot: Some(founding), ..Persist::default() },
         Persist {

@@ -5,7 +5,6 @@
 //! it, in this term; so no other leader can have been elected before it.
 
 use crate::model::NodeId;
-use crate::stdx::tally;
 use crate::stdx::time::{Duration, Instant};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -51,10 +50,10 @@ impl Beat {
         self.heard.clear();
     }
 
-    /// A beat goes out now; its number. `voters` counts this node.
-    pub fn send(&mut self, now: Instant, voters: usize) -> u64 {
+    /// A beat goes out now; its number. `alone`: this node by itself is a majority.
+    pub fn send(&mut self, now: Instant, alone: bool) -> u64 {
         self.sequence += 1;
-        if tally::majority(voters) <= 1 {
+        if alone {
             self.confirmed_at = Some(now);
         }
         if self.open.len() == OPEN_MAX {
@@ -69,20 +68,21 @@ impl Beat {
         self.sequence
     }
 
-    /// A voter acknowledged this beat in the current term, at `stamp_us` on its own clock: when the beat
-    /// was sent, or `None` when that is too long ago to mean anything.
+    /// A member acknowledged this beat in the current term, at `stamp_us` on its own clock: when the beat
+    /// was sent, or `None` when that is too long ago to mean anything. `is_majority` says whether these
+    /// together with this node are one, of the members as they are now.
     pub fn acknowledged(
         &mut self,
         from: NodeId,
         sequence: u64,
         stamp_us: u64,
-        voters: usize,
+        is_majority: impl Fn(&BTreeSet<NodeId>) -> bool,
     ) -> Option<Instant> {
         let stamp = self.stamps.entry(from).or_default();
         *stamp = (*stamp).max(stamp_us);
         let open = self.open.iter_mut().find(|open| open.sequence == sequence)?;
         open.from.insert(from);
-        if !open.confirmed && open.from.len() + 1 >= tally::majority(voters) {
+        if !open.confirmed && is_majority(&open.from) {
             open.confirmed = true;
             self.confirmed_at = self.confirmed_at.max(Some(open.sent_at));
         }
@@ -135,18 +135,23 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_millis(300);
 
+    /// The leader is one of `voters` and not among those who acknowledge.
+    fn of(voters: usize) -> impl Fn(&BTreeSet<NodeId>) -> bool {
+        move |from| from.len() + 1 >= crate::stdx::tally::majority(voters)
+    }
+
     #[test]
     fn a_moment_is_confirmed_by_when_its_beat_was_sent() {
         let mut beat = Beat::default();
         let at = Instant::from_millis;
-        let first = beat.send(at(100), 3);
-        let second = beat.send(at(150), 3);
+        let first = beat.send(at(100), false);
+        let second = beat.send(at(150), false);
         assert!(!beat.leads(at(150), LIMIT));
-        assert_eq!(beat.acknowledged(2, second, 7, 3), Some(at(150)));
+        assert_eq!(beat.acknowledged(2, second, 7, of(3)), Some(at(150)));
         assert_eq!(beat.stamp_of(2), 7);
         assert_eq!(beat.confirmed_at(), Some(at(150)));
         // A late answer to an older beat takes nothing back.
-        beat.acknowledged(3, first, 7, 3);
+        beat.acknowledged(3, first, 7, of(3));
         assert_eq!(beat.confirmed_at(), Some(at(150)));
         assert!(beat.leads(at(449), LIMIT) && !beat.leads(at(450), LIMIT));
     }
@@ -154,15 +159,15 @@ mod tests {
     #[test]
     fn five_voters_need_two_others_and_one_needs_nobody() {
         let mut beat = Beat::default();
-        let sequence = beat.send(Instant::from_millis(1), 5);
-        beat.acknowledged(2, sequence, 1, 5);
-        beat.acknowledged(2, sequence, 1, 5);
+        let sequence = beat.send(Instant::from_millis(1), false);
+        beat.acknowledged(2, sequence, 1, of(5));
+        beat.acknowledged(2, sequence, 1, of(5));
         assert_eq!(beat.confirmed_at(), None);
-        beat.acknowledged(4, sequence, 1, 5);
+        beat.acknowledged(4, sequence, 1, of(5));
         assert!(beat.confirmed_at().is_some());
 
         let mut alone = Beat::default();
-        alone.send(Instant::from_millis(7), 1);
+        alone.send(Instant::from_millis(7), true);
         assert_eq!(alone.confirmed_at(), Some(Instant::from_millis(7)));
     }
 

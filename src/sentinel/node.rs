@@ -11,7 +11,7 @@ use crate::model::{Address, NodeId};
 use crate::sentinel::ledger::Ledger;
 use crate::sentinel::peer::View;
 use crate::stdx::time::{Duration, Instant, Now};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Who this sentinel is: its data directory and its life.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -333,9 +333,14 @@ impl Sentinel {
                 if term != self.consensus.term() || self.consensus.role() != Role::Leader {
                     return;
                 }
-                let voters = self.consensus.voters().len();
+                let (members, own) = (self.consensus.members(), self.config.id);
+                let is_majority = |from: &BTreeSet<NodeId>| {
+                    let with_us = from.iter().copied().chain([own]).collect();
+                    members.is_majority(&with_us)
+                };
                 // Made after that beat was sent: an answer that lay in a socket is as old as its beat.
-                let Some(made_at) = self.beat.acknowledged(from, sequence, stamp_us, voters) else { return };
+                let made_at = self.beat.acknowledged(from, sequence, stamp_us, is_majority);
+                let Some(made_at) = made_at else { return };
                 if peer.views_at.is_some_and(|known| known > made_at) {
                     return;
                 }

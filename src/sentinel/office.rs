@@ -226,10 +226,13 @@ impl Sentinel {
         }
         if self.consensus.role() == Role::Leader && self.next_beat <= now.mono {
             self.next_beat = now.mono + Duration::from_millis(self.config.raft.heartbeat_milliseconds);
-            let sequence = self.beat.send(now.mono, self.consensus.voters().len());
+            let sequence = {
+                let alone = self.consensus.members().is_majority(&BTreeSet::from([self.config.id]));
+                self.beat.send(now.mono, alone)
+            };
             let confirmed_ms_ago = self.beat.confirmed_ms_ago(now.mono);
             let (term, commit) = (self.consensus.term(), self.consensus.commit_index());
-            for &to in self.consensus.voters().iter().filter(|id| **id != self.config.id) {
+            for to in self.consensus.members().ids().into_iter().filter(|id| *id != self.config.id) {
                 let echo_us = self.beat.stamp_of(to);
                 let message = PeerMessage::Beat { term, sequence, confirmed_ms_ago, commit, echo_us };
                 actions.push(Action::SendPeer { to, message });

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use vedette::consensus::{
-    Action, Consensus, Input, MAX_STATE, Persist, ProposeError, Settings, StartError, Stored, codec,
+    Action, Change, ChangeError, Consensus, Input, MAX_STATE, Members, Persist, ProposeError, Settings,
+    StartError, Stored, codec,
 };
 use vedette::model::NodeId;
 use vedette::stdx::time::Now;
@@ -28,6 +29,8 @@ pub struct Member {
     /// What the owner made of restores and applies: the values agreed so far.
     pub values: Vec<String>,
     lives: u64,
+    /// Made after the fleet: it waits to be added.
+    joins: bool,
 }
 
 struct Packet {
@@ -51,6 +54,7 @@ pub struct Fleet {
     pub crash: Option<(NodeId, usize)>,
     /// Terms and who led them, for the one invariant that is about all of them.
     pub led: BTreeMap<u64, NodeId>,
+    left: BTreeSet<NodeId>,
 }
 
 impl Fleet {
@@ -66,6 +70,7 @@ impl Fleet {
             compact_after,
             crash: None,
             led: BTreeMap::new(),
+            left: BTreeSet::new(),
         };
         for id in 1..=size {
             fleet.start(id);
@@ -81,10 +86,39 @@ impl Fleet {
         self.story.push(format!("@{} n{id} {what}", self.now_ms));
     }
 
+    fn founders(&self, asking: NodeId) -> Vec<NodeId> {
+        let founders = self.members.iter().filter(|(_, member)| !member.joins).map(|(id, _)| *id);
+        if self.members[&asking].joins { Vec::new() } else { founders.collect() }
+    }
+
+    /// A node that nobody knows yet.
+    pub fn join(&mut self, id: NodeId) {
+        self.members.insert(id, Member { joins: true, ..Member::default() });
+        self.start(id);
+    }
+
+    /// Asks a node to change the members; the change is also a value of the story.
+    pub fn change(&mut self, id: NodeId, change: Change) -> Result<u64, ChangeError> {
+        let now = self.now();
+        let Some(node) = self.members.get_mut(&id).unwrap().consensus.as_mut() else {
+            return Err(ProposeError::NotLeader { leader: None }.into());
+        };
+        let value = match change {
+            Change::AddLearner(id) => format!("learner-{id}"),
+            Change::Promote(id) => format!("voter-{id}"),
+            Change::Replace { joins, leaves } => format!("voter-{joins}-for-{leaves}"),
+            Change::Remove(id) => format!("without-{id}"),
+        };
+        let mut actions = Vec::new();
+        let index = node.change_members(now, change, value.as_bytes(), &mut actions);
+        self.carry_out(id, actions);
+        index
+    }
+
     pub fn start(&mut self, id: NodeId) {
         let settings = Settings {
             id,
-            voters: self.members.keys().copied().collect(),
+            voters: self.founders(id),
             heartbeat_ms: 50,
             election_ms_min: 300,
             election_ms_max: 600,
@@ -106,6 +140,11 @@ impl Fleet {
 
     fn refuse(&mut self, id: NodeId, error: &StartError) {
         self.tell(id, format!("refuses to start: {error}"));
+    }
+
+    /// It read of its own removal.
+    pub fn has_left(&self, id: NodeId) -> bool {
+        self.left.contains(&id)
     }
 
     pub fn stop(&mut self, id: NodeId) {
@@ -174,6 +213,15 @@ impl Fleet {
             if !self.one(id, action) {
                 return;
             }
+        }
+        // Whoever is no member any more votes no more. Not before: while one replaces another the vote of
+        // the one that goes may still be needed.
+        let node = self.members[&id].consensus.as_ref();
+        let gone = |members: &Members| !members.voters.is_empty() && !members.contains(id);
+        if node.is_some_and(|node| gone(node.members())) {
+            self.tell(id, "leaves".to_owned());
+            self.left.insert(id);
+            self.stop(id);
         }
     }
 

@@ -15,6 +15,9 @@
 //! | `pause ID MS` | the node sleeps through MS while others run, then gets what was sent to it |
 //! | `compact ID` | its owner takes a snapshot |
 //! | `hand-over ID` | a leader gives its place away |
+//! | `join ID` | a new node that knows nobody |
+//! | `learner BY ID`, `promote BY ID`, `remove BY ID`, `replace BY NEW OLD` | ask BY to change the members |
+//! | `members` | who takes part, as each node knows it |
 //! | `trace on`, `trace off` | also tell of every commit and message |
 //! | `state` | one line for each node |
 
@@ -24,7 +27,7 @@ pub mod fleet;
 use fleet::Fleet;
 use std::fmt::Write;
 use std::path::Path;
-use vedette::consensus::Consensus;
+use vedette::consensus::{Change, Consensus};
 
 #[test]
 fn golden_scripts() {
@@ -120,6 +123,31 @@ fn execute(fleet: &mut Fleet, command: &str) -> Option<String> {
         }
         "compact" => fleet.compact(id),
         "hand-over" => fleet.hand_over(id),
+        "join" => fleet.join(id),
+        "learner" | "promote" | "remove" | "replace" => {
+            let change = match words[0] {
+                "learner" => Change::AddLearner(number(2)?),
+                "promote" => Change::Promote(number(2)?),
+                "remove" => Change::Remove(number(2)?),
+                _ => Change::Replace { joins: number(2)?, leaves: number(3)? },
+            };
+            return Some(match fleet.change(id, change) {
+                Ok(index) => format!("index {index}"),
+                Err(error) => format!("refused: {error}"),
+            });
+        }
+        "members" => {
+            for (id, member) in &fleet.members {
+                let members = member.consensus.as_ref().map(Consensus::members);
+                let line = members.map_or("stopped".to_owned(), |members| {
+                    format!(
+                        "voters {:?} and {:?} learners {:?}",
+                        members.voters, members.outgoing, members.learners
+                    )
+                });
+                fleet.story.push(format!("n{id} {line}"));
+            }
+        }
         "trace" => fleet.trace = words[1] == "on",
         "state" => {
             for (id, member) in &fleet.members {
