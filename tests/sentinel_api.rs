@@ -194,7 +194,13 @@ fn no_request_can_panic_it() {
                 argv.extend((0..length).map(|_| words[rng.usize(..words.len())]));
                 let mut out = Vec::new();
                 let outcome = api::execute(&facts, &argv, &mut Writer::new(&mut out, Protocol::Resp2));
-                let silent = matches!(outcome, Outcome::Submit { .. } | Outcome::Status);
+                let silent = matches!(
+                    outcome,
+                    Outcome::Submit { .. }
+                        | Outcome::Status
+                        | Outcome::Incidents { .. }
+                        | Outcome::Incident { .. }
+                );
                 assert_eq!(out.is_empty(), silent, "{argv:?}: {outcome:?}");
             }
         }

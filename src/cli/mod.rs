@@ -9,6 +9,7 @@ mod client;
 mod daemons;
 mod events;
 mod failover;
+mod incidents;
 mod render;
 mod screen;
 mod status;
@@ -116,6 +117,26 @@ enum Command {
         #[arg(long, default_value_t = 180, value_name = "SECONDS")]
         timeout: u64,
     },
+    /// List the last failovers, newest first: when, from where to where, how long, what was lost
+    Incidents {
+        /// Only those of this group
+        name: Option<String>,
+        #[command(flatten)]
+        to: SentinelOptions,
+        /// The whole records for machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one failover step by step: what was seen, who decided, which offsets, what was lost
+    Incident {
+        /// As `vedette incidents` lists it: `mymaster-17`
+        id: String,
+        #[command(flatten)]
+        to: SentinelOptions,
+        /// The whole record for machines
+        #[arg(long)]
+        json: bool,
+    },
     /// Read a sentinel.yaml and say everything that is wrong with it
     Check {
         /// The sentinel.yaml
@@ -188,6 +209,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let wish = failover::Wish { name: &name, successor: successor.as_ref(), force };
             failover::run(&to, wish, std::time::Duration::from_secs(timeout))
         }
+        Command::Incidents { name, to, json } => incidents::list(&to, name.as_deref(), json),
+        Command::Incident { id, to, json } => incidents::show(&to, &id, json),
         Command::Check { file } => check::run(&file),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -120,7 +120,7 @@ pub(super) fn table(columns: &[&str]) -> Table {
     table
 }
 
-fn indent(table: &Table) -> String {
+pub(super) fn indent(table: &Table) -> String {
     table.lines().map(|line| format!(" {}\n", line.trim_end())).collect()
 }
 

@@ -32,7 +32,7 @@ use crate::model::NodeId;
 /// The largest proposal, in bytes.
 pub const MAX_PROPOSAL: usize = 256 * 1024;
 /// The largest state a snapshot may carry, in bytes: one frame between peers holds it.
-pub const MAX_STATE: usize = 900 * 1024;
+pub const MAX_STATE: usize = 8 * 1024 * 1024;
 
 /// What can happen to it.
 #[derive(Debug)]

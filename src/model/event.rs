@@ -87,6 +87,8 @@ catalogue! {
     DrillSloMissed     "+drill-slo-missed"              Warning "a drill kept every promise, but clients were without a master for longer than its objective";
     DrillFailed        "+drill-failed"                  Warning "a drill found a broken promise, or a fleet that did not come to rest";
     DrillSkipped       "-drill-skipped"                 Notice  "a scheduled drill was due but not safe to run; the text says why";
+    DivergentWrites    "+divergent-writes"              Warning "a returned master had writes that nobody else has";
+    DivergentSaved     "+divergent-saved"               Warning "a returned master saved the writes that nobody else has before it was resynced";
     WebhookDropped     "-webhook-dropped"               Warning "a webhook gave up on an event";
 }
 

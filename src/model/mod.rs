@@ -4,6 +4,7 @@ pub mod address;
 pub mod drill;
 pub mod event;
 pub mod ids;
+pub mod incident;
 pub mod info;
 pub mod status;
 

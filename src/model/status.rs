@@ -3,8 +3,10 @@
 
 use crate::model::drill::DrillsStatus;
 use crate::model::event::Event;
+use crate::model::incident::Incident;
 use crate::model::{Address, Epoch, NodeId, Offset};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use std::sync::Arc;
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Status {
@@ -29,6 +31,16 @@ pub struct Status {
     /// Failover drills: the one that runs, those planned, and what the last ones found.
     #[serde(default)]
     pub drills: DrillsStatus,
+    /// Newest first; all of them in memory, the newest [`INCIDENTS_WRITTEN`] as text.
+    #[serde(default, serialize_with = "newest")]
+    pub incidents: Vec<Arc<Incident>>,
+}
+
+/// Records in the JSON of a snapshot; the others are asked for by name.
+pub const INCIDENTS_WRITTEN: usize = 8;
+
+fn newest<S: Serializer>(incidents: &[Arc<Incident>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(incidents.iter().take(INCIDENTS_WRITTEN))
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

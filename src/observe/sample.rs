@@ -119,6 +119,7 @@ pub(crate) fn well() -> Status {
             last_error: None,
         }],
         drills: drills(at),
+        incidents: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! every node alike. Has never heard of probes.
 
 use crate::model::event::EventKind;
+use crate::model::incident::{Copy, Evidence};
 use crate::model::{Address, Epoch, NodeId, Offset, ReplId, RunId};
 use crate::sentinel::settings::Settings;
 use serde::{Deserialize, Serialize};
@@ -211,6 +212,30 @@ pub enum Decision {
         run_id: RunId,
         reason: String,
     },
+    /// What the leader saw when it began; for the incident record, nothing is decided by it.
+    Evidence {
+        group: String,
+        evidence: Box<Evidence>,
+    },
+    /// What stood still, and since when, as far as this failover got; for the incident record.
+    Copies {
+        group: String,
+        epoch: Epoch,
+        /// The old master's, when it was asked to stop and did.
+        master: Option<Copy>,
+        replicas: Vec<Copy>,
+    },
+    /// The old master of that failover answers again, with this much that nobody else has.
+    Returned {
+        group: String,
+        epoch: Epoch,
+        instance: Address,
+        offset: Offset,
+        /// `None`: its history cannot be compared any more.
+        divergent_bytes: Option<u64>,
+        /// What it says that it saved.
+        saved_as: Option<String>,
+    },
     Webhooks {
         cursors: BTreeMap<String, u64>,
         dropped: BTreeMap<String, u64>,
@@ -243,6 +268,9 @@ impl Decision {
             | Decision::Switch { group, .. }
             | Decision::Repoint { group, .. }
             | Decision::End { group, .. }
+            | Decision::Evidence { group, .. }
+            | Decision::Copies { group, .. }
+            | Decision::Returned { group, .. }
             | Decision::Reconfirm { group, .. } => Some(group),
         }
     }

@@ -56,6 +56,11 @@ impl Conduct {
         }
     }
 
+    /// The old master as it stood still, if it was asked to, and the replicas that do.
+    pub fn copies(&self) -> (Option<&Frozen>, &BTreeMap<Address, Frozen>) {
+        (self.handed_over.as_ref(), &self.frozen)
+    }
+
     /// The answer of a bundled server to FENCE.
     pub fn fenced(
         &mut self,

@@ -16,6 +16,7 @@ use super::request::Request;
 use super::situation::Situation;
 use super::subjective;
 use super::sync_set::Settling;
+use super::testimony::Homecoming;
 use crate::model::event::EventKind;
 use crate::model::{Address, NodeId, Offset, RunId};
 use crate::resp::Reply;
@@ -50,6 +51,10 @@ pub(super) struct Supervision {
     pub bad_since: BTreeMap<Address, Instant>,
     /// An older moment of the master's offset.
     pub master_sample: Option<(Instant, Offset)>,
+    /// Since when the master is suspect without a break.
+    pub suspected_since: Option<Instant>,
+    /// Old masters that were seen back, until the log knows it.
+    pub returned: BTreeMap<Address, Homecoming>,
     wrong_role_since: Option<Instant>,
     unvouched_since: Option<Instant>,
     unreachable_since: Option<Instant>,
@@ -70,6 +75,8 @@ impl Supervision {
             settling: Settling::default(),
             bad_since: BTreeMap::new(),
             master_sample: None,
+            suspected_since: None,
+            returned: BTreeMap::new(),
             wrong_role_since: None,
             unvouched_since: None,
             unreachable_since: None,
@@ -205,6 +212,8 @@ impl Sentinel {
         }
         let free = own.in_flight.is_none();
         self.groups.insert(name.to_owned(), own);
+        let mut decisions = decisions;
+        self.welcome_back(now, name, &mut decisions);
         let timer = Timer::Group(name.to_owned());
         self.schedule.set(&timer, next.max(now.mono + Duration::from_millis(1)));
         if free
@@ -258,6 +267,7 @@ impl Work<'_> {
                 live && !members.contains_key(a)
             });
         let restarted = self.restarted();
+        self.own.suspected_since = master_suspect.then(|| self.own.suspected_since.unwrap_or(self.now));
         self.own.uneasy = any_suspect || restarted;
         self.own.urgent =
             master_suspect || restarted || unsettled || self.group.confirm || self.group.failover.is_some();

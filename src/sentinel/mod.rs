@@ -15,6 +15,7 @@
 //! | `subjective`, `objective`, `situation` | judging: alone, together, by name |
 //! | `lead` | what a leader does about one group: the order of judging and acting |
 //! | `failover`, `successor`, `lease`, `sync_set`, `reconcile` | acting |
+//! | `testimony` | what a leader saw, for the incident records |
 //! | `status` | the snapshot for people |
 
 pub mod api;
@@ -42,6 +43,7 @@ mod status;
 mod subjective;
 mod successor;
 mod sync_set;
+mod testimony;
 
 use crate::consensus;
 use crate::model::event::Event;

@@ -45,6 +45,24 @@ fn reports<'a>(
         .filter(move |view| view.instance == *instance && view.group == group.name)
 }
 
+/// The other sentinels whose fresh report says that this instance is down or refused.
+pub fn accusers(
+    peers: &BTreeMap<NodeId, Peer>,
+    group: &Group,
+    instance: &Address,
+    now: Instant,
+) -> Vec<NodeId> {
+    let against = |view: &View| {
+        view.instance == *instance && view.group == group.name && (view.sdown || view.refused_ms.is_some())
+    };
+    peers
+        .iter()
+        .filter(|(_, peer)| peer.views_at.is_some_and(|at| now.since(at) < REPORT_AGE_MAX))
+        .filter(|(_, peer)| peer.views.iter().any(against))
+        .map(|(id, _)| *id)
+        .collect()
+}
+
 pub fn judge(group: &Group, registry: &Registry, peers: &BTreeMap<NodeId, Peer>, now: Instant) -> Verdict {
     let Some(master) = registry.get(&group.master) else { return Verdict::Well };
     if !subjective::suspect(master, group, now) && !subjective::down(master, group, now) {

@@ -343,6 +343,8 @@ impl Sentinel {
         decisions: Vec<Decision>,
         actions: &mut Vec<Action>,
     ) -> Result<u64, String> {
+        let mut decisions = decisions;
+        self.testify(now, &mut decisions);
         let entry = Entry { at_ms: now.wall.as_millis(), by: self.config.id, decisions };
         let data = entry.encode().map_err(|error| format!("ERR {error}"))?;
         let mut out = Vec::new();
@@ -400,7 +402,14 @@ impl Sentinel {
     fn decide(&mut self, now: Now, asker: Asker, command: &Command, actions: &mut Vec<Action>) {
         let decisions = match command.decisions(&self.ledger) {
             Ok(decisions) if decisions.is_empty() => return self.answer(asker, None, actions),
-            Ok(decisions) => decisions,
+            Ok(mut decisions) => {
+                let through = match asker {
+                    Asker::Session(_) => self.config.id,
+                    Asker::Peer { id, .. } => id,
+                };
+                self.testify_asked(now, through, &mut decisions);
+                decisions
+            }
             Err(error) => return self.answer(asker, Some(&error), actions),
         };
         // A fleet of one agrees at once: who asked must be known before.

@@ -7,7 +7,7 @@ use crate::model::Address;
 use crate::stdx::cursor::{Malformed, Put, Reader};
 
 /// The largest frame between peers, in bytes.
-pub const MAX_FRAME: usize = 1024 * 1024;
+pub const MAX_FRAME: usize = 9 * 1024 * 1024;
 
 const MAX_VIEWS: usize = 8192;
 const MAX_NAME: usize = 512;

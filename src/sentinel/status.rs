@@ -51,6 +51,7 @@ impl Sentinel {
                 .collect(),
             groups: self.ledger.groups.values().map(|group| self.group_status(group, mono)).collect(),
             events: self.ledger.events.iter().skip(newest).cloned().collect(),
+            incidents: self.ledger.incidents.iter().cloned().collect(),
             webhooks: self
                 .config
                 .webhooks

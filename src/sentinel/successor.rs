@@ -19,6 +19,8 @@ pub struct Frozen {
     /// Completed a sync of what it holds.
     pub synced: bool,
     pub priority: i64,
+    /// When it stood still, as far as we saw.
+    pub at: Instant,
     /// When it had last heard from its master, at the latest.
     pub heard_at: Option<Instant>,
 }
@@ -37,6 +39,7 @@ impl Frozen {
             offset2: number(second).unwrap_or(0).saturating_sub(1),
             synced: synced.as_integer() == Some(1),
             priority: facts.priority,
+            at: answered_at,
             heard_at: silence.map(|silence| {
                 Instant::from_micros(answered_at.since(Instant::ZERO + silence).as_micros() as u64)
             }),
@@ -53,6 +56,7 @@ impl Frozen {
             offset2: facts.offset2,
             synced: facts.offset > 0 && !facts.syncing && !facts.loading,
             priority: facts.priority,
+            at: facts.asked_at,
             heard_at: None,
         })
     }

@@ -37,6 +37,7 @@ fn frozen(port: u16, history: &str, offset: Offset) -> (Address, Frozen) {
         offset2: 0,
         synced: true,
         priority: 100,
+        at: crate::stdx::time::Instant::ZERO,
         heard_at: None,
     };
     (address(port), frozen)

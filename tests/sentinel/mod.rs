@@ -2,6 +2,7 @@
 //! what follows is all that was told and done because of it. `VEDETTE_BLESS=1` writes down what is
 //! told now, for a person to read before it is committed.
 
+mod incidents;
 mod node;
 mod world;
 
@@ -49,6 +50,10 @@ fn step(world: &mut Option<World>, line: &str) -> Vec<String> {
         ["failover"] => world.command(&Command::Failover { name: "m".into(), to: None, force: false }),
         ["failover", port] => {
             world.command(&Command::Failover { name: "m".into(), to: Some(address(port)), force: false });
+        }
+        ["incidents"] => {
+            let lines = world.incidents();
+            world.transcript.extend(lines);
         }
         ["look"] => {
             let lines = world.describe();

@@ -8,6 +8,7 @@ use crate::resp::spec::NO_AUTH;
 use crate::resp::{Limits, Parser, Protocol, Writer};
 use crate::sentinel::api::{self, Facts, Outcome};
 use crate::sentinel::command::Command;
+use crate::sentinel::ledger::Ledger;
 use crate::session::{self, Close, Hub, HubSettings, Outbox, Session, SessionId};
 use crate::stdx::time::Now;
 use smallvec::SmallVec;
@@ -33,6 +34,7 @@ pub(super) enum Wish {
 pub(super) trait Source {
     fn facts(&mut self) -> &Facts;
     fn status_json(&mut self) -> Vec<u8>;
+    fn ledger(&self) -> &Ledger;
 }
 
 const CLIENTS_MAX: usize = 10_000;
@@ -260,6 +262,23 @@ impl Request<'_> {
             }
             Outcome::Status => {
                 reply.bulk(&source.status_json());
+                None
+            }
+            Outcome::Incidents { group } => {
+                let incidents = &source.ledger().incidents;
+                let chosen: Vec<_> = match &group {
+                    Some(group) => incidents.of(group).collect(),
+                    None => incidents.iter().collect(),
+                };
+                // Every key of a record is text, so writing it cannot fail.
+                reply.bulk(&serde_json::to_vec(&chosen).unwrap_or_default());
+                None
+            }
+            Outcome::Incident { id } => {
+                match source.ledger().incidents.get(&id) {
+                    Some(incident) => reply.bulk(&serde_json::to_vec(incident).unwrap_or_default()),
+                    None => reply.error("ERR No such incident; SENTINEL INCIDENTS lists them"),
+                }
                 None
             }
             Outcome::Shutdown => {

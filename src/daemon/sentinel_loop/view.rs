@@ -8,6 +8,7 @@ use crate::daemon::alert_sender::lay_over;
 use crate::model::status::{Status, WebhookStatus};
 use crate::sentinel::Sentinel;
 use crate::sentinel::api::{Facts, ProcessFacts};
+use crate::sentinel::ledger::Ledger;
 use crate::stdx::time::{Duration, Instant, Now};
 
 const KEEP: Duration = Duration::from_millis(50);
@@ -66,6 +67,10 @@ impl Source for Answers<'_> {
             (now.mono, self.core.facts(now.mono, process))
         });
         &self.cache.made.insert(made).1
+    }
+
+    fn ledger(&self) -> &Ledger {
+        self.core.ledger()
     }
 
     fn status_json(&mut self) -> Vec<u8> {

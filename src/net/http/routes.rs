@@ -42,6 +42,8 @@ pub(super) fn router(snapshots: Arc<Snapshots>, door: Arc<Door>, stop: Cancellat
         .route("/", plain(get(page)))
         .route("/status.json", plain(get(status)))
         .route("/api/v1/status", plain(get(status)))
+        .route("/api/incidents", plain(get(incidents)))
+        .route("/api/incidents/{id}", plain(get(incident)))
         .route("/metrics", plain(get(metrics)))
         .route("/events", plain(get(events)))
         .layer(middleware::from_fn_with_state(shared.clone(), look));
@@ -69,6 +71,26 @@ async fn page(State(shared): State<Shared>) -> Html<String> {
 async fn status(State(shared): State<Shared>) -> Response {
     let text = shared.snapshots.text(Form::Json);
     ([(header::CONTENT_TYPE, "application/json")], text.to_string()).into_response()
+}
+
+/// All records, newest first, or those of one group.
+async fn incidents(State(shared): State<Shared>, Query(parameters): Parameters) -> Response {
+    let group = parameters.get("group");
+    let status = shared.snapshots.current();
+    if let Some(name) = group
+        && !status.groups.iter().any(|group| group.name == *name)
+    {
+        return answer(Answer::new(404, "No group of this name is watched."));
+    }
+    let chosen: Vec<_> = status.incidents.iter().filter(|i| group.is_none_or(|g| i.group == *g)).collect();
+    Json(chosen).into_response()
+}
+
+async fn incident(State(shared): State<Shared>, Path(id): Path<String>) -> Response {
+    match shared.snapshots.current().incidents.iter().find(|incident| incident.id == id) {
+        Some(incident) => Json(incident).into_response(),
+        None => answer(Answer::new(404, "No incident of this id is kept; /api/incidents lists them.")),
+    }
 }
 
 async fn metrics(State(shared): State<Shared>) -> Response {
@@ -147,7 +169,7 @@ async fn wrong_method(method: Method) -> Response {
 async fn nothing_here() -> Response {
     answer(Answer::new(
         404,
-        "There is nothing here. There are /, /status.json, /metrics, /healthz, /readyz, /master/NAME, /replica/NAME and /events.",
+        "There is nothing here. There are /, /status.json, /metrics, /healthz, /readyz, /api/incidents, /master/NAME, /replica/NAME and /events.",
     ))
 }
 

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use tokio::sync::Notify;
 
 const MAX_FRAMES: usize = 1024;
-const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Two of the largest frames fit, so that a snapshot does not push itself out.
+const MAX_BYTES: usize = 18 * 1024 * 1024;
 
 #[derive(Default)]
 struct Waiting {
@@ -95,6 +96,6 @@ mod tests {
         for _ in 0..20 {
             queue.push(true, vec![0; 1024 * 1024]);
         }
-        assert_eq!(queue.take(usize::MAX).await.len(), 4);
+        assert_eq!(queue.take(usize::MAX).await.len(), MAX_BYTES >> 20);
     }
 }

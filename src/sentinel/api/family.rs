@@ -230,6 +230,21 @@ fn status(_: &mut Call<'_, '_>) -> Outcome {
     Outcome::Status
 }
 
+fn incidents(call: &mut Call<'_, '_>) -> Outcome {
+    match call.argv.get(2..) {
+        Some([]) | None => Outcome::Incidents { group: None },
+        Some([_]) => match call.known_group() {
+            Some(index) => Outcome::Incidents { group: Some(call.facts.groups[index].name.clone()) },
+            None => Outcome::Replied,
+        },
+        Some(_) => call.error("ERR wrong number of arguments for 'sentinel|incidents' command"),
+    }
+}
+
+fn incident(call: &mut Call<'_, '_>) -> Outcome {
+    Outcome::Incident { id: quoted(call.argv[2]) }
+}
+
 fn help(call: &mut Call<'_, '_>) -> Outcome {
     let lines: Vec<&str> = TABLE.iter().flat_map(|row| row.help).copied().collect();
     call.reply.array(lines.len() + 1);
@@ -285,6 +300,21 @@ const TABLE: &[Row] = &[
         ],
     ),
     row(&["FLUSHCONFIG"], Exactly(2), flush_config, &["FLUSHCONFIG", "    Nothing to do: all is on disk."]),
+    row(
+        &["INCIDENTS"],
+        AtLeast(2),
+        incidents,
+        &[
+            "INCIDENTS [<master-name>]",
+            "    Return the records of the last failovers, newest first, as JSON; every sentinel says the same.",
+        ],
+    ),
+    row(
+        &["INCIDENT"],
+        Exactly(3),
+        incident,
+        &["INCIDENT <id>", "    Return one record as JSON: steps, evidence, offsets, what was lost."],
+    ),
     row(
         &["INFO-CACHE"],
         AtLeast(3),

@@ -30,6 +30,10 @@ pub enum Outcome {
     Submit { command: Command, count: Option<i64> },
     /// The whole snapshot is to be written, as one bulk string of JSON.
     Status,
+    /// The incident records, of one group or of all, newest first, as one bulk string of JSON.
+    Incidents { group: Option<String> },
+    /// One incident record as JSON, or an error when there is none of this id.
+    Incident { id: String },
     /// A hello line was published: the reply is written, the line is for the subscribers.
     Publish,
     /// The process is to end; there is no reply.

@@ -82,6 +82,7 @@ impl Ledger {
             self.decide(index, decision, &mut scribe);
         }
         let events = scribe.out;
+        self.incidents.record(entry, &events, &self.events, &self.groups);
         self.last_event_id = last_id;
         self.events.extend(events.iter().cloned());
         while self.events.len() > EVENTS_MAX {
@@ -177,6 +178,13 @@ impl Ledger {
                     scribe.replica(EventKind::Replica, group, address, "");
                 }
             }
+            Decision::Returned { group, epoch, instance, divergent_bytes, saved_as, .. } => {
+                let news = self.incidents.awaits(group, *epoch, instance, saved_as.is_some());
+                if let Some(group) = self.groups.get(group).filter(|_| news) {
+                    group.returned(instance, *divergent_bytes, saved_as.as_deref(), scribe);
+                }
+            }
+            Decision::Evidence { .. } | Decision::Copies { .. } => {}
             Decision::Set { group, .. }
             | Decision::Reset { group, .. }
             | Decision::Identity { group, .. }
@@ -365,8 +373,11 @@ impl Group {
                 let event = scribe.master(EventKind::Reconfirmed, self, &self.master, "");
                 detail(event, "reason", reason);
             }
+            // Only the incident records read these.
+            Decision::Evidence { .. } | Decision::Copies { .. } => {}
             // The ledger's own.
-            Decision::Lead { .. }
+            Decision::Returned { .. }
+            | Decision::Lead { .. }
             | Decision::Sentinel { .. }
             | Decision::Monitor { .. }
             | Decision::Remove { .. }
@@ -417,6 +428,21 @@ impl Group {
         };
         if changed {
             scribe.instance(kind, self, instance, text);
+        }
+    }
+
+    /// An old master is back with what nobody else has.
+    fn returned(&self, instance: &Address, bytes: Option<u64>, saved: Option<&str>, scribe: &mut Scribe<'_>) {
+        let Some(bytes) = bytes.filter(|bytes| *bytes > 0 && self.knows(instance)) else { return };
+        let kind = if saved.is_some() { EventKind::DivergentSaved } else { EventKind::DivergentWrites };
+        let mut extra = format!("#bytes {bytes}");
+        if let Some(file) = saved {
+            extra.push_str(&format!(" file {file}"));
+        }
+        let event = scribe.instance(kind, self, instance, &extra);
+        detail(event, "bytes", bytes);
+        if let Some(file) = saved {
+            detail(event, "file", file);
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod apply;
 mod group;
+mod incidents;
 
 use crate::model::event::Event;
 use crate::model::{Address, Epoch, NodeId};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use group::{Ancestor, Failover, Group, Phase, Rule, SyncSet};
+pub use incidents::{INCIDENTS_MAX, Incidents};
 
 /// Recent events kept for those who connect late and for webhooks that lag.
 pub const EVENTS_MAX: usize = 512;
@@ -36,6 +38,8 @@ pub struct Ledger {
     /// Oldest first.
     pub events: VecDeque<Event>,
     pub last_event_id: u64,
+    #[serde(default)]
+    pub incidents: Incidents,
     /// Webhook name to the id of the newest event that needs no further delivery.
     pub webhooks: BTreeMap<String, u64>,
 }
