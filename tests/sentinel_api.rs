@@ -79,6 +79,7 @@ fn healthy() -> Facts {
             lease_ms: Some(480),
             situation: "ok".to_owned(),
             failover_state: None,
+            scheduled: None,
         }],
         peers: vec![peer(2), peer(3)],
         timers: vec![("RAFT-HEARTBEAT", 50), ("LEASE", 500)],

@@ -101,22 +101,8 @@ enum Command {
         #[command(flatten)]
         to: SentinelOptions,
     },
-    /// Move a group's master to a replica, and follow the events to the end
-    Failover {
-        /// The group, as `mymaster`
-        name: String,
-        #[command(flatten)]
-        to: SentinelOptions,
-        /// The replica to promote; without it the most suitable one is chosen
-        #[arg(long = "to", value_name = "HOST:PORT")]
-        successor: Option<Address>,
-        /// Even when a write that was acknowledged may be lost
-        #[arg(long)]
-        force: bool,
-        /// Give up following after this long (the failover itself goes on)
-        #[arg(long, default_value_t = 180, value_name = "SECONDS")]
-        timeout: u64,
-    },
+    /// Move a group's master to a replica without losing a write, and follow the events to the end
+    Failover(failover::FailoverOptions),
     /// List the last failovers, newest first: when, from where to where, how long, what was lost
     Incidents {
         /// Only those of this group
@@ -205,10 +191,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Sentinel { config } => daemons::sentinel(&cli.process, &config),
         Command::Status { to, json } => status::run(&to, json),
         Command::Watch { to } => watch::run(&to),
-        Command::Failover { name, to, successor, force, timeout } => {
-            let wish = failover::Wish { name: &name, successor: successor.as_ref(), force };
-            failover::run(&to, wish, std::time::Duration::from_secs(timeout))
-        }
+        Command::Failover(options) => failover::run(&options),
         Command::Incidents { name, to, json } => incidents::list(&to, name.as_deref(), json),
         Command::Incident { id, to, json } => incidents::show(&to, &id, json),
         Command::Check { file } => check::run(&file),

@@ -177,6 +177,7 @@ pub(super) mod tests {
                 failover: None,
                 failovers: 1,
                 last_switch_ms: None,
+                scheduled_ms: None,
             }],
             ..Status::default()
         }

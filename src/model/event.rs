@@ -65,6 +65,10 @@ catalogue! {
     AbortNoGoodReplica "-failover-abort-no-good-slave"  Warning "no replica may be promoted; the text says why";
     AbortReplicaTimeout "-failover-abort-slave-timeout" Warning "the successor did not become master in time";
     AbortMasterBack    "-failover-abort-master-back"    Warning "the master came back before a successor was promoted";
+    Scheduled          "+switchover-scheduled"          Notice  "a switchover is to begin at the time that is named";
+    ScheduledEnd       "-switchover-scheduled"          Notice  "the scheduled switchover begins now, or was cancelled";
+    ScheduledRefused   "-switchover-refused"            Warning "a scheduled switchover was not begun; the reason says why";
+    RolledBack         "-switchover-rolled-back"        Warning "a planned switchover was undone: the old master takes writes as before";
     Replica            "+slave"                         Notice  "a replica was found";
     ReplicaGone        "-slave"                         Notice  "a replica was forgotten";
     Sentinel           "+sentinel"                      Notice  "a sentinel joined";

@@ -75,6 +75,9 @@ pub struct GroupStatus {
     pub failovers: u64,
     /// Milliseconds since the Unix epoch.
     pub last_switch_ms: Option<u64>,
+    /// When a switchover is to begin, in milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub scheduled_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -45,6 +45,7 @@ pub(crate) fn group(name: &str, subnet: &str) -> GroupStatus {
         failover: None,
         failovers: 3,
         last_switch_ms: Some(1_795_300_000_000),
+        scheduled_ms: None,
     }
 }
 

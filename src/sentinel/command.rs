@@ -4,33 +4,18 @@
 use crate::model::Address;
 use crate::model::event::EventKind;
 use crate::sentinel::decision::{Cause, Decision};
-use crate::sentinel::ledger::{GROUPS_MAX, Ledger};
+use crate::sentinel::ledger::{GROUPS_MAX, Group, Ledger};
 use crate::sentinel::settings::Settings;
+use crate::sentinel::wish::Wish;
 use crate::stdx::glob;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    Monitor {
-        name: String,
-        address: Address,
-        quorum: usize,
-    },
-    Set {
-        name: String,
-        options: Vec<(String, String)>,
-    },
-    Remove {
-        name: String,
-    },
-    /// `force`: promote although the promotion rule cannot be met.
-    Failover {
-        name: String,
-        to: Option<Address>,
-        force: bool,
-    },
-    Reset {
-        pattern: String,
-    },
+    Monitor { name: String, address: Address, quorum: usize },
+    Set { name: String, options: Vec<(String, String)> },
+    Remove { name: String },
+    Failover { name: String, wish: Wish },
+    Reset { pattern: String },
 }
 
 const NAME_BYTES_MAX: usize = 128;
@@ -49,10 +34,9 @@ impl Command {
                 words.extend(options.iter().flat_map(|(name, value)| [name.clone(), value.clone()]));
             }
             Command::Remove { name } => words.extend(["REMOVE".into(), name.clone()]),
-            Command::Failover { name, to, force } => {
+            Command::Failover { name, wish } => {
                 words.extend(["FAILOVER".into(), name.clone()]);
-                words.push(to.as_ref().map_or_else(|| "-".to_owned(), Address::to_string));
-                words.push(if *force { "FORCE".into() } else { "SAFE".into() });
+                words.extend(wish.words());
             }
             Command::Reset { pattern } => words.extend(["RESET".into(), pattern.clone()]),
         }
@@ -73,11 +57,10 @@ impl Command {
                 options: options.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect(),
             },
             ["REMOVE", name] => Command::Remove { name: (*name).to_owned() },
-            ["FAILOVER", name, to, force] => Command::Failover {
-                name: (*name).to_owned(),
-                to: if *to == "-" { None } else { Some(to.parse().ok()?) },
-                force: *force == "FORCE",
-            },
+            ["FAILOVER", name, options @ ..] => {
+                let options: Vec<&[u8]> = options.iter().map(|word| word.as_bytes()).collect();
+                Command::Failover { name: (*name).to_owned(), wish: Wish::parse(&options).ok()? }
+            }
             ["RESET", pattern] => Command::Reset { pattern: (*pattern).to_owned() },
             _ => return None,
         })
@@ -102,19 +85,8 @@ impl Command {
             },
             ("REMOVE", [name]) => Command::Remove { name: (*name).to_owned() },
             ("RESET", [pattern]) => Command::Reset { pattern: (*pattern).to_owned() },
-            ("FAILOVER", [name, options @ ..]) => {
-                let (mut to, mut force) = (None, false);
-                let mut rest = options;
-                while let [option, after @ ..] = rest {
-                    rest = after;
-                    if option.eq_ignore_ascii_case("TO") {
-                        let [host, port, after @ ..] = rest else { return None };
-                        to = Some(address(host, port)?);
-                        rest = after;
-                    }
-                    force |= option.eq_ignore_ascii_case("FORCE");
-                }
-                Command::Failover { name: (*name).to_owned(), to, force }
+            ("FAILOVER", [name, ..]) => {
+                Command::Failover { name: (*name).to_owned(), wish: Wish::parse(&argv[3..]).ok()? }
             }
             _ => return None,
         })
@@ -166,30 +138,7 @@ impl Command {
                 ledger.group(name).ok_or_else(unknown)?;
                 Ok(vec![Decision::Remove { group: name.clone() }])
             }
-            Command::Failover { name, to, force } => {
-                let group = ledger.group(name).ok_or_else(unknown)?;
-                if group.failover.is_some() {
-                    return Err("INPROG Failover already in progress".to_owned());
-                }
-                if group.replicas.is_empty() {
-                    return Err("NOGOODSLAVE No suitable replica to promote".to_owned());
-                }
-                if let Some(to) = to {
-                    if *to == group.master {
-                        return Err(format!("ERR {to} is the master already"));
-                    }
-                    if !group.replicas.contains(to) {
-                        return Err(format!("ERR {to} is not a known replica of '{name}'"));
-                    }
-                }
-                let cause = if *force { Cause::Forced } else { Cause::Manual };
-                Ok(vec![Decision::Begin {
-                    group: name.clone(),
-                    after: group.last_epoch,
-                    cause,
-                    target: to.clone(),
-                }])
-            }
+            Command::Failover { name, wish } => failover(ledger.group(name).ok_or_else(unknown)?, wish),
             Command::Reset { pattern } => Ok(ledger
                 .groups
                 .values()
@@ -209,9 +158,50 @@ impl Command {
     }
 }
 
+fn failover(group: &Group, wish: &Wish) -> Result<Vec<Decision>, String> {
+    let name = &group.name;
+    let (how, at_ms) = match wish {
+        // Answered where it was asked.
+        Wish::Scheduled => return Ok(Vec::new()),
+        Wish::Cancel => {
+            let scheduled = group.scheduled.as_ref();
+            let at_ms = scheduled.ok_or_else(|| format!("ERR No switchover of '{name}' is scheduled"))?.at_ms;
+            return Ok(vec![Decision::Unschedule { group: name.clone(), at_ms, refused: None }]);
+        }
+        Wish::Now(how) => (how, None),
+        Wish::At { at_ms, how } => (how, Some(*at_ms)),
+    };
+    if group.failover.is_some() && at_ms.is_none() {
+        return Err("INPROG Failover already in progress".to_owned());
+    }
+    if group.replicas.is_empty() {
+        return Err("NOGOODSLAVE No suitable replica to promote".to_owned());
+    }
+    if let Some(to) = &how.to {
+        if *to == group.master {
+            return Err(format!("ERR {to} is the master already"));
+        }
+        if !group.replicas.contains(to) {
+            return Err(format!("ERR {to} is not a known replica of '{name}'"));
+        }
+    }
+    let (group_name, target, timeout_ms) = (name.clone(), how.to.clone(), how.timeout_ms);
+    Ok(vec![match at_ms {
+        Some(at_ms) => Decision::Schedule { group: group_name, at_ms, target, timeout_ms },
+        None => Decision::Begin {
+            group: group_name,
+            after: group.last_epoch,
+            cause: if how.force { Cause::Forced } else { Cause::Manual },
+            target,
+            timeout_ms,
+        },
+    }])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sentinel::wish::Switchover;
 
     #[test]
     fn words_read_back() {
@@ -220,8 +210,18 @@ mod tests {
             Command::Monitor { name: "m".into(), address: address.clone(), quorum: 2 },
             Command::Set { name: "m".into(), options: vec![("quorum".into(), "3".into())] },
             Command::Remove { name: "m".into() },
-            Command::Failover { name: "m".into(), to: Some(address), force: false },
-            Command::Failover { name: "m".into(), to: None, force: true },
+            Command::Failover {
+                name: "m".into(),
+                wish: Wish::Now(Switchover { to: Some(address.clone()), ..Switchover::default() }),
+            },
+            Command::Failover {
+                name: "m".into(),
+                wish: Wish::At {
+                    at_ms: 1_800_000_000_500,
+                    how: Switchover { to: Some(address), ..Switchover::default() },
+                },
+            },
+            Command::Failover { name: "m".into(), wish: Wish::Cancel },
             Command::Reset { pattern: "*".into() },
         ] {
             assert_eq!(Command::parse(&command.words()), Some(command));
@@ -230,7 +230,10 @@ mod tests {
         let to = Some(Address::new("::1", 7));
         assert_eq!(
             Command::from_client(&typed),
-            Some(Command::Failover { name: "m".into(), to, force: true })
+            Some(Command::Failover {
+                name: "m".into(),
+                wish: Wish::Now(Switchover { to, force: true, ..Switchover::default() })
+            })
         );
         assert_eq!(Command::parse(&[b"DANCE".to_vec()]), None);
         assert_eq!(Command::parse(&[vec![0xff]]), None);
@@ -243,7 +246,8 @@ mod tests {
             Command::Monitor { name: "a b".into(), address: Address::new("h", 1), quorum: 1 },
             Command::Monitor { name: "m".into(), address: Address::new("h", 1), quorum: 0 },
             Command::Remove { name: "m".into() },
-            Command::Failover { name: "m".into(), to: None, force: false },
+            Command::Failover { name: "m".into(), wish: Wish::Now(Switchover::default()) },
+            Command::Failover { name: "m".into(), wish: Wish::Cancel },
         ] {
             assert!(command.decisions(&ledger).is_err(), "{command:?}");
         }

@@ -64,6 +64,8 @@ pub enum AbortKind {
     NoGoodReplica,
     ReplicaTimeout,
     MasterBack,
+    /// A planned switchover was undone before anybody was told to be master.
+    RolledBack,
 }
 
 impl AbortKind {
@@ -72,6 +74,7 @@ impl AbortKind {
             AbortKind::NoGoodReplica => EventKind::AbortNoGoodReplica,
             AbortKind::ReplicaTimeout => EventKind::AbortReplicaTimeout,
             AbortKind::MasterBack => EventKind::AbortMasterBack,
+            AbortKind::RolledBack => EventKind::RolledBack,
         }
     }
 }
@@ -162,6 +165,29 @@ pub enum Decision {
         after: Epoch,
         cause: Cause,
         target: Option<Address>,
+        /// How long a planned one may hold writes back; 0: the default.
+        #[serde(default)]
+        timeout_ms: u64,
+    },
+    /// A switchover is to begin at this time (milliseconds since 1970); takes the place of an earlier one.
+    Schedule {
+        group: String,
+        at_ms: u64,
+        target: Option<Address>,
+        timeout_ms: u64,
+    },
+    /// The switchover of that time is off the list: cancelled or begun, or refused with the reason.
+    Unschedule {
+        group: String,
+        at_ms: u64,
+        refused: Option<String>,
+    },
+    /// The only one that may be told to be master in this epoch of a planned switchover.
+    StandBy {
+        group: String,
+        epoch: Epoch,
+        successor: Address,
+        run_id: RunId,
     },
     /// No promotion is possible now; tells, and changes nothing.
     Refused {
@@ -173,6 +199,9 @@ pub enum Decision {
         epoch: Epoch,
         kind: AbortKind,
         reason: String,
+        /// No server heard of this epoch: the master's reign goes on.
+        #[serde(default)]
+        untouched: bool,
     },
     Promote {
         group: String,
@@ -262,6 +291,9 @@ impl Decision {
             | Decision::SyncSet { group, .. }
             | Decision::SyncSetSettled { group, .. }
             | Decision::Begin { group, .. }
+            | Decision::StandBy { group, .. }
+            | Decision::Schedule { group, .. }
+            | Decision::Unschedule { group, .. }
             | Decision::Refused { group, .. }
             | Decision::Abort { group, .. }
             | Decision::Promote { group, .. }
@@ -316,7 +348,13 @@ mod tests {
             at_ms: 1,
             by: 2,
             decisions: vec![
-                Decision::Begin { group: "m".into(), after: 4, cause: Cause::Silent, target: None },
+                Decision::Begin {
+                    group: "m".into(),
+                    after: 4,
+                    cause: Cause::Silent,
+                    target: None,
+                    timeout_ms: 0,
+                },
                 Decision::Promote {
                     group: "m".into(),
                     epoch: 5,

@@ -13,6 +13,7 @@ use super::registry::Instance;
 use super::request::Request;
 use super::subjective;
 use super::successor::{self, Choice, Frozen};
+use super::switchover::Planned;
 use crate::model::{Address, Epoch, Offset, RunId};
 use crate::resp::Reply;
 use crate::stdx::time::{Duration, Instant};
@@ -35,8 +36,9 @@ pub(super) struct Conduct {
     pub since: Instant,
     frozen: BTreeMap<Address, Frozen>,
     asked: BTreeMap<Address, Instant>,
+    pub planned: Planned,
     /// What the old master had when it stopped.
-    handed_over: Option<Frozen>,
+    pub handed_over: Option<Frozen>,
     /// Asked to stop, for a stock master: when.
     paused_at: Option<Instant>,
     met_at: Option<Instant>,
@@ -50,6 +52,7 @@ impl Conduct {
             since: now,
             frozen: BTreeMap::new(),
             asked: BTreeMap::new(),
+            planned: Planned::default(),
             handed_over: None,
             paused_at: None,
             met_at: None,
@@ -100,10 +103,17 @@ impl Work<'_> {
         self.own.conduct = Some(conduct);
     }
 
-    fn abort(&mut self, failover: &Failover, kind: AbortKind, reason: impl Into<String>) {
-        self.own.put_off(self.now);
-        let stock_pause = failover.cause.planned() && !self.group.bundled;
-        if stock_pause {
+    pub(super) fn abort(
+        &mut self,
+        failover: &Failover,
+        conduct: &Conduct,
+        kind: AbortKind,
+        reason: impl Into<String>,
+    ) {
+        if kind != AbortKind::RolledBack {
+            self.own.put_off(self.now);
+        }
+        if failover.cause.planned() && (conduct.paused_at.is_some() || conduct.planned.may_be_paused()) {
             let master = self.group.master.clone();
             self.send(&master, Request::ResumeWrites);
         }
@@ -112,15 +122,16 @@ impl Work<'_> {
             epoch: failover.epoch,
             kind,
             reason: reason.into(),
+            untouched: conduct.planned.untouched(),
         });
     }
 
-    fn acting_epoch(&self, epoch: Epoch) -> Epoch {
+    pub(super) fn acting_epoch(&self, epoch: Epoch) -> Epoch {
         if self.bugs.epoch_reused { self.group.epoch } else { epoch }
     }
 
     /// May be asked now (again)?
-    fn due(&mut self, conduct: &mut Conduct, address: &Address) -> bool {
+    pub(super) fn due(&mut self, conduct: &mut Conduct, address: &Address) -> bool {
         let due = conduct.asked.get(address).is_none_or(|at| self.now.since(*at) >= ASK_AGAIN);
         if due {
             conduct.asked.insert(address.clone(), self.now);
@@ -131,7 +142,15 @@ impl Work<'_> {
     fn freeze_and_choose(&mut self, failover: &Failover, conduct: &mut Conduct) {
         let master = self.registry.get(&self.group.master);
         if !failover.cause.planned() && master.is_some_and(|m| self.master_is_back(m, failover, conduct)) {
-            return self.abort(failover, AbortKind::MasterBack, "the master answers again as it was");
+            return self.abort(
+                failover,
+                conduct,
+                AbortKind::MasterBack,
+                "the master answers again as it was",
+            );
+        }
+        if failover.cause == Cause::Manual && self.switch_over(failover, conduct) {
+            return;
         }
         if failover.cause.planned() && !self.handed_over(failover, conduct) {
             return;
@@ -185,6 +204,7 @@ impl Work<'_> {
             if waited > HANDOVER_LIMIT && failover.cause == Cause::Manual {
                 self.abort(
                     failover,
+                    conduct,
                     AbortKind::NoGoodReplica,
                     "the master did not stop taking writes in time",
                 );
@@ -215,6 +235,7 @@ impl Work<'_> {
             }
             self.abort(
                 failover,
+                conduct,
                 AbortKind::NoGoodReplica,
                 format!("no replica caught up with offset {goal} in time"),
             );
@@ -325,7 +346,7 @@ impl Work<'_> {
                     return;
                 }
                 if !take_risk || (holding.is_empty() && last_resort.is_none()) {
-                    return self.abort(failover, AbortKind::NoGoodReplica, short.explain());
+                    return self.abort(failover, conduct, AbortKind::NoGoodReplica, short.explain());
                 }
                 Some(short.explain())
             }
@@ -337,7 +358,7 @@ impl Work<'_> {
                 Choice::Promote(address, offset) => (address, offset),
                 Choice::Nobody(reason) => match last_resort {
                     Some(choice) => choice,
-                    None => return self.abort(failover, AbortKind::NoGoodReplica, reason),
+                    None => return self.abort(failover, conduct, AbortKind::NoGoodReplica, reason),
                 },
             };
         let until = self.silence_until(conduct);
@@ -446,12 +467,12 @@ impl Work<'_> {
         let limit = limit.min(self.group.settings.failover_timeout());
         if self.now.since(conduct.since) > limit {
             let reason = format!("{address} did not become master within {} ms", limit.as_millis());
-            return self.abort(failover, AbortKind::ReplicaTimeout, reason);
+            return self.abort(failover, conduct, AbortKind::ReplicaTimeout, reason);
         }
         let Some(facts) = self.registry.get(&address).and_then(Instance::current) else { return };
         if facts.run_id != failover.successor_run {
             let reason = format!("{address} restarted before it was master");
-            return self.abort(failover, AbortKind::ReplicaTimeout, reason);
+            return self.abort(failover, conduct, AbortKind::ReplicaTimeout, reason);
         }
         let told = conduct.asked.get(&address).copied();
         let epoch = self.acting_epoch(failover.epoch);

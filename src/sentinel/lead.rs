@@ -126,6 +126,8 @@ pub(super) struct Office {
 /// One look at one group.
 pub(super) struct Work<'a> {
     pub now: Instant,
+    /// For what people named a time for; nothing else rests on it.
+    pub wall_ms: u64,
     pub group: &'a Group,
     pub registry: &'a mut Registry,
     pub own: &'a mut Supervision,
@@ -161,6 +163,11 @@ impl Sentinel {
                     conduct.fenced(now, address, master, facts, reply);
                 }
             }
+            Request::PauseWrites { .. } => {
+                if let Some(conduct) = &mut own.conduct {
+                    conduct.planned.paused(now, reply);
+                }
+            }
             // Believed when INFO shows it.
             _ => {}
         }
@@ -177,6 +184,7 @@ impl Sentinel {
         let was_urgent = own.urgent;
         let mut work = Work {
             now: now.mono,
+            wall_ms: now.wall.as_millis(),
             group,
             registry: &mut self.registry,
             own: &mut own,
@@ -352,9 +360,10 @@ impl Work<'_> {
             self.confirm_master();
             self.identify();
             self.consider_failover(verdict);
+            self.keep_schedule(verdict);
         }
+        self.grant_lease();
         if !self.group.failing_over() {
-            self.grant_lease();
             self.discover();
             self.keep_sync_set();
             self.reconcile();
@@ -541,6 +550,7 @@ impl Work<'_> {
             after: self.group.last_epoch,
             cause,
             target: None,
+            timeout_ms: 0,
         });
     }
 }

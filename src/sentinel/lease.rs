@@ -4,9 +4,10 @@
 //! is never longer than what is left of a lease's length since a majority last confirmed this
 //! leader. So whoever leads next only has to wait one length from its own election.
 
+use super::decision::Cause;
 use super::lead::Work;
 use super::request::Request;
-use crate::model::Address;
+use crate::model::{Address, Epoch};
 use crate::resp::Reply;
 use crate::stdx::time::{Duration, Instant};
 
@@ -63,9 +64,35 @@ pub(super) fn with_margin(length: Duration) -> Duration {
 }
 
 impl Work<'_> {
+    /// Asks a standby that is being promoted for its stamp, so that its first lease need not wait for
+    /// one. It vouches for nothing: no length, no echo, no members.
+    pub(super) fn ask_for_stamp(&mut self, standby: &Address, epoch: Epoch) {
+        let Some(generation) = self.registry.get(standby).map(|instance| instance.generation) else { return };
+        let book = &mut self.own.lease;
+        book.holder = Some((standby.clone(), generation));
+        book.stamp = None;
+        book.taken = None;
+        let request = Request::Lease {
+            group: self.group.name.clone(),
+            epoch,
+            ttl_ms: 0,
+            echo: 0,
+            quorum: 0,
+            version: 0,
+            members: Vec::new(),
+        };
+        self.send(standby, request);
+    }
+
     /// Renews the lease of a bundled master that the ledger names and that is as the ledger knows it.
     pub(super) fn grant_lease(&mut self) {
-        if !self.group.bundled || self.group.failing_over() || self.group.confirm {
+        if !self.group.bundled || self.group.confirm {
+            return;
+        }
+        // While a planned switchover only holds writes back, the master must be able to go on.
+        let reign_goes_on = self.own.conduct.as_ref().is_some_and(|c| c.planned.reign_goes_on());
+        let planned = self.group.failover.as_ref().is_some_and(|f| f.cause == Cause::Manual);
+        if self.group.failing_over() && !(planned && reign_goes_on) {
             return;
         }
         let Some(office) = self.office else { return };

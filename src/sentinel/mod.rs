@@ -9,12 +9,13 @@
 //! | `node` | [`Sentinel`]: routes inputs, keeps office, proposes, applies |
 //! | `request`, `peer` | what it says to data servers and to other sentinels |
 //! | `decision`, `ledger` | what is agreed, and the state that agreeing has made |
-//! | `settings`, `command` | what an operator may change, and ask for |
+//! | `settings`, `command`, `wish` | what an operator may change, and ask for |
 //! | `schedule`, `registry`, `facts`, `probe` | watching: deadlines, what was seen, INFO understood |
 //! | `beat` | touch with the majority |
 //! | `subjective`, `objective`, `situation` | judging: alone, together, by name |
 //! | `lead` | what a leader does about one group: the order of judging and acting |
-//! | `failover`, `successor`, `lease`, `sync_set`, `reconcile` | acting |
+//! | `failover`, `switchover`, `successor`, `lease`, `sync_set`, `reconcile` | acting |
+//! | `scheduled` | switchovers that are to happen at a time |
 //! | `testimony` | what a leader saw, for the incident records |
 //! | `status` | the snapshot for people |
 
@@ -37,13 +38,16 @@ mod reconcile;
 pub mod registry;
 pub mod request;
 mod schedule;
+mod scheduled;
 pub mod settings;
 mod situation;
 mod status;
 mod subjective;
 mod successor;
+mod switchover;
 mod sync_set;
 mod testimony;
+pub mod wish;
 
 use crate::consensus;
 use crate::model::event::Event;
@@ -53,6 +57,7 @@ pub use command::Command;
 pub use node::{Bugs, Identity, Sentinel, StartError};
 pub use peer::PeerMessage;
 pub use request::{Request, RequestId};
+pub use wish::{Switchover, Wish};
 
 /// An inbound client connection, numbered by the shell.
 pub type SessionId = u64;

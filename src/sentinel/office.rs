@@ -400,7 +400,9 @@ impl Sentinel {
     }
 
     fn decide(&mut self, now: Now, asker: Asker, command: &Command, actions: &mut Vec<Action>) {
-        let decisions = match command.decisions(&self.ledger) {
+        let decisions =
+            self.refuses_switchover(now.mono, command).map_or_else(|| command.decisions(&self.ledger), Err);
+        let decisions = match decisions {
             Ok(decisions) if decisions.is_empty() => return self.answer(asker, None, actions),
             Ok(mut decisions) => {
                 let through = match asker {

@@ -2,6 +2,7 @@
 //! the registry; judges nothing.
 
 use super::facts::Facts;
+use super::lead::Work;
 use super::node::{Sentinel, Timer};
 use super::peer::View;
 use super::registry::{Asked, Complaint, Instance, Link};
@@ -14,6 +15,8 @@ use crate::stdx::time::{Duration, Instant};
 const INFO_PACE: Duration = Duration::from_secs(1);
 /// While something is wrong: with a master, its replicas, or a failover under way.
 const INFO_PACE_URGENT: Duration = Duration::from_millis(100);
+/// One that had to wait is tried again after this.
+const HELLO_LATER: Duration = Duration::from_millis(100);
 const HELLO_PACE: Duration = Duration::from_secs(2);
 const DIAL_PACE_MIN: Duration = Duration::from_millis(50);
 const DIAL_PACE_MAX: Duration = Duration::from_millis(500);
@@ -112,6 +115,8 @@ impl Sentinel {
             Request::Hello { .. } | Request::MinReplicas { .. } => news = false,
             request => self.command_answered(now, &group, address, &request, reply),
         }
+        // In a failover the next step waits for this, or for nothing.
+        news |= self.ledger.group(&group).is_some_and(|group| group.failing_over());
         if news {
             self.wake_group(&group, now);
         }
@@ -123,7 +128,8 @@ impl Sentinel {
         let Some(group) = self.ledger.group(&instance.group) else { return };
         let down_after = group.settings.down_after();
         let urgent = self.groups.get(&instance.group).is_some_and(|own| own.urgent);
-        let hello = (instance.up() && instance.next_hello <= now).then(|| {
+        let silent = Work::stops_writes_of(group, address);
+        let hello = (instance.up() && instance.next_hello <= now && !silent).then(|| {
             let me = &self.address;
             format!(
                 "{},{},{},{},{},{},{},{}",
@@ -183,11 +189,13 @@ impl Sentinel {
                     }
                     // Hung up, and the shell has not told the end yet.
                     Some(at) if at <= now => now + limit,
-                    oldest => [instance.next_info, instance.next_ping, instance.next_hello]
-                        .into_iter()
-                        .chain(oldest)
-                        .min()
-                        .unwrap_or(now + limit),
+                    oldest => {
+                        [instance.next_info, instance.next_ping, instance.next_hello.max(now + HELLO_LATER)]
+                            .into_iter()
+                            .chain(oldest)
+                            .min()
+                            .unwrap_or(now + limit)
+                    }
                 }
             }
         };

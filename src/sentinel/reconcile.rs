@@ -116,14 +116,19 @@ impl Work<'_> {
             if !self.act(&address, request) {
                 continue;
             }
+            if switched.is_some_and(|failover| failover.cause.planned() && failover.old_master == address) {
+                // What waited there is told that it is no master any more.
+                self.send(&address, Request::ResumeWrites);
+            }
             if switched.is_some() && stage.is_none() {
                 stages.push((address.clone(), Stage::Sent));
                 syncing += 1;
             }
             let wrong = was_wrong.is_some_and(|master| master != self.group.master && master.port != 1);
-            if rogue {
+            let handed_over = switched.is_some_and(|f| f.cause.planned() && f.old_master == address);
+            if rogue && !handed_over {
                 self.flag(&address, EventKind::ConvertToReplica, "");
-            } else if switched.is_none() && wrong {
+            } else if switched.is_none() && wrong && !rogue {
                 self.flag(&address, EventKind::FixReplicaConfig, "");
             }
         }

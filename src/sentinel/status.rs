@@ -103,6 +103,7 @@ impl Sentinel {
             }),
             failovers: group.failovers,
             last_switch_ms: group.last_switch_ms,
+            scheduled_ms: group.scheduled.as_ref().map(|scheduled| scheduled.at_ms),
         }
     }
 
@@ -213,6 +214,7 @@ impl Sentinel {
                 .map(|own| ms(own.lease.end.since(now))),
             situation: own.map(|own| own.situation.name()).unwrap_or("unknown").to_owned(),
             failover_state: hidden.map(|failover| failover.phase_name().to_owned()),
+            scheduled: group.scheduled.clone(),
         }
     }
 

@@ -96,7 +96,7 @@ impl Work<'_> {
     }
 
     /// It holds what the master had when the master was asked, and that was before.
-    fn caught_up(&self, asked_at: Instant, offset: Offset) -> bool {
+    pub(super) fn caught_up(&self, asked_at: Instant, offset: Offset) -> bool {
         let master = self.registry.get(&self.group.master).and_then(|master| master.current());
         let earlier = [master.map(|facts| (facts.asked_at, facts.offset)), self.own.master_sample];
         let recent = |at: Instant| at <= asked_at && asked_at.since(at) < Duration::from_secs(3);

@@ -4,5 +4,6 @@ mod clients;
 mod failover;
 mod fleet;
 mod mistakes;
+mod switchover;
 mod wire;
 mod writer;

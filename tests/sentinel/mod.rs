@@ -8,7 +8,7 @@ mod world;
 
 use std::path::Path;
 use vedette::model::Address;
-use vedette::sentinel::Command;
+use vedette::sentinel::{Command, Wish};
 use world::World;
 
 fn step(world: &mut Option<World>, line: &str) -> Vec<String> {
@@ -47,9 +47,21 @@ fn step(world: &mut Option<World>, line: &str) -> Vec<String> {
         ["stop", "leader"] => world.stop_leader(),
         ["isolate", "leader"] => world.isolate(world.leader()),
         ["asleep", ms] => world.sleep(ms.parse().unwrap()),
-        ["failover"] => world.command(&Command::Failover { name: "m".into(), to: None, force: false }),
-        ["failover", port] => {
-            world.command(&Command::Failover { name: "m".into(), to: Some(address(port)), force: false });
+        ["failover", options @ ..] => {
+            // A port alone stands for its address, `AT` counts from now.
+            let mut words: Vec<String> = Vec::new();
+            for option in options {
+                words.push(match (words.last().map(String::as_str), option.parse::<u64>()) {
+                    (Some("TO"), Ok(port)) => format!("127.0.0.1:{port}"),
+                    (Some("AT"), Ok(ms)) => world.wall_in(ms),
+                    _ => (*option).to_owned(),
+                });
+            }
+            let words: Vec<&[u8]> = words.iter().map(String::as_bytes).collect();
+            match Wish::parse(&words) {
+                Ok(wish) => world.command(&Command::Failover { name: "m".into(), wish }),
+                Err(error) => world.transcript.push(error),
+            }
         }
         ["incidents"] => {
             let lines = world.incidents();

@@ -34,6 +34,8 @@ pub struct Node {
     pub attached: Vec<Address>,
     /// Fenced as master: it still gives its replicas what it has.
     pub draining: bool,
+    /// Writes wait until then; and PUBLISH, with all behind it on its connection.
+    pub writes_wait_until: u64,
 }
 
 impl Node {
@@ -63,6 +65,7 @@ impl Node {
             wiped: 0,
             attached: Vec::new(),
             draining: false,
+            writes_wait_until: 0,
         }
     }
 
@@ -120,6 +123,14 @@ impl Node {
             }
             "REPLICAOF" => {
                 self.follow(Address::new(word(1), word(2).parse().unwrap()));
+                Reply::Simple("OK".into())
+            }
+            "CLIENT" if word(1) == "PAUSE" => {
+                self.writes_wait_until = self.writes_wait_until.max(now + word(2).parse::<u64>().unwrap());
+                Reply::Simple("OK".into())
+            }
+            "CLIENT" if word(1) == "UNPAUSE" => {
+                self.writes_wait_until = 0;
                 Reply::Simple("OK".into())
             }
             "VEDETTE" => self.supervised(now, words),

@@ -93,6 +93,12 @@ impl World {
         self.queue.insert((self.now + delay, self.sequence), (to, message));
     }
 
+    /// Unix seconds so many milliseconds from now.
+    pub fn wall_in(&self, ms: u64) -> String {
+        let at = self.moment().wall.as_millis() + ms;
+        format!("{}.{:03}", at / 1000, at % 1000)
+    }
+
     pub fn leader(&self) -> u64 {
         let leads =
             |s: &&Sentinel| s.role() == vedette::consensus::Role::Leader && s.is_fresh(self.moment().mono);
@@ -133,7 +139,7 @@ impl World {
     fn replicate(&mut self) {
         let before = self.nodes.clone();
         for node in self.nodes.values_mut() {
-            if node.master && node.serves() {
+            if node.master && node.serves() && node.writes_wait_until <= self.now {
                 node.offset += 1;
             }
             node.attached = before
@@ -166,6 +172,10 @@ impl World {
                 else {
                     return;
                 };
+                let waits = server.writes_wait_until > self.now && words[0] == "PUBLISH";
+                if waits {
+                    return self.push(1, to, Message::Request { node, life, request, words });
+                }
                 if server.paused {
                     return self.push(20, to, Message::Request { node, life, request, words });
                 }

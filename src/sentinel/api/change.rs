@@ -47,35 +47,6 @@ pub(super) fn reset(call: &mut Call<'_, '_>) -> Outcome {
     Outcome::Submit { command: Command::Reset { pattern: pattern.to_owned() }, count: Some(count as i64) }
 }
 
-/// `FAILOVER name [TO host port] [FORCE]`; `COORDINATED` is accepted, for that is what ours are.
-pub(super) fn failover(call: &mut Call<'_, '_>) -> Outcome {
-    let (mut to, mut force) = (None, false);
-    let mut rest = &call.argv[3..];
-    while let Some((&option, after)) = rest.split_first() {
-        rest = if option.eq_ignore_ascii_case(b"TO") {
-            let [host, port, ..] = *after else {
-                return call.error("ERR TO needs a host and a port");
-            };
-            to = number(port).and_then(|port| address(host, port));
-            if to.is_none() {
-                return call.error("ERR Invalid host or port after TO");
-            }
-            &after[2..]
-        } else if option.eq_ignore_ascii_case(b"FORCE") {
-            force = true;
-            after
-        } else if option.eq_ignore_ascii_case(b"COORDINATED") {
-            after
-        } else {
-            return call.error("ERR Unknown failover option specified");
-        };
-    }
-    match known_name(call) {
-        Some(name) => submit(Command::Failover { name, to, force }),
-        None => Outcome::Replied,
-    }
-}
-
 pub(super) fn set(call: &mut Call<'_, '_>) -> Outcome {
     let Some(name) = known_name(call) else { return Outcome::Replied };
     let mut options = Vec::new();
@@ -99,11 +70,11 @@ pub(super) fn set(call: &mut Call<'_, '_>) -> Outcome {
     submit(Command::Set { name, options })
 }
 
-fn submit(command: Command) -> Outcome {
+pub(super) fn submit(command: Command) -> Outcome {
     Outcome::Submit { command, count: None }
 }
 
-fn known_name(call: &mut Call<'_, '_>) -> Option<String> {
+pub(super) fn known_name(call: &mut Call<'_, '_>) -> Option<String> {
     let index = call.known_group()?;
     Some(call.facts.groups[index].name.clone())
 }

@@ -2,6 +2,7 @@
 
 use crate::config::sentinel::Mode;
 use crate::model::{Address, Epoch, NodeId, Offset};
+use crate::sentinel::ledger::Scheduled;
 
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -72,6 +73,8 @@ pub struct GroupFacts {
     /// As Redis names it (`select_slave`, ...); `None` between failovers, and as soon as clients may
     /// use the new master.
     pub failover_state: Option<String>,
+    /// A switchover that is to happen at a time.
+    pub scheduled: Option<Scheduled>,
 }
 
 /// What a master, a replica and a sentinel have in common.

@@ -2,7 +2,7 @@
 //! arity (counting SENTINEL and the subcommand), help.
 
 use super::facts::{Facts, GroupFacts};
-use super::{Outcome, change, instance, quoted, settings};
+use super::{Outcome, change, failover, instance, quoted, settings};
 use crate::config::sentinel::Mode;
 use crate::resp::Writer;
 use crate::resp::spec::Arity::{self, AtLeast, Exactly};
@@ -290,15 +290,7 @@ const TABLE: &[Row] = &[
             "    Return the ip and port number of the master with that name.",
         ],
     ),
-    row(
-        &["FAILOVER"],
-        AtLeast(3),
-        change::failover,
-        &[
-            "FAILOVER <master-name> [TO <host> <port>] [FORCE]",
-            "    Switch over to a replica, without loss unless FORCE is said.",
-        ],
-    ),
+    row(&["FAILOVER"], AtLeast(3), failover::failover, failover::HELP),
     row(&["FLUSHCONFIG"], Exactly(2), flush_config, &["FLUSHCONFIG", "    Nothing to do: all is on disk."]),
     row(
         &["INCIDENTS"],

@@ -9,6 +9,7 @@
 
 pub mod change;
 pub mod facts;
+mod failover;
 pub mod family;
 pub mod general;
 pub mod info;

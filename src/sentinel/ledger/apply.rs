@@ -2,11 +2,16 @@
 //! and order of events are those of Redis Sentinel.
 
 use super::group::ANCESTORS_MAX;
-use super::{Ancestor, EVENTS_MAX, Failover, GROUPS_MAX, Group, Ledger, Phase, REPLICAS_MAX, SyncSet, Voter};
+use super::{
+    Ancestor, EVENTS_MAX, Failover, GROUPS_MAX, Group, Ledger, Phase, REPLICAS_MAX, Scheduled, StandBy,
+    SyncSet, Voter,
+};
 use crate::model::event::{Event, EventKind, Subject};
 use crate::model::{Address, Epoch, ReplId, RunId};
 use crate::sentinel::decision::{AbortKind, Decision, Entry};
 use crate::sentinel::settings::Settings;
+use crate::stdx::calendar::rfc3339;
+use crate::stdx::time::Wall;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Collects the events of one entry.
@@ -192,6 +197,9 @@ impl Ledger {
             | Decision::SyncSet { group, .. }
             | Decision::SyncSetSettled { group, .. }
             | Decision::Begin { group, .. }
+            | Decision::StandBy { group, .. }
+            | Decision::Schedule { group, .. }
+            | Decision::Unschedule { group, .. }
             | Decision::Refused { group, .. }
             | Decision::Abort { group, .. }
             | Decision::Promote { group, .. }
@@ -230,6 +238,7 @@ impl Group {
             refused: None,
             failovers: 0,
             last_switch_ms: None,
+            scheduled: None,
         }
     }
 
@@ -277,7 +286,7 @@ impl Group {
                 let newest = self.sync_set().version;
                 self.sets.retain(|set| set.version >= (*version).min(newest));
             }
-            Decision::Begin { after, cause, target, .. } => {
+            Decision::Begin { after, cause, target, timeout_ms, .. } => {
                 if self.failover.is_some() || self.last_epoch != *after || epoch <= self.last_epoch {
                     return;
                 }
@@ -286,6 +295,8 @@ impl Group {
                     epoch,
                     cause: *cause,
                     target: target.clone(),
+                    timeout_ms: *timeout_ms,
+                    standby: None,
                     started_ms: scribe.at_ms,
                     phase: Phase::Begun,
                     old_master: self.master.clone(),
@@ -301,6 +312,41 @@ impl Group {
                 scribe.master(EventKind::ElectedLeader, self, &self.master, "");
                 scribe.master(EventKind::SelectReplica, self, &self.master, "");
             }
+            Decision::Schedule { at_ms, target, timeout_ms, .. } => {
+                let scheduled = Scheduled { at_ms: *at_ms, target: target.clone(), timeout_ms: *timeout_ms };
+                if self.scheduled.as_ref() != Some(&scheduled) {
+                    self.scheduled = Some(scheduled);
+                    let event =
+                        scribe.master(EventKind::Scheduled, self, &self.master, &rfc3339(Wall(*at_ms)));
+                    if let Some(target) = target {
+                        detail(event, "to", target);
+                    }
+                }
+            }
+            Decision::Unschedule { at_ms, refused, .. } => {
+                if self.scheduled.as_ref().is_none_or(|scheduled| scheduled.at_ms != *at_ms) {
+                    return;
+                }
+                self.scheduled = None;
+                let at = rfc3339(Wall(*at_ms));
+                match refused {
+                    None => {
+                        scribe.master(EventKind::ScheduledEnd, self, &self.master, &at);
+                    }
+                    Some(reason) => {
+                        let event = scribe.master(EventKind::ScheduledRefused, self, &self.master, &at);
+                        detail(event, "reason", reason);
+                    }
+                }
+            }
+            Decision::StandBy { epoch, successor, run_id, .. } => {
+                let known = self.replicas.contains(successor);
+                if let Some(failover) =
+                    self.open(*epoch, Phase::Begun).filter(|f| known && f.standby.is_none())
+                {
+                    failover.standby = Some(StandBy { address: successor.clone(), run_id: run_id.clone() });
+                }
+            }
             Decision::Refused { reason, .. } => {
                 if self.failover.is_none() && self.refused.as_ref() != Some(reason) {
                     self.refused = Some(reason.clone());
@@ -308,12 +354,18 @@ impl Group {
                     detail(event, "reason", reason);
                 }
             }
-            Decision::Abort { epoch: of, kind, reason, .. } => self.abort(epoch, *of, *kind, reason, scribe),
+            Decision::Abort { epoch: of, kind, reason, untouched, .. } => {
+                let reign = (!untouched).then_some(epoch);
+                self.abort(epoch, reign, *of, *kind, reason, scribe);
+            }
             Decision::Promote { epoch, successor, run_id, offset, equals, offsets, risk, .. } => {
                 if !self.replicas.contains(successor) {
                     return;
                 }
                 let Some(failover) = self.open(*epoch, Phase::Begun) else { return };
+                if failover.standby.as_ref().is_some_and(|standby| standby.address != *successor) {
+                    return;
+                }
                 failover.phase = Phase::Promoted;
                 failover.successor = Some(successor.clone());
                 failover.successor_run = Some(run_id.clone());
@@ -446,7 +498,16 @@ impl Group {
         }
     }
 
-    fn abort(&mut self, epoch: Epoch, of: Epoch, kind: AbortKind, reason: &str, scribe: &mut Scribe<'_>) {
+    /// `reign`: the master's next epoch, when somebody may have heard of the one that is given up.
+    fn abort(
+        &mut self,
+        epoch: Epoch,
+        reign: Option<Epoch>,
+        of: Epoch,
+        kind: AbortKind,
+        reason: &str,
+        scribe: &mut Scribe<'_>,
+    ) {
         let Some(failover) = self.failover.as_ref().filter(|f| f.epoch == of) else { return };
         let promoted = failover.phase == Phase::Promoted;
         // Once a successor was named only its own failure ends the attempt, and clients were told
@@ -466,8 +527,11 @@ impl Group {
         };
         detail(event, "reason", reason);
         self.failover = None;
-        self.new_reign(epoch);
-        self.refused = (kind != AbortKind::MasterBack).then(|| reason.to_owned());
+        if let Some(reign) = reign {
+            self.new_reign(reign);
+        }
+        let failed = !matches!(kind, AbortKind::MasterBack | AbortKind::RolledBack);
+        self.refused = failed.then(|| reason.to_owned());
     }
 
     fn switch(

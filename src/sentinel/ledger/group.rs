@@ -42,6 +42,16 @@ pub struct Group {
     /// Completed failovers.
     pub failovers: u64,
     pub last_switch_ms: Option<u64>,
+    #[serde(default)]
+    pub scheduled: Option<Scheduled>,
+}
+
+/// A switchover that is to begin at a time, in milliseconds since 1970.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheduled {
+    pub at_ms: u64,
+    pub target: Option<Address>,
+    pub timeout_ms: u64,
 }
 
 /// Histories remembered: more failovers than a server sleeps through while it is still worth asking.
@@ -80,6 +90,12 @@ pub struct Failover {
     pub epoch: Epoch,
     pub cause: Cause,
     pub target: Option<Address>,
+    /// How long a planned one may hold writes back; 0: the default.
+    #[serde(default)]
+    pub timeout_ms: u64,
+    /// In a planned one: who alone may be told to be master in this epoch.
+    #[serde(default)]
+    pub standby: Option<StandBy>,
     pub started_ms: u64,
     pub phase: Phase,
     pub old_master: Address,
@@ -89,6 +105,13 @@ pub struct Failover {
     pub offset: Offset,
     pub equals: BTreeMap<Address, RunId>,
     pub stages: BTreeMap<Address, Stage>,
+}
+
+/// The replica, and the process, that was found fit to take over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandBy {
+    pub address: Address,
+    pub run_id: RunId,
 }
 
 impl Failover {

@@ -42,7 +42,7 @@ impl Fleet {
 
     fn begin(&mut self, name: &str, cause: Cause) -> u64 {
         let after = self.ledger.groups[name].last_epoch;
-        self.agree(vec![Decision::Begin { group: name.into(), after, cause, target: None }]);
+        self.agree(vec![Decision::Begin { group: name.into(), after, cause, target: None, timeout_ms: 0 }]);
         self.ledger.groups[name].failover.as_ref().unwrap().epoch
     }
 
@@ -123,6 +123,7 @@ fn failed_attempts_in_a_row_are_one_record() {
             epoch,
             kind: AbortKind::NoGoodReplica,
             reason: "nobody was frozen".into(),
+            untouched: false,
         }]);
     }
     let records: Vec<_> = fleet.ledger.incidents.iter().collect();

@@ -12,7 +12,7 @@ use crate::model::{Address, Epoch, NodeId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-pub use group::{Ancestor, Failover, Group, Phase, Rule, SyncSet};
+pub use group::{Ancestor, Failover, Group, Phase, Rule, Scheduled, StandBy, SyncSet};
 pub use incidents::{INCIDENTS_MAX, Incidents};
 
 /// Recent events kept for those who connect late and for webhooks that lag.
