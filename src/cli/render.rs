@@ -143,6 +143,7 @@ pub(super) mod tests {
             offset: Some(4200),
             lag_bytes: Some(0),
             link_up: Some(true),
+            follows: None,
             in_sync_set: role == "slave",
             priority: Some(100),
             lease_ms: (role == "master").then_some(480),

@@ -4,6 +4,7 @@
 //! carried out strictly in their order, so what must be on disk before a message is sent is. Nothing
 //! but the log's own commit is waited for. Has never heard of votes, masters or failovers.
 
+mod asks;
 mod clients;
 mod connection;
 mod secrets;
@@ -26,6 +27,7 @@ use crate::net::peer_link::{self, PeerLinks};
 use crate::sentinel::{Action, Auth, Input, Sentinel};
 use crate::session::Outbox;
 use crate::stdx::time::{Duration, Instant, Now};
+use asks::Asks;
 use clients::{Clients, FromClient, Wish};
 use slog::{Logger, debug, info, warn};
 use std::collections::BTreeMap;
@@ -86,6 +88,8 @@ struct Shell {
     clients: Clients,
     client_events: mpsc::Receiver<FromClient>,
     client_sender: mpsc::Sender<FromClient>,
+    /// What users of the HTTP side ask for.
+    asks: Asks,
     alerts: AlertSender,
     alert_progress: mpsc::UnboundedReceiver<Progress>,
     alert_status: watch::Receiver<Vec<WebhookStatus>>,
@@ -125,6 +129,7 @@ impl Shell {
                     let Progress { webhook, up_to, dropped } = progress;
                     self.input(clock::now(), Input::WebhookProgress { webhook, up_to, dropped })?;
                 }
+                Some(ask) = self.asks.next() => self.ask(ask)?,
                 name = self.shutdown.requested() => self.stopping = Some(name.to_owned()),
                 () = tokio::time::sleep(sleep) => {}
             }
@@ -282,6 +287,9 @@ impl Shell {
                 Action::Emit { event, replayed } => self.emit(event, replayed),
                 Action::Respond { session, bytes } => {
                     self.cache.forget();
+                    if self.asks.answer(session, &bytes) {
+                        continue;
+                    }
                     let (mut source, clients) = self.answers(now);
                     clients.respond(now, session, &bytes, &mut source, &mut wishes);
                 }

@@ -96,6 +96,9 @@ pub struct InstanceStatus {
     pub offset: Option<Offset>,
     pub lag_bytes: Option<u64>,
     pub link_up: Option<bool>,
+    /// Whom a replica follows, as it reports.
+    #[serde(default)]
+    pub follows: Option<Address>,
     pub in_sync_set: bool,
     pub priority: Option<i64>,
     pub lease_ms: Option<u64>,

@@ -21,3 +21,5 @@ pub fn aged(status: &Status, age_ms: u64) -> Option<Status> {
 
 #[cfg(test)]
 pub(crate) mod sample;
+#[cfg(test)]
+mod sample_incidents;

@@ -20,6 +20,7 @@ pub(crate) fn instance(address: &str, role: &str, offset: u64) -> InstanceStatus
         offset: Some(offset),
         lag_bytes: (role == "slave").then_some(0),
         link_up: (role == "slave").then_some(true),
+        follows: None,
         in_sync_set: role == "slave",
         priority: Some(100),
         lease_ms: (role == "master").then_some(412),
@@ -120,7 +121,7 @@ pub(crate) fn well() -> Status {
             last_error: None,
         }],
         drills: drills(at),
-        incidents: Vec::new(),
+        incidents: super::sample_incidents::incidents(at),
     }
 }
 

@@ -135,6 +135,7 @@ impl Sentinel {
             offset: facts.map(|facts| facts.offset),
             lag_bytes: lead.zip(facts).map(|(lead, facts)| lead.saturating_sub(facts.offset)),
             link_up: facts.filter(|facts| !facts.is_master()).map(|facts| facts.link_up),
+            follows: facts.and_then(|facts| facts.master.clone()),
             in_sync_set: group.sync_set().members.contains_key(address),
             priority: facts.map(|facts| facts.priority),
             lease_ms: own

@@ -1,6 +1,7 @@
 //! From a configuration to a running shell: everything that can be wrong before the first input is
 //! found here, and said in a sentence with its remedy.
 
+use super::asks::Asks;
 use super::clients::Clients;
 use super::secrets::Secrets;
 use super::view::Cache;
@@ -80,12 +81,13 @@ pub(super) async fn start(
         check: voters.check(),
     };
     let peers = PeerLinks::start(links, peer_sender);
+    let (ask_sender, asks) = mpsc::channel(http::ASKS_MAX);
     let (status, status_reader) = watch::channel(Arc::new(Status::default()));
     if let Some(http) = &config.http {
         let listener = listen("http", &http.host, http.port).await?;
         // Ends with the loop, whose snapshots it shows.
         let door = Arc::new(http::Door::new(secrets.http_users(), config.http_view));
-        tokio::spawn(http::serve(listener, status_reader, door, std::future::pending()));
+        tokio::spawn(http::serve(listener, status_reader, door, ask_sender, std::future::pending()));
     }
     let address = listener.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string());
     tokio::spawn(connection::accept(listener, client_sender.clone(), to_peers_sender));
@@ -93,6 +95,7 @@ pub(super) async fn start(
     info!(logger, "sentinel listens"; "id" => config.id, "address" => address,
         "run_id" => &run_id, "dir" => %config.dir.display());
     let shell = Shell {
+        asks: Asks::new(asks),
         clients: Clients::new(config.protected_mode, secrets.requirepass.as_ref()),
         logger,
         core,

@@ -92,6 +92,11 @@ impl Door {
         *self.users.write() = Arc::new(known.collect());
     }
 
+    /// Whether there is a user who could act.
+    pub fn anybody_may_act(&self) -> bool {
+        self.users.read().iter().any(|user| user.person.right == HttpRight::Act)
+    }
+
     /// Who sends these headers: `None` without credentials, an error with wrong ones.
     pub fn who(&self, headers: &HeaderMap, from: IpAddr) -> Result<Option<Person>, Denial> {
         let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
@@ -128,7 +133,7 @@ impl Door {
 
     /// Whether this request may change something, and in whose name.
     pub fn may_act(&self, headers: &HeaderMap, from: IpAddr) -> Result<Person, Denial> {
-        if self.users.read().iter().all(|user| user.person.right != HttpRight::Act) {
+        if !self.anybody_may_act() {
             return Err(Denial::NoUsers);
         }
         if is_foreign(headers) {

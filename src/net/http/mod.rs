@@ -6,12 +6,14 @@
 //! keep on vouching for what it last saw.
 
 pub mod access;
+mod actions;
 mod routes;
 mod snapshots;
 mod stream;
 
 use crate::model::status::Status;
 pub use access::Door;
+pub use actions::{ASKS_MAX, Ask};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use snapshots::Snapshots;
@@ -20,7 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -41,12 +43,13 @@ pub async fn serve(
     listener: TcpListener,
     status: watch::Receiver<Arc<Status>>,
     door: Arc<Door>,
+    asks: mpsc::Sender<Ask>,
     shutdown: impl Future<Output = ()>,
 ) {
     let stop = CancellationToken::new();
     let snapshots = Arc::new(Snapshots::new(status.borrow().clone()));
     let mut follower = tokio::spawn(snapshots::follow(snapshots.clone(), status));
-    let router = routes::router(snapshots, door, stop.clone());
+    let router = routes::router(snapshots, door, asks, stop.clone());
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);

@@ -1,6 +1,7 @@
 //! Which question is at which path. Every answer, refusals included, is small and says a sentence.
 
 use super::access::{self, Door};
+use super::actions::{self, Ask};
 use super::snapshots::{Form, Snapshots};
 use super::stream::{self, STREAMS_MAX};
 use crate::observe::health::{self, Answer, Question};
@@ -13,16 +14,19 @@ use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 #[derive(Clone)]
-struct Shared {
+pub(super) struct Shared {
     snapshots: Arc<Snapshots>,
     policy: HeaderValue,
     streams: Arc<Semaphore>,
     stop: CancellationToken,
-    door: Arc<Door>,
+    pub(super) door: Arc<Door>,
+    pub(super) asks: mpsc::Sender<Ask>,
+    /// Drawn anew at every start.
+    pub(super) token: Arc<str>,
 }
 
 /// What a handler needs to take an [`access::Operator`].
@@ -34,10 +38,23 @@ impl FromRef<Shared> for Arc<Door> {
 
 type Parameters = Query<BTreeMap<String, String>>;
 
-pub(super) fn router(snapshots: Arc<Snapshots>, door: Arc<Door>, stop: CancellationToken) -> Router {
+pub(super) fn router(
+    snapshots: Arc<Snapshots>,
+    door: Arc<Door>,
+    asks: mpsc::Sender<Ask>,
+    stop: CancellationToken,
+) -> Router {
     let policy = HeaderValue::from_str(&status_page::content_security_policy())
         .unwrap_or(HeaderValue::from_static("default-src 'none'"));
-    let shared = Shared { snapshots, policy, streams: Arc::new(Semaphore::new(STREAMS_MAX)), stop, door };
+    let shared = Shared {
+        snapshots,
+        policy,
+        streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+        stop,
+        door,
+        asks,
+        token: token(),
+    };
     let shown = Router::new()
         .route("/", plain(get(page)))
         .route("/status.json", plain(get(status)))
@@ -49,6 +66,7 @@ pub(super) fn router(snapshots: Arc<Snapshots>, door: Arc<Door>, stop: Cancellat
         .layer(middleware::from_fn_with_state(shared.clone(), look));
     Router::new()
         .merge(shown)
+        .merge(actions::router())
         // Load balancers ask with the method they were taught: HAProxy's httpchk says OPTIONS.
         .route("/healthz", get(alive).options(alive).fallback(wrong_method))
         .route("/readyz", get(ready).options(ready).fallback(wrong_method))
@@ -64,8 +82,9 @@ fn plain(methods: MethodRouter<Shared>) -> MethodRouter<Shared> {
     methods.options(allowed).fallback(wrong_method)
 }
 
-async fn page(State(shared): State<Shared>) -> Html<String> {
-    Html(status_page::html(&shared.snapshots.current()))
+async fn page(State(shared): State<Shared>, request: Request) -> Html<String> {
+    let viewer = actions::viewer(&shared, &request);
+    Html(status_page::html(&shared.snapshots.current(), &viewer))
 }
 
 async fn status(State(shared): State<Shared>) -> Response {
@@ -161,7 +180,16 @@ async fn allowed() -> Response {
     (StatusCode::NO_CONTENT, [(header::ALLOW, "GET, HEAD, OPTIONS")]).into_response()
 }
 
-async fn wrong_method(method: Method) -> Response {
+/// Without entropy there is no token, and no browser can act.
+fn token() -> Arc<str> {
+    let mut bytes = [0_u8; 24];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into(),
+        Err(_) => "".into(),
+    }
+}
+
+pub(super) async fn wrong_method(method: Method) -> Response {
     let refused = Answer::new(405, format!("{method} does nothing here; this side only shows. Use GET."));
     ([(header::ALLOW, "GET, HEAD, OPTIONS")], answer(refused)).into_response()
 }
@@ -169,11 +197,11 @@ async fn wrong_method(method: Method) -> Response {
 async fn nothing_here() -> Response {
     answer(Answer::new(
         404,
-        "There is nothing here. There are /, /status.json, /metrics, /healthz, /readyz, /api/incidents, /master/NAME, /replica/NAME and /events.",
+        "There is nothing here. There are /, /status.json, /metrics, /healthz, /readyz, /api/incidents, /api/v1/groups/NAME/ACTION, /master/NAME, /replica/NAME and /events.",
     ))
 }
 
-fn answer(answer: Answer) -> Response {
+pub(super) fn answer(answer: Answer) -> Response {
     let code = StatusCode::from_u16(answer.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (code, Json(answer.body)).into_response()
 }

@@ -20,8 +20,20 @@ async fn serve_the_sample() {
             sender.send_replace(Arc::new(status));
         }
     });
-    serve(listener, status, Arc::new(Door::new(Vec::new(), Default::default())), std::future::pending())
-        .await;
+    let user = access::User {
+        name: "ann".into(),
+        secret: crate::config::Secret::new("secret".into()),
+        right: crate::config::http_users::HttpRight::Act,
+    };
+    let (asks, mut inbox) = mpsc::channel::<Ask>(ASKS_MAX);
+    tokio::spawn(async move {
+        while let Some(ask) = inbox.recv().await {
+            println!("{} asks: {}", ask.who, ask.words.join(" "));
+            let _ = ask.answer.send(Ok("OK".into()));
+        }
+    });
+    let door = Arc::new(Door::new(vec![user], Default::default()));
+    serve(listener, status, door, asks, std::future::pending()).await;
 }
 
 use crate::model::status::Status;
@@ -33,6 +45,7 @@ struct Served {
     status: watch::Sender<Arc<Status>>,
     stop: CancellationToken,
     ended: tokio::task::JoinHandle<()>,
+    asks: mpsc::Receiver<Ask>,
 }
 
 async fn served() -> Served {
@@ -45,8 +58,9 @@ fn served_with(listener: TcpListener, address: SocketAddr, door: Door) -> Served
     let (status, receiver) = watch::channel(Arc::new(sample::well()));
     let stop = CancellationToken::new();
     let door = Arc::new(door);
-    let ended = tokio::spawn(serve(listener, receiver, door, stop.clone().cancelled_owned()));
-    Served { address, status, stop, ended }
+    let (sender, asks) = mpsc::channel(ASKS_MAX);
+    let ended = tokio::spawn(serve(listener, receiver, door, sender, stop.clone().cancelled_owned()));
+    Served { address, status, stop, ended, asks }
 }
 
 impl Served {
@@ -71,8 +85,10 @@ async fn every_door_opens_and_every_answer_is_guarded() {
         ("GET /", 200, "<h1>All is well</h1>"),
         ("GET /status.json", 200, "\"cluster_id\":\"c-5b1d42e7\""),
         ("GET /api/v1/status", 200, "\"raft_term\":12"),
-        ("GET /api/incidents", 200, "[]"),
+        ("GET /api/incidents", 200, "\"id\":\"mymaster-1917\""),
         ("GET /api/incidents?group=nobody", 404, "No group of this name"),
+        ("GET /api/incidents?group=sessions", 200, "[]"),
+        ("GET /api/incidents/mymaster-1402", 200, "\"cause\":\"manual\""),
         ("GET /api/incidents/mymaster-4", 404, "No incident of this id"),
         ("GET /metrics", 200, "process_resident_memory_bytes"),
         ("GET /healthz", 200, "Sentinel 1 is running."),
@@ -214,4 +230,68 @@ async fn where_only_users_look_a_secret_is_asked_for_and_health_is_not() {
     assert_eq!(code, 200);
     let (code, _) = served.ask("GET /metrics\nAuthorization: Bearer wrong\r\n").await;
     assert_eq!(code, 401);
+}
+
+fn ann() -> Door {
+    let user = access::User {
+        name: "ann".into(),
+        secret: crate::config::Secret::new("s3cret-a".into()),
+        right: crate::config::http_users::HttpRight::Act,
+    };
+    Door::new(vec![user], Default::default())
+}
+
+#[tokio::test]
+async fn an_action_needs_a_user_and_from_a_browser_the_page_that_offers_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut served = served_with(listener, address, ann());
+    let mut inbox = std::mem::replace(&mut served.asks, mpsc::channel(1).1);
+    let answers = tokio::spawn(async move {
+        let mut heard = Vec::new();
+        while let Some(ask) = inbox.recv().await {
+            heard.push(format!("{}: {}", ask.who, ask.words.join(" ")));
+            let answer = if heard.len() == 1 { Ok("OK".into()) } else { Err("NOGOODSLAVE nobody".into()) };
+            ask.answer.send(answer).unwrap();
+        }
+        heard
+    });
+    let (_, page) = served.ask("GET /").await;
+    assert!(page.contains("<body class=\"acts\">"), "the page offers what may be done");
+    let token = page.split("name=\"vedette-token\" content=\"").nth(1).unwrap().split('"').next().unwrap();
+    assert_eq!(token.len(), 48);
+    let act = "POST /api/v1/groups/mymaster/switchover";
+    let login = "Authorization: Bearer s3cret-a\r\n";
+    for (request, code) in [
+        (act.to_owned(), 401),
+        (format!("{act}\nAuthorization: Bearer guess\r\n"), 401),
+        (format!("GET /api/v1/groups/mymaster/switchover\n{login}"), 405),
+        (format!("{act}\n{login}Origin: http://evil\r\n"), 403),
+        (format!("{act}\n{login}Origin: http://vedette\r\n"), 403),
+        (format!("{act}\n{login}Sec-Fetch-Site: same-origin\r\n"), 403),
+        (format!("{act}\n{login}Origin: http://vedette\r\nX-Vedette-Token: {}\r\n", "0".repeat(48)), 403),
+        (format!("{act}\n{login}Content-Length: 2\r\n"), 413),
+        (format!("{act}?to=nowhere\n{login}"), 400),
+        (format!("POST /api/v1/groups/mymaster/dance\n{login}"), 404),
+        (format!("{act}\n{login}Origin: http://vedette\r\nX-Vedette-Token: {token}\r\n"), 200),
+        (format!("{act}?to=10.0.0.2:6379\n{login}"), 409),
+    ] {
+        let (got, answer) = served.ask(&request).await;
+        assert_eq!(got, code, "{request}: {answer}");
+    }
+    served.stop.cancel();
+    served.ended.await.unwrap();
+    let heard = answers.await.unwrap();
+    assert_eq!(
+        heard,
+        ["ann: SENTINEL FAILOVER mymaster", "ann: SENTINEL FAILOVER mymaster TO 10.0.0.2 6379"]
+    );
+}
+
+#[tokio::test]
+async fn without_a_user_who_may_act_the_page_only_shows() {
+    let served = served().await;
+    assert!(served.ask("GET /").await.1.contains("<body>"));
+    let (code, answer) = served.ask("POST /api/v1/groups/mymaster/switchover").await;
+    assert_eq!((code, answer.contains("http-users")), (403, true), "{answer}");
 }

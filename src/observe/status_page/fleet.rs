@@ -10,7 +10,10 @@ use crate::stdx::time::Wall;
 const EVENTS_SHOWN: usize = 40;
 
 pub(super) fn side(status: &Status) -> Element {
-    let side = el("div", "side").child(sentinels(status));
+    let mut side = el("div", "side").child(sentinels(status));
+    if let Some(card) = super::drills::card(status) {
+        side = side.child(card);
+    }
     if status.webhooks.is_empty() { side } else { side.child(webhooks(status)) }
 }
 

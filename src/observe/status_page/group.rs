@@ -1,8 +1,10 @@
 //! One group: what is wrong, who serves, who follows, and the failover that is under way.
 
+use super::actions;
 use super::instance;
-use super::{ago_or_none, plural};
-use crate::model::status::{FailoverStatus, GroupStatus};
+use super::topology;
+use super::{ago_or_none, bytes, plural};
+use crate::model::status::{FailoverStatus, GroupStatus, Status};
 use crate::observe::view::{Element, el};
 use crate::stdx::calendar;
 use crate::stdx::time::Wall;
@@ -20,7 +22,7 @@ pub(super) fn tone(group: &GroupStatus) -> &'static str {
     }
 }
 
-pub(super) fn card(group: &GroupStatus, fresh: bool) -> Element {
+pub(super) fn card(group: &GroupStatus, status: &Status, key: usize) -> Element {
     let tone = tone(group);
     let situation = if group.failover.is_some() { "failover" } else { &group.situation };
     let head = el("div", "cardhead")
@@ -31,45 +33,38 @@ pub(super) fn card(group: &GroupStatus, fresh: bool) -> Element {
                 .attr("title", "counts failovers; only grows")
                 .text(format!("epoch {}", group.epoch)),
         );
-    let mut card = el("section", &format!("card group {tone}{}", if fresh { "" } else { " old" }))
+    let mut card = el("section", &format!("card group {tone}{}", if status.fresh { "" } else { " old" }))
+        .attr("data-key", format!("g{key}"))
         .child(head)
-        .child(el("p", "summary").text(&*group.summary));
+        .child(el("p", "summary").text(&*group.summary))
+        .child(actions::bar(group));
     if let Some(failover) = &group.failover {
         card = card.child(progress(failover));
     }
-    card.child(topology(group)).child(facts(group))
+    card.child(servers(group, status, key)).child(facts(group))
 }
 
-fn topology(group: &GroupStatus) -> Element {
-    let replicas = group.replicas.iter().map(|replica| {
-        let flow = instance::flow(replica);
-        el("div", &format!("branch {flow}")).child(instance::card(replica, "replica", group))
-    });
-    let mut list = el("div", "replicas").children(replicas);
-    if group.replicas.is_empty() {
-        list = list.child(el("div", "branch none").child(el("div", "node dim").text("no replica is known")));
-    }
-    el("div", "topology")
-        .child(el("div", "masterside").child(instance::card(&group.master, "master", group)))
-        .child(wires(group))
-        .child(list)
+/// The drawing, and beside it every server with its figures.
+fn servers(group: &GroupStatus, status: &Status, key: usize) -> Element {
+    let replicas = group.replicas.iter().map(|replica| instance::card(replica, "replica", group));
+    let nodes = el("div", "nodes").child(instance::card(&group.master, "master", group)).children(replicas);
+    el("div", "servers").child(el("div", "picture").child(topology::drawing(group, status, key))).child(nodes)
 }
 
-/// A line from the master to every replica; it flows while the replica streams.
-fn wires(group: &GroupStatus) -> Element {
-    let rows = group.replicas.len().max(1);
-    let height = rows * 100;
-    let lines = group.replicas.iter().enumerate().map(|(row, replica)| {
-        let (from, to) = (height / 2, row * 100 + 50);
-        el("path", instance::flow(replica))
-            .attr("d", format!("M0 {from} C55 {from} 45 {to} 100 {to}"))
-            .attr("vector-effect", "non-scaling-stroke")
-    });
-    el("svg", "wires")
-        .attr("viewBox", format!("0 0 100 {height}"))
-        .attr("preserveAspectRatio", "none")
-        .attr("aria-hidden", "true")
-        .children(lines)
+/// A group in one line: a large fleet stays a page that can be read.
+pub(super) fn line(group: &GroupStatus, key: usize) -> Element {
+    let worst = group.replicas.iter().filter_map(|replica| replica.lag_bytes).max();
+    let replicas = group.replicas.len();
+    el("li", &format!("dot {} groupline", tone(group)))
+        .attr("data-key", format!("g{key}"))
+        .child(el("strong", "").text(&*group.name))
+        .child(el("span", "mono").text(group.master.address.to_string()))
+        .child(el("span", "dim").text(format!("{replicas} replica{}", plural(replicas))))
+        .child(
+            el("span", "dim")
+                .text(worst.map_or("no lag known".to_owned(), |lag| format!("lag {}", bytes(lag)))),
+        )
+        .child(el("span", "epoch").text(format!("epoch {}", group.epoch)))
 }
 
 fn facts(group: &GroupStatus) -> Element {

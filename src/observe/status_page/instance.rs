@@ -57,6 +57,10 @@ pub(super) fn card(instance: &InstanceStatus, role: &'static str, group: &GroupS
     if chosen {
         tag("tag busy", "chosen successor".to_owned());
     }
+    if let Some(whom) = instance.follows.as_ref().filter(|w| role == "replica" && **w != group.master.address)
+    {
+        tag("tag warn", format!("follows {whom}"));
+    }
     if role == "replica" {
         if instance.in_sync_set {
             tag("tag ok", "in sync set".to_owned());
@@ -75,7 +79,7 @@ pub(super) fn card(instance: &InstanceStatus, role: &'static str, group: &GroupS
     el("article", &format!("node {role} {tone}")).child(head).child(address).child(values).child(tags)
 }
 
-fn state(instance: &InstanceStatus, role: &str) -> (&'static str, &'static str) {
+pub(super) fn state(instance: &InstanceStatus, role: &str) -> (&'static str, &'static str) {
     match instance {
         _ if instance.odown => ("bad", "down, agreed"),
         _ if instance.sdown => ("bad", "down"),

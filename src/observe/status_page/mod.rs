@@ -2,18 +2,29 @@
 //! scripts; with them, the tree of [`view`](super::view) comes over `/events?view=page` and only what
 //! changed is touched. One file per part of the page.
 
+mod actions;
+mod drills;
 mod fleet;
 mod group;
+mod incidents;
 mod instance;
+mod topology;
+
+pub use actions::Viewer;
 
 use crate::model::status::Status;
-use crate::observe::view::{Element, el};
+use crate::observe::view::{Element, el, escape};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+const SCRIPT: &str = concat!(include_str!("page.js"), include_str!("actions.js"));
+const DIALOG: &str = include_str!("dialog.html");
+/// Groups that are well are drawn up to this many groups; in a larger fleet each is a line.
+const DRAWN_MAX: usize = 8;
+/// Groups that need attention are drawn up to this many.
+const ILL_MAX: usize = 24;
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' height='32' rx='8' fill='%234f46e5'/%3E%3Cpath d='M8 10l8 13 8-13' fill='none' stroke='white' stroke-width='3.4' stroke-linecap='round' stroke-linejoin='round'/%3E%3Ccircle cx='16' cy='9.5' r='2.6' fill='white'/%3E%3C/svg%3E";
 
 /// The value of `Content-Security-Policy`: nothing but this document's own style and script runs,
@@ -28,34 +39,56 @@ pub fn content_security_policy() -> String {
     )
 }
 
-pub fn html(status: &Status) -> String {
+pub fn html(status: &Status, viewer: &Viewer) -> String {
     let mut page = String::with_capacity(32 * 1024);
     page.push_str("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">");
     page.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
     page.push_str("<meta name=\"color-scheme\" content=\"light dark\"><title>Vedette</title>");
     page.push_str(&format!("<link rel=\"icon\" href=\"{ICON}\">"));
     page.push_str("<noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>");
-    page.push_str(&format!("<style>{STYLE}</style></head><body>"));
+    page.push_str(&meta("user", viewer.user.as_deref().unwrap_or("")));
+    page.push_str(&meta("token", &viewer.token));
+    let acts = if viewer.can_act { " class=\"acts\"" } else { "" };
+    page.push_str(&format!("<style>{STYLE}</style></head><body{acts}>"));
     page.push_str("<p id=\"lost\" role=\"status\" hidden></p>");
     tree(status).html(&mut page);
+    page.push_str(DIALOG);
     page.push_str(&format!("<script>{SCRIPT}</script></body></html>"));
     page
+}
+
+fn meta(name: &str, content: &str) -> String {
+    let mut out = format!("<meta name=\"vedette-{name}\" content=\"");
+    escape(content, &mut out);
+    out.push_str("\">");
+    out
 }
 
 /// All that changes.
 pub fn tree(status: &Status) -> Element {
     // Whoever needs attention comes first; the order is otherwise kept, so that nothing jumps.
-    let mut groups: Vec<_> = status.groups.iter().collect();
-    groups.sort_by_key(|group| group::is_well(group));
-    let groups = groups.into_iter().map(|group| group::card(group, status.fresh));
+    let mut groups: Vec<_> = status.groups.iter().enumerate().collect();
+    groups.sort_by_key(|(_, group)| group::is_well(group));
+    let (drawn, lines): (Vec<_>, Vec<_>) = groups.into_iter().enumerate().partition(|(at, (_, group))| {
+        !group::is_well(group) && *at < ILL_MAX || status.groups.len() <= DRAWN_MAX
+    });
+    let drawn = drawn.into_iter().map(|(_, (key, group))| group::card(group, status, key));
     let mut page = el("div", "page").attr("id", "page").child(header(status)).child(verdict(status));
     if status.groups.is_empty() {
         let hint =
             "No group is watched yet. Add one under masters: in sentinel.yaml, or send SENTINEL MONITOR.";
         page = page.child(el("section", "card empty").text(hint));
     }
-    page.child(el("main", "groups").children(groups))
-        .child(el("div", "columns").child(fleet::events(status)).child(fleet::side(status)))
+    let mut main = el("main", "groups").children(drawn);
+    if !lines.is_empty() {
+        let lines = lines.into_iter().map(|(_, (key, group))| group::line(group, key));
+        main = main.child(el("section", "card").child(el("ul", "rows").children(lines)));
+    }
+    page = page.child(main);
+    if let Some(card) = incidents::card(status) {
+        page = page.child(card);
+    }
+    page.child(el("div", "columns").child(fleet::events(status)).child(fleet::side(status)))
         .child(footer(status))
 }
 

@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const SVG = "http://www.w3.org/2000/svg";
-  const inSvg = new Set(["svg", "path", "rect", "circle"]);
+  const inSvg = new Set(["svg", "g", "path", "rect", "circle", "text", "title", "desc"]);
   const lost = document.getElementById("lost");
   let lastHeard = Date.now();
 
@@ -23,9 +23,23 @@
     }
     const [tag, attributes, ...children] = want;
     if (have.nodeType !== Node.ELEMENT_NODE || have.localName !== tag) return have.replaceWith(make(want));
-    for (const name of have.getAttributeNames()) if (!(name in attributes)) have.removeAttribute(name);
+    for (const name of have.getAttributeNames()) {
+      // What a reader has opened stays open.
+      if (!(name in attributes) && name !== "open") have.removeAttribute(name);
+    }
     for (const [name, value] of Object.entries(attributes)) {
       if (have.getAttribute(name) !== value) have.setAttribute(name, value);
+    }
+    // Entries with a key are moved, not written over.
+    const keyed = new Map();
+    for (const child of have.children) if (child.dataset?.key) keyed.set(child.dataset.key, child);
+    if (keyed.size > 0) {
+      children.forEach((child, index) => {
+        const known = keyed.get(child[1]?.["data-key"]);
+        const here = have.childNodes[index];
+        if (known && known !== here) have.insertBefore(known, here ?? null);
+        else if (!known && here) have.insertBefore(make(child), here);
+      });
     }
     while (have.childNodes.length > children.length) have.lastChild.remove();
     children.forEach((child, index) => {
@@ -37,7 +51,7 @@
   const heard = () => {
     lastHeard = Date.now();
     lost.hidden = true;
-    document.body.className = "is-live";
+    document.body.classList.add("is-live");
   };
 
   const stream = new EventSource("/events?view=page");
@@ -52,7 +66,7 @@
   setInterval(() => {
     const seconds = Math.round((Date.now() - lastHeard) / 1000);
     if (seconds < 5) return;
-    document.body.className = "";
+    document.body.classList.remove("is-live");
     lost.hidden = false;
     lost.textContent = `This sentinel does not answer. What you see is ${seconds} s old.`;
   }, 1000);
