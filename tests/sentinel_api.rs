@@ -10,7 +10,7 @@ use vedette::model::Address;
 use vedette::resp::decode::split_words;
 use vedette::resp::{Protocol, Writer};
 use vedette::sentinel::api::{
-    self, Facts, GroupFacts, InstanceFacts, Outcome, PeerFacts, ProcessFacts, ReplicaFacts,
+    self, Facts, GroupFacts, InstanceFacts, Outcome, PeerFacts, ProcessFacts, ReplicaFacts, ScriptFacts,
 };
 
 const MY_ID: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -27,7 +27,7 @@ fn instance(port: u16, master: bool) -> InstanceFacts {
         s_down_ms: None,
         o_down_ms: None,
         info_age_ms: Some(800),
-        info: Some("role:x\r\n".to_owned()),
+        info: Some("role:x\r\n".into()),
         reports_master: master,
         role_reported_ms: 9000,
         bundled: true,
@@ -44,6 +44,7 @@ fn replica(port: u16) -> ReplicaFacts {
         priority: 100,
         in_sync: true,
         promoted: false,
+        reconf: None,
     }
 }
 
@@ -72,6 +73,8 @@ fn healthy() -> Facts {
             down_after_ms: 5000,
             failover_timeout_ms: 60_000,
             parallel_syncs: 1,
+            notification_script: None,
+            client_reconfig_script: None,
             master: instance(6379, true),
             replicas: vec![replica(6380), replica(6381)],
             in_sync: vec![Address::new("127.0.0.1", 6380), Address::new("127.0.0.1", 6381)],
@@ -80,9 +83,10 @@ fn healthy() -> Facts {
             situation: "ok".to_owned(),
             failover_state: None,
             scheduled: None,
+            failover_forced: false,
         }],
         peers: vec![peer(2), peer(3)],
-        timers: vec![("RAFT-HEARTBEAT", 50), ("LEASE", 500)],
+        timers: vec![("INFO-PERIOD", 1000), ("TILT-PERIOD", 0), ("LEASE", 500)],
         process: ProcessFacts {
             pid: 42,
             port: 26379,
@@ -92,7 +96,15 @@ fn healthy() -> Facts {
             commands_total: 9,
             cpu_user_ms: 1234,
             cpu_system_ms: 1500,
+            os: "Linux".to_owned(),
+            log_level: "notice",
+            ..ProcessFacts::default()
         },
+        resolve_hostnames: true,
+        deny_scripts_reconfig: true,
+        removed: vec!["gone".to_owned()],
+        simulated_failures: 0,
+        scripts: Vec::new(),
     }
 }
 
@@ -112,6 +124,28 @@ fn facts(name: &str) -> Facts {
                 replica.link_down_ms = 5000;
             }
             group.failover_state = Some("select_slave".to_owned());
+        }
+        "scripts" => {
+            facts.deny_scripts_reconfig = false;
+            facts.simulated_failures = 3;
+            facts.groups[0].notification_script = Some("/usr/local/bin/told".to_owned());
+            facts.groups[0].client_reconfig_script = Some("/usr/local/bin/moved".to_owned());
+            let script = |words: &[&str], pid, time_ms, retries| ScriptFacts {
+                argv: words.iter().map(|&word| word.to_owned()).collect(),
+                pid,
+                time_ms,
+                retries,
+            };
+            facts.scripts = vec![
+                script(&["/usr/local/bin/told", "+sdown", "master mymaster 127.0.0.1 6379"], Some(77), 12, 0),
+                script(&["/usr/local/bin/moved", "mymaster", "leader", "start"], None, 30_000, 2),
+            ];
+        }
+        "moving" => {
+            facts.groups[0].failover_state = Some("wait_promotion".to_owned());
+            facts.groups[0].failover_forced = true;
+            facts.groups[0].replicas[0].promoted = true;
+            facts.groups[0].replicas[1].reconf = Some("reconf_inprog");
         }
         "cut-off" => {
             facts.fresh = false;

@@ -32,10 +32,11 @@ pub(super) fn sentinel(process: &ProcessOptions, file: &Path) -> Result<(), Fail
     let shown = file.display();
     let text = std::fs::read_to_string(file)
         .map_err(|error| Failure::usage(format!("cannot read {shown}: {error}")))?;
-    let config = config::sentinel::parse(&text).map_err(|errors| {
+    let mut config = config::sentinel::parse(&text).map_err(|errors| {
         errors.iter().for_each(|error| eprintln!("{shown}: {error}"));
         Failure::said(2)
     })?;
+    config.file = file.to_owned();
     let level = process.log_level.unwrap_or(LogLevel(Level::Info));
     let (logger, _guard) = logging::start(process.log_format, level);
     sentinel_loop::run(config, logger.clone()).map_err(|error| {

@@ -3,6 +3,7 @@
 //! Promise: what `parse` returns has passed every check of `validate`.
 
 use super::ConfigError;
+use super::hooks::HooksConfig;
 use super::http_users::{HttpUser, HttpView};
 use super::validate::validate;
 use crate::model::event::{EventKind, Severity};
@@ -46,6 +47,15 @@ pub struct SentinelConfig {
     /// How long a master's lease lasts.
     #[serde(default = "defaults::lease_ms")]
     pub lease_milliseconds: u64,
+    /// SENTINEL SET may not name scripts (Redis' directive).
+    #[serde(default = "defaults::yes", with = "deny_scripts_reconfig")]
+    pub deny_scripts_reconfig: bool,
+    /// For every group that has none of its own.
+    #[serde(default)]
+    pub hooks: HooksConfig,
+    /// Where this was read from, for people.
+    #[serde(skip)]
+    pub file: PathBuf,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,6 +109,14 @@ pub struct MasterConfig {
     pub auth_user: Option<String>,
     #[serde(default)]
     pub auth_pass_file: Option<PathBuf>,
+    /// Run for every event of severity warning with its name and payload (Redis' directive).
+    #[serde(default)]
+    pub notification_script: Option<PathBuf>,
+    /// Run when the master has changed (Redis' directive).
+    #[serde(default)]
+    pub client_reconfig_script: Option<PathBuf>,
+    #[serde(default)]
+    pub hooks: HooksConfig,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -227,15 +245,20 @@ pub mod defaults {
 }
 
 /// `yes` and `no` as Redis writes them, besides YAML's own `true` and `false`.
-mod yes_no {
+pub(super) mod yes_no {
     use serde::{Deserialize, Deserializer, Serializer};
 
     #[allow(clippy::trivially_copy_pass_by_ref)]
-    pub(super) fn serialize<S: Serializer>(value: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(value: &bool, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(if *value { "yes" } else { "no" })
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+        named("protected-mode", deserializer)
+    }
+
+    /// `key` names the place where the parser knows none.
+    pub fn named<'de, D: Deserializer<'de>>(key: &str, deserializer: D) -> Result<bool, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Either {
@@ -247,9 +270,19 @@ mod yes_no {
             Either::Text(text) if text.eq_ignore_ascii_case("yes") => Ok(true),
             Either::Text(text) if text.eq_ignore_ascii_case("no") => Ok(false),
             Either::Text(text) => {
-                Err(serde::de::Error::custom(format!("`protected-mode` is yes or no, not '{text}'")))
+                Err(serde::de::Error::custom(format!("`{key}` is yes or no, not '{text}'")))
             }
         }
+    }
+}
+
+/// The same for one more key at the top level.
+mod deny_scripts_reconfig {
+    pub(super) use super::yes_no::serialize;
+    use serde::Deserializer;
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+        super::yes_no::named("deny-scripts-reconfig", deserializer)
     }
 }
 

@@ -26,6 +26,7 @@ pub fn validate(config: &SentinelConfig) -> Vec<ConfigError> {
         }
         check_webhook(&key, webhook, &mut errors);
     }
+    super::hooks::validate("hooks", &config.hooks, &mut errors);
     timing(config, &mut errors);
     super::http_users::validate(&config.http_users, config.http_view, &mut errors);
     errors
@@ -148,6 +149,10 @@ fn masters(config: &SentinelConfig, errors: &mut Vec<ConfigError>) {
             ));
         }
         check_master(&key, master, config.peers.len(), errors);
+        super::hooks::validate(&format!("{key}.hooks"), &master.hooks, errors);
+        let (told, moved) = (&master.notification_script, &master.client_reconfig_script);
+        super::hooks::validate_script(format!("{key}.notification-script"), told.as_ref(), errors);
+        super::hooks::validate_script(format!("{key}.client-reconfig-script"), moved.as_ref(), errors);
     }
 }
 
@@ -243,7 +248,7 @@ fn timing(config: &SentinelConfig, errors: &mut Vec<ConfigError>) {
 }
 
 /// Enough to know that a request can be made of it: scheme, host, a port that is a number.
-fn is_http_url(url: &str) -> bool {
+pub(super) fn is_http_url(url: &str) -> bool {
     let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
         return false;
     };

@@ -4,9 +4,10 @@
 //! and the count is logged); nothing is coloured unless a person looks; everything goes to stderr, so
 //! stdout stays free for what a command prints. Has never heard of what is logged.
 
-use slog::{Drain, Level, LevelFilter, Logger, Never, OwnedKVList, Record, o};
+use slog::{Drain, Level, Logger, Never, OwnedKVList, Record, o};
 use std::io::{self, Write};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Records that wait for the writer; about a second of a very talkative minute.
 const QUEUE_RECORDS: usize = 4096;
@@ -49,6 +50,36 @@ impl FromStr for LogLevel {
     }
 }
 
+/// The one level of the process, so that it can be changed while it runs.
+static LEVEL: AtomicUsize = AtomicUsize::new(4);
+
+pub fn set_level(level: LogLevel) {
+    LEVEL.store(level.0.as_usize(), Ordering::Relaxed);
+}
+
+/// As Redis calls the level that holds.
+pub fn level_name() -> &'static str {
+    match Level::from_usize(LEVEL.load(Ordering::Relaxed)) {
+        None | Some(Level::Critical | Level::Error) => "nothing",
+        Some(Level::Warning) => "warning",
+        Some(Level::Info) => "notice",
+        Some(Level::Debug) => "verbose",
+        Some(Level::Trace) => "debug",
+    }
+}
+
+/// The level of Redis' word: its `debug` is more than its `verbose`.
+pub fn level_named(word: &str) -> Option<LogLevel> {
+    Some(LogLevel(match word.to_ascii_lowercase().as_str() {
+        "debug" => Level::Trace,
+        "verbose" => Level::Debug,
+        "notice" => Level::Info,
+        "warning" => Level::Warning,
+        "nothing" => Level::Critical,
+        _ => return None,
+    }))
+}
+
 /// Writes what still waits when it is dropped; keep it until the process ends.
 #[must_use = "records that still wait are lost without it"]
 pub struct LogGuard {
@@ -83,7 +114,11 @@ where
         .overflow_strategy(slog_async::OverflowStrategy::DropAndReport)
         .thread_name("log".to_owned())
         .build_with_guard();
-    (Logger::root(LevelFilter::new(queue, level.0).ignore_res(), o!()), LogGuard { _writer: writer })
+    set_level(level);
+    let drain = slog::Filter::new(queue, |record: &Record| {
+        record.level().as_usize() <= LEVEL.load(Ordering::Relaxed)
+    });
+    (Logger::root(drain.ignore_res(), o!()), LogGuard { _writer: writer })
 }
 
 /// systemd names the journal's socket by device and inode; an unrelated variable that leaked in from

@@ -7,6 +7,8 @@
 mod asks;
 mod clients;
 mod connection;
+mod identity;
+mod process;
 mod secrets;
 mod start;
 mod view;
@@ -16,6 +18,7 @@ use crate::config::sentinel::SentinelConfig;
 use crate::consensus::Role;
 use crate::daemon::alert_sender::{AlertSender, Progress};
 use crate::daemon::clock;
+use crate::daemon::logging;
 use crate::daemon::shutdown::Shutdown;
 use crate::daemon::systemd::Notifier;
 use crate::disk::raft_log::RaftLog;
@@ -165,7 +168,8 @@ impl Shell {
         match event {
             LinkEvent::Up { peer } => {
                 info!(self.logger, "peer connected"; "peer" => peer.id);
-                let peer_link::PeerIdentity { id, uuid, run_id, .. } = peer;
+                let peer_link::PeerIdentity { id, uuid, .. } = peer;
+                let run_id = identity::my_id(&uuid);
                 self.input(now, Input::PeerUp { id, uuid, run_id })
             }
             LinkEvent::Down { id, why } => {
@@ -249,6 +253,16 @@ impl Shell {
         for wish in wishes {
             match wish {
                 Wish::Shutdown { session } => self.stopping = Some(format!("SHUTDOWN of session {session}")),
+                Wish::Simulate { flags } => {
+                    self.cache.forget();
+                    self.core.simulate_failure(flags);
+                }
+                Wish::LogLevel(word) => {
+                    self.cache.forget();
+                    if let Some(level) = logging::level_named(&word) {
+                        logging::set_level(level);
+                    }
+                }
                 Wish::Submit { session, command } => {
                     let mut actions = Vec::new();
                     self.core.propose_command(now, session, &command, &mut actions);
@@ -297,6 +311,11 @@ impl Shell {
                     Some(from) => self.alerts.own(&name, from),
                     None => self.alerts.disown(&name),
                 },
+                Action::Exit { status, why } => {
+                    // Not through the log: its writer would have to be waited for.
+                    eprintln!("SIMULATE-FAILURE {why}: this process ends now with status {status}");
+                    std::process::exit(status);
+                }
                 Action::Fatal { message } => return Err(Fatal(message)),
             }
         }

@@ -52,6 +52,7 @@ catalogue! {
     UnreachableEnd     "-unreachable"                   Warning "the master can be reached again";
     NewEpoch           "+new-epoch"                     Warning "a failover got its epoch";
     TryFailover        "+try-failover"                  Warning "a failover begins";
+    VoteForLeader      "+vote-for-leader"               Warning "the Raft leader as the vote for this epoch";
     ElectedLeader      "+elected-leader"                Warning "the Raft leader conducts the failover";
     SelectReplica      "+failover-state-select-slave"   Warning "choosing the successor";
     SelectedReplica    "+selected-slave"                Warning "the successor was chosen";
@@ -69,6 +70,9 @@ catalogue! {
     ScheduledEnd       "-switchover-scheduled"          Notice  "the scheduled switchover begins now, or was cancelled";
     ScheduledRefused   "-switchover-refused"            Warning "a scheduled switchover was not begun; the reason says why";
     RolledBack         "-switchover-rolled-back"        Warning "a planned switchover was undone: the old master takes writes as before";
+    AbortVetoed        "-failover-abort-vetoed"         Warning "the pre-failover hook refused; the text says why";
+    ScriptError        "-script-error"                  Warning "a script failed for good";
+    ScriptTimeout      "-script-timeout"                Warning "a script ran too long and was ended";
     Replica            "+slave"                         Notice  "a replica was found";
     ReplicaGone        "-slave"                         Notice  "a replica was forgotten";
     Sentinel           "+sentinel"                      Notice  "a sentinel joined";

@@ -11,11 +11,29 @@ use crate::stdx::glob;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    Monitor { name: String, address: Address, quorum: usize },
-    Set { name: String, options: Vec<(String, String)> },
-    Remove { name: String },
-    Failover { name: String, wish: Wish },
-    Reset { pattern: String },
+    Monitor {
+        name: String,
+        address: Address,
+        quorum: usize,
+    },
+    Set {
+        name: String,
+        options: Vec<(String, String)>,
+    },
+    Remove {
+        name: String,
+    },
+    Failover {
+        name: String,
+        wish: Wish,
+    },
+    Reset {
+        pattern: String,
+    },
+    /// Settings of the fleet as a whole.
+    Configure {
+        options: Vec<(String, String)>,
+    },
 }
 
 const NAME_BYTES_MAX: usize = 128;
@@ -39,6 +57,10 @@ impl Command {
                 words.extend(wish.words());
             }
             Command::Reset { pattern } => words.extend(["RESET".into(), pattern.clone()]),
+            Command::Configure { options } => {
+                words.push("CONFIGURE".into());
+                words.extend(options.iter().flat_map(|(name, value)| [name.clone(), value.clone()]));
+            }
         }
         words.into_iter().map(String::into_bytes).collect()
     }
@@ -61,6 +83,9 @@ impl Command {
                 let options: Vec<&[u8]> = options.iter().map(|word| word.as_bytes()).collect();
                 Command::Failover { name: (*name).to_owned(), wish: Wish::parse(&options).ok()? }
             }
+            ["CONFIGURE", options @ ..] if options.len() % 2 == 0 => Command::Configure {
+                options: options.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect(),
+            },
             ["RESET", pattern] => Command::Reset { pattern: (*pattern).to_owned() },
             _ => return None,
         })
@@ -106,6 +131,9 @@ impl Command {
                 if *quorum == 0 {
                     return Err("ERR Quorum must be 1 or greater.".to_owned());
                 }
+                if !ledger.fleet.resolve_hostnames && address.host.parse::<std::net::IpAddr>().is_err() {
+                    return Err("ERR Invalid IP address or hostname specified".to_owned());
+                }
                 if let Some(known) = ledger.group(name) {
                     let same = known.master == *address && known.settings.quorum == *quorum;
                     return if same { Ok(Vec::new()) } else { Err("ERR Duplicate master name.".to_owned()) };
@@ -119,7 +147,11 @@ impl Command {
                 Ok(vec![Decision::Monitor {
                     group: name.clone(),
                     address: address.clone(),
-                    settings: Settings::with_quorum(*quorum),
+                    settings: Settings {
+                        down_after_ms: ledger.fleet.default_down_after_ms,
+                        failover_timeout_ms: ledger.fleet.default_failover_timeout_ms,
+                        ..Settings::with_quorum(*quorum)
+                    },
                     configured: false,
                 }])
             }
@@ -132,13 +164,32 @@ impl Command {
                 for (name, value) in options {
                     trial.set(name, value).map_err(|error| format!("ERR {error}"))?;
                 }
+                // Automation tells each sentinel in turn: what is so already is nothing to agree on.
+                if trial == group.settings {
+                    return Ok(Vec::new());
+                }
                 Ok(vec![Decision::Set { group: name.clone(), options: options.clone() }])
             }
             Command::Remove { name } => {
+                if ledger.was_removed(name) {
+                    return Ok(Vec::new());
+                }
                 ledger.group(name).ok_or_else(unknown)?;
                 Ok(vec![Decision::Remove { group: name.clone() }])
             }
             Command::Failover { name, wish } => failover(ledger.group(name).ok_or_else(unknown)?, wish),
+            Command::Configure { options } => {
+                let mut trial = ledger.fleet.clone();
+                for (name, value) in options {
+                    trial
+                        .set(name, value)
+                        .ok_or_else(|| format!("ERR Invalid value '{value}' for '{name}'"))?;
+                }
+                if trial == ledger.fleet {
+                    return Ok(Vec::new());
+                }
+                Ok(vec![Decision::Configure { options: options.clone() }])
+            }
             Command::Reset { pattern } => Ok(ledger
                 .groups
                 .values()
@@ -223,6 +274,7 @@ mod tests {
             },
             Command::Failover { name: "m".into(), wish: Wish::Cancel },
             Command::Reset { pattern: "*".into() },
+            Command::Configure { options: vec![("ping-period".into(), "70".into())] },
         ] {
             assert_eq!(Command::parse(&command.words()), Some(command));
         }

@@ -66,6 +66,8 @@ pub enum AbortKind {
     MasterBack,
     /// A planned switchover was undone before anybody was told to be master.
     RolledBack,
+    /// The pre-failover hook said no.
+    Vetoed,
 }
 
 impl AbortKind {
@@ -75,6 +77,7 @@ impl AbortKind {
             AbortKind::ReplicaTimeout => EventKind::AbortReplicaTimeout,
             AbortKind::MasterBack => EventKind::AbortMasterBack,
             AbortKind::RolledBack => EventKind::RolledBack,
+            AbortKind::Vetoed => EventKind::AbortVetoed,
         }
     }
 }
@@ -265,6 +268,10 @@ pub enum Decision {
         /// What it says that it saved.
         saved_as: Option<String>,
     },
+    /// Settings of the fleet as a whole.
+    Configure {
+        options: Vec<(String, String)>,
+    },
     Webhooks {
         cursors: BTreeMap<String, u64>,
         dropped: BTreeMap<String, u64>,
@@ -279,7 +286,10 @@ impl Decision {
     /// The group it concerns, if it concerns one.
     pub fn group(&self) -> Option<&str> {
         match self {
-            Decision::Lead { .. } | Decision::Sentinel { .. } | Decision::Webhooks { .. } => None,
+            Decision::Lead { .. }
+            | Decision::Sentinel { .. }
+            | Decision::Configure { .. }
+            | Decision::Webhooks { .. } => None,
             Decision::Monitor { group, .. }
             | Decision::Set { group, .. }
             | Decision::Remove { group }

@@ -351,6 +351,7 @@ impl Work<'_> {
             return;
         }
         self.tell_health(verdict);
+        self.tell_changes();
         match self.group.failover.clone() {
             Some(failover) => self.conduct(&failover),
             None => self.own.conduct = None,

@@ -9,9 +9,12 @@
 //! | `node` | [`Sentinel`]: routes inputs, keeps office, proposes, applies |
 //! | `request`, `peer` | what it says to data servers and to other sentinels |
 //! | `decision`, `ledger` | what is agreed, and the state that agreeing has made |
-//! | `settings`, `command`, `wish` | what an operator may change, and ask for |
+//! | `settings`, `fleet_settings`, `command`, `wish` | what an operator may change, and ask for |
 //! | `schedule`, `registry`, `facts`, `probe` | watching: deadlines, what was seen, INFO understood |
 //! | `beat` | touch with the majority |
+//! | `changes` | restarts and roles of instances, told |
+//! | `simulated` | crashing on demand |
+//! | `scripts` | which programs and hooks belong to an event |
 //! | `subjective`, `objective`, `situation` | judging: alone, together, by name |
 //! | `lead` | what a leader does about one group: the order of judging and acting |
 //! | `failover`, `switchover`, `successor`, `lease`, `sync_set`, `reconcile` | acting |
@@ -21,10 +24,12 @@
 
 pub mod api;
 mod beat;
+mod changes;
 pub mod command;
 pub mod decision;
 mod facts;
 mod failover;
+pub mod fleet_settings;
 mod lead;
 mod lease;
 pub mod ledger;
@@ -39,7 +44,9 @@ pub mod registry;
 pub mod request;
 mod schedule;
 mod scheduled;
+pub mod scripts;
 pub mod settings;
+mod simulated;
 mod situation;
 mod status;
 mod subjective;
@@ -153,6 +160,8 @@ pub enum Action {
     /// This webhook's deliveries are the business of this node from event id `from` on (`None`: of
     /// another node).
     Webhook { name: String, from: Option<u64> },
+    /// The process is to end at this moment with this status, as was asked of it (SIMULATE-FAILURE).
+    Exit { status: i32, why: &'static str },
     /// The process cannot go on; the text says why and what to do.
     Fatal { message: String },
 }

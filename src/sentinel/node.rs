@@ -107,6 +107,8 @@ pub struct Sentinel {
     pub(super) webhook_progress: BTreeMap<String, u64>,
     pub(super) webhook_dropped: BTreeMap<String, u64>,
     pub(super) next_webhooks: Option<Instant>,
+    /// What this process is to crash after, as asked by SIMULATE-FAILURE.
+    pub(super) simulated_failures: u8,
     pub(super) ended: bool,
 }
 
@@ -159,6 +161,7 @@ impl Sentinel {
             webhook_progress: BTreeMap::new(),
             webhook_dropped: BTreeMap::new(),
             next_webhooks: None,
+            simulated_failures: 0,
             ended: false,
         };
         let mut actions = Vec::new();

@@ -95,7 +95,10 @@ impl Sentinel {
         };
         for event in self.ledger.apply(index, &entry) {
             self.told = event.id;
+            let exit = if replayed { None } else { self.crash_after(event.kind) };
+            self.told_of(&event);
             actions.push(Action::Emit { event, replayed });
+            actions.extend(exit);
         }
         let touched: BTreeSet<&str> = entry.decisions.iter().filter_map(Decision::group).collect();
         for group in touched {

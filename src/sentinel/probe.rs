@@ -11,22 +11,23 @@ use super::{Action, LinkError};
 use crate::model::Address;
 use crate::resp::Reply;
 use crate::stdx::time::{Duration, Instant};
+use std::sync::Arc;
 
-const INFO_PACE: Duration = Duration::from_secs(1);
 /// While something is wrong: with a master, its replicas, or a failover under way.
 const INFO_PACE_URGENT: Duration = Duration::from_millis(100);
 /// One that had to wait is tried again after this.
 const HELLO_LATER: Duration = Duration::from_millis(100);
-const HELLO_PACE: Duration = Duration::from_secs(2);
 const DIAL_PACE_MIN: Duration = Duration::from_millis(50);
-const DIAL_PACE_MAX: Duration = Duration::from_millis(500);
+pub(super) const DIAL_PACE_MAX: Duration = Duration::from_millis(500);
 const DIAL_LIMIT: Duration = Duration::from_secs(1);
 /// Requests without an answer on one link; beyond it nothing more is asked.
 const ASKED_MAX: usize = 64;
+/// Far above what a data server without a thousand replicas says.
+const INFO_BYTES_KEPT: usize = 32 * 1024;
 
-/// PING at min(1 s, down-after / 5).
-fn ping_pace(down_after: Duration) -> Duration {
-    (down_after / 5).clamp(Duration::from_millis(10), Duration::from_secs(1))
+/// PING at min(ping-period, down-after / 5).
+fn ping_pace(down_after: Duration, period: Duration) -> Duration {
+    (down_after / 5).min(period).max(Duration::from_millis(10))
 }
 
 /// A connection on which nothing was answered for this long is given up and made anew: the peer may
@@ -111,7 +112,7 @@ impl Sentinel {
                 let is_master = self.ledger.group(&group).is_some_and(|group| group.master == *address);
                 news = pong(instance, now, reply, is_master);
             }
-            Request::Info => news = informed(instance, &asked, reply),
+            Request::Info => news = informed(instance, &asked, reply, now),
             Request::Hello { .. } | Request::MinReplicas { .. } => news = false,
             request => self.command_answered(now, &group, address, &request, reply),
         }
@@ -143,6 +144,7 @@ impl Sentinel {
                 group.epoch
             )
         });
+        let fleet = &self.ledger.fleet;
         let next_request = &mut self.next_request;
         let Some(instance) = self.registry.get_mut(address) else { return };
         let next = match instance.link {
@@ -163,18 +165,19 @@ impl Sentinel {
             Link::Dialing { until } => until + DIAL_LIMIT,
             Link::Up => {
                 if let Some(payload) = hello {
-                    instance.next_hello = now + HELLO_PACE;
+                    instance.next_hello = now + fleet.publish_period();
                     send(instance, address, now, Request::Hello { payload }, next_request, actions);
                 }
                 if instance.next_info <= now {
-                    let pace = if urgent { INFO_PACE_URGENT } else { INFO_PACE };
+                    let pace = fleet.info_period();
+                    let pace = if urgent { pace.min(INFO_PACE_URGENT) } else { pace };
                     instance.next_info = now + pace;
                     if !instance.awaits(|request| *request == Request::Info) {
                         send(instance, address, now, Request::Info, next_request, actions);
                     }
                 }
                 if instance.next_ping <= now {
-                    instance.next_ping = now + ping_pace(down_after);
+                    instance.next_ping = now + ping_pace(down_after, fleet.ping_period());
                     if !instance.awaits(|request| *request == Request::Ping) {
                         send(instance, address, now, Request::Ping, next_request, actions);
                     }
@@ -291,11 +294,27 @@ fn pong(instance: &mut Instance, now: Instant, reply: &Reply, is_master: bool) -
     before != complaint || first
 }
 
+/// As much of an INFO as is worth keeping.
+fn kept(text: &str) -> Arc<str> {
+    let mut end = text.len().min(INFO_BYTES_KEPT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].into()
+}
+
 /// Takes facts over; whether they are news worth a look at once.
-fn informed(instance: &mut Instance, asked: &Asked, reply: &Reply) -> bool {
+fn informed(instance: &mut Instance, asked: &Asked, reply: &Reply, now: Instant) -> bool {
     let facts = reply.as_str().and_then(|text| Facts::read(text, asked.at, instance.generation));
     let Some(facts) = facts else { return false };
     let before = instance.facts.take();
+    instance.info = reply.as_str().map(kept);
+    if before.as_ref().is_some_and(|old| old.run_id.is_some() && old.run_id != facts.run_id) {
+        instance.rebooted = true;
+    }
+    if before.as_ref().is_some_and(|old| old.role != facts.role) {
+        instance.role_since = now;
+    }
     if facts.role == super::facts::Role::Replica && facts.link_up {
         let grown = before.as_ref().filter(|old| {
             old.run_id == facts.run_id && old.history == facts.history && old.offset < facts.offset

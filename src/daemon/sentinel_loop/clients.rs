@@ -6,7 +6,7 @@ use crate::config::Secret;
 use crate::model::event::{Event, EventKind};
 use crate::resp::spec::NO_AUTH;
 use crate::resp::{Limits, Parser, Protocol, Writer};
-use crate::sentinel::api::{self, Facts, Outcome};
+use crate::sentinel::api::{self, Facts, Outcome, ProcessFacts};
 use crate::sentinel::command::Command;
 use crate::sentinel::ledger::Ledger;
 use crate::session::{self, Close, Hub, HubSettings, Outbox, Session, SessionId};
@@ -28,6 +28,8 @@ pub(super) enum FromClient {
 pub(super) enum Wish {
     Submit { session: SessionId, command: Command },
     Shutdown { session: SessionId },
+    Simulate { flags: u8 },
+    LogLevel(String),
 }
 
 /// What answers are made from, made at most once for a run of requests and only if needed.
@@ -54,6 +56,11 @@ pub(super) struct Clients {
     hub: Hub,
     clients: BTreeMap<SessionId, Client>,
     pub commands_total: u64,
+    input_bytes_total: u64,
+    output_bytes_total: u64,
+    reads_total: u64,
+    writes_total: u64,
+    errors_total: u64,
 }
 
 #[derive(Default)]
@@ -81,7 +88,16 @@ impl Clients {
         };
         let mut hub = Hub::new(settings, password.map(|secret| secret.expose().as_bytes().to_vec()));
         hub.role = "sentinel";
-        Clients { hub, clients: BTreeMap::new(), commands_total: 0 }
+        Clients {
+            hub,
+            clients: BTreeMap::new(),
+            commands_total: 0,
+            input_bytes_total: 0,
+            output_bytes_total: 0,
+            reads_total: 0,
+            writes_total: 0,
+            errors_total: 0,
+        }
     }
 
     /// Takes a connection in; without an id it is refused with these bytes.
@@ -102,12 +118,24 @@ impl Clients {
         self.clients.remove(&id);
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.clients.len()
-    }
-
-    pub(super) fn connections_total(&self) -> u64 {
-        self.hub.connections_received
+    /// What INFO says of clients.
+    pub(super) fn facts(&self) -> ProcessFacts {
+        ProcessFacts {
+            clients: self.clients.len(),
+            clients_max: CLIENTS_MAX,
+            clients_waiting: self.clients.values().filter(|client| client.waiting.is_some()).count(),
+            connections_total: self.hub.connections_received,
+            connections_rejected: self.hub.connections_rejected,
+            commands_total: self.commands_total,
+            errors_total: self.errors_total,
+            input_bytes_total: self.input_bytes_total,
+            output_bytes_total: self.output_bytes_total,
+            reads_total: self.reads_total,
+            writes_total: self.writes_total,
+            pubsub_channels: self.hub.pubsub.channel_count(),
+            pubsub_patterns: self.hub.pubsub.pattern_count(),
+            ..ProcessFacts::default()
+        }
     }
 
     /// Bytes of a client: every whole request in them is answered or put to the leader.
@@ -119,6 +147,8 @@ impl Clients {
         source: &mut dyn Source,
         wishes: &mut Vec<Wish>,
     ) {
+        self.reads_total += 1;
+        self.input_bytes_total += bytes.len() as u64;
         let Some(client) = self.clients.get_mut(&id) else { return };
         client.input.extend_from_slice(bytes);
         if client.waiting.is_some() {
@@ -192,13 +222,17 @@ impl Clients {
             client.parser.words(rest, &mut argv);
             if !argv.is_empty() {
                 self.commands_total += 1;
+                let mark = out.len();
                 let mut request = Request { hub: &mut self.hub, session: &mut session, now, wishes };
                 client.waiting = request.run(&argv, &mut out, source);
+                self.errors_total += u64::from(out.get(mark) == Some(&b'-'));
             }
             used += length;
         }
         client.input.drain(..used);
         if !out.is_empty() {
+            self.writes_total += 1;
+            self.output_bytes_total += out.len() as u64;
             session.outbox.push(out.into(), OUTPUT_BYTES_MAX);
         }
         if session.close {
@@ -258,6 +292,14 @@ impl Request<'_> {
             }
             Outcome::Publish => {
                 self.hub.pubsub.publish(argv[1], argv[2], PUBSUB_BYTES_MAX);
+                None
+            }
+            Outcome::Simulate { flags } => {
+                self.wishes.push(Wish::Simulate { flags });
+                None
+            }
+            Outcome::LogLevel(word) => {
+                self.wishes.push(Wish::LogLevel(word));
                 None
             }
             Outcome::Status => {

@@ -3,6 +3,7 @@
 
 use super::asks::Asks;
 use super::clients::Clients;
+use super::identity::my_id;
 use super::secrets::Secrets;
 use super::view::Cache;
 use super::voters::Voters;
@@ -47,7 +48,9 @@ pub(super) async fn start(
     let (mut log, stored, node) = raft_log::open(&config.dir, config.id).map_err(Fatal::because)?;
     let seed = getrandom::u64().map_err(|error| Fatal(format!("the system has no entropy: {error}")))?;
     let mut rng = Rng::with_seed(seed);
-    let run_id = RunId::random(&mut rng).to_string();
+    // A number of this life, for peers; clients know the data directory.
+    let life = RunId::random(&mut rng).to_string();
+    let run_id = my_id(&node.uuid);
     let now = clock::now();
     let identity = Identity { uuid: node.uuid.clone(), run_id: run_id.clone() };
     let (core, first) = Sentinel::new(&config, identity, stored, rng.u64(..), now, secrets.masters.clone())
@@ -74,7 +77,7 @@ pub(super) async fn start(
             cluster: cluster.clone(),
             id: config.id,
             uuid: node.uuid,
-            run_id: run_id.clone(),
+            run_id: life,
         },
         secret: cluster_secret(&secrets)?,
         peers: config.peers.iter().map(|peer| (peer.id, peer.address.clone())).collect(),

@@ -4,10 +4,11 @@
 //! switch is told of the new master; ages in them may lag by a moment.
 
 use super::clients::{Clients, Source};
+use super::process::Process;
 use crate::daemon::alert_sender::lay_over;
 use crate::model::status::{Status, WebhookStatus};
 use crate::sentinel::Sentinel;
-use crate::sentinel::api::{Facts, ProcessFacts};
+use crate::sentinel::api::Facts;
 use crate::sentinel::ledger::Ledger;
 use crate::stdx::time::{Duration, Instant, Now};
 
@@ -30,7 +31,7 @@ pub(super) struct Answers<'a> {
     core: &'a Sentinel,
     cache: &'a mut Cache,
     now: Now,
-    process: ProcessFacts,
+    process: Process,
     webhooks: Vec<WebhookStatus>,
 }
 
@@ -42,16 +43,7 @@ pub(super) fn answers<'a>(
     clients: &Clients,
     webhooks: Vec<WebhookStatus>,
 ) -> Answers<'a> {
-    let process = ProcessFacts {
-        pid: std::process::id(),
-        port: core.config().port,
-        uptime_s: now.mono.since(started).as_secs(),
-        clients: clients.len(),
-        connections_total: clients.connections_total(),
-        commands_total: clients.commands_total,
-        ..ProcessFacts::default()
-    };
-    Answers { core, cache, now, process, webhooks }
+    Answers { core, cache, now, process: Process { started, facts: clients.facts() }, webhooks }
 }
 
 impl Source for Answers<'_> {
@@ -62,8 +54,7 @@ impl Source for Answers<'_> {
         let kept =
             self.cache.made.take().filter(|(at, facts)| now.mono.since(*at) < KEEP && facts.fresh == fresh);
         let made = kept.unwrap_or_else(|| {
-            let (user, system) = cpu_ms();
-            let process = ProcessFacts { cpu_user_ms: user, cpu_system_ms: system, ..self.process.clone() };
+            let process = self.process.whole(now, self.core.config());
             (now.mono, self.core.facts(now.mono, process))
         });
         &self.cache.made.insert(made).1
@@ -86,13 +77,4 @@ impl Answers<'_> {
         lay_over(&mut status.webhooks, &self.webhooks);
         status
     }
-}
-
-/// User and system time of this process: fields 14 and 15 of `/proc/self/stat`, in ticks of 10 ms.
-fn cpu_ms() -> (u64, u64) {
-    let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else { return (0, 0) };
-    // The name in parentheses may hold spaces; fields are counted behind it.
-    let Some((_, rest)) = stat.rsplit_once(')') else { return (0, 0) };
-    let mut fields = rest.split_whitespace().skip(11).map(|field| field.parse::<u64>().unwrap_or(0) * 10);
-    (fields.next().unwrap_or(0), fields.next().unwrap_or(0))
 }

@@ -31,6 +31,10 @@ pub(super) fn monitor(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 pub(super) fn remove(call: &mut Call<'_, '_>) -> Outcome {
+    let removed = call.facts.removed.iter().find(|name| name.as_bytes() == call.argv[2]);
+    if let Some(name) = removed.filter(|_| call.facts.group(call.argv[2]).is_none()) {
+        return submit(Command::Remove { name: name.clone() });
+    }
     match known_name(call) {
         Some(name) => submit(Command::Remove { name }),
         None => Outcome::Replied,
@@ -55,7 +59,9 @@ pub(super) fn set(call: &mut Call<'_, '_>) -> Outcome {
     for pair in call.argv[3..].chunks(2) {
         let option = String::from_utf8_lossy(pair[0]).to_ascii_lowercase();
         if matches!(option.as_str(), "notification-script" | "client-reconfig-script") {
-            return call.error("ERR Scripts are not run; webhooks in sentinel.yaml are told of every event");
+            if call.facts.deny_scripts_reconfig {
+                return call.error("ERR Reconfiguration of scripts path is denied for security reasons. Check the deny-scripts-reconfig configuration directive in your Sentinel configuration");
+            }
         }
         let value = pair.get(1).and_then(|value| std::str::from_utf8(value).ok());
         let tried = match value {

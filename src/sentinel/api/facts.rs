@@ -3,6 +3,7 @@
 use crate::config::sentinel::Mode;
 use crate::model::{Address, Epoch, NodeId, Offset};
 use crate::sentinel::ledger::Scheduled;
+use std::sync::Arc;
 
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -24,6 +25,14 @@ pub struct Facts {
     /// Named as SENTINEL DEBUG shows them, in milliseconds.
     pub timers: Vec<(&'static str, u64)>,
     pub process: ProcessFacts,
+    pub resolve_hostnames: bool,
+    pub deny_scripts_reconfig: bool,
+    /// Names that were removed and not watched again, newest last.
+    pub removed: Vec<String>,
+    /// See `debug`.
+    pub simulated_failures: u8,
+    /// Programs of this sentinel that run or wait.
+    pub scripts: Vec<ScriptFacts>,
 }
 
 impl Facts {
@@ -52,6 +61,45 @@ pub struct ProcessFacts {
     pub commands_total: u64,
     pub cpu_user_ms: u64,
     pub cpu_system_ms: u64,
+    pub cpu_children_user_ms: u64,
+    pub cpu_children_system_ms: u64,
+    pub connections_rejected: u64,
+    pub clients_max: usize,
+    /// Whose request is with the leader.
+    pub clients_waiting: usize,
+    pub errors_total: u64,
+    pub input_bytes_total: u64,
+    pub output_bytes_total: u64,
+    pub reads_total: u64,
+    pub writes_total: u64,
+    pub pubsub_channels: usize,
+    pub pubsub_patterns: usize,
+    /// Microseconds since the Unix epoch.
+    pub time_us: u64,
+    pub os: String,
+    pub executable: String,
+    pub config_file: String,
+    pub supervised: bool,
+    /// One of Redis' words.
+    pub log_level: &'static str,
+}
+
+/// A program that runs or waits to be run.
+#[derive(Clone, Debug)]
+pub struct ScriptFacts {
+    /// The path first.
+    pub argv: Vec<String>,
+    /// While it runs.
+    pub pid: Option<u32>,
+    /// Since it was started, or until it will be.
+    pub time_ms: u64,
+    pub retries: u32,
+}
+
+impl ScriptFacts {
+    pub fn running(&self) -> bool {
+        self.pid.is_some()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +111,8 @@ pub struct GroupFacts {
     pub down_after_ms: u64,
     pub failover_timeout_ms: u64,
     pub parallel_syncs: usize,
+    pub notification_script: Option<String>,
+    pub client_reconfig_script: Option<String>,
     pub master: InstanceFacts,
     pub replicas: Vec<ReplicaFacts>,
     pub in_sync: Vec<Address>,
@@ -75,6 +125,8 @@ pub struct GroupFacts {
     pub failover_state: Option<String>,
     /// A switchover that is to happen at a time.
     pub scheduled: Option<Scheduled>,
+    /// An operator asked for the failover that runs.
+    pub failover_forced: bool,
 }
 
 /// What a master, a replica and a sentinel have in common.
@@ -92,7 +144,7 @@ pub struct InstanceFacts {
     pub s_down_ms: Option<u64>,
     pub o_down_ms: Option<u64>,
     pub info_age_ms: Option<u64>,
-    pub info: Option<String>,
+    pub info: Option<Arc<str>>,
     pub reports_master: bool,
     pub role_reported_ms: u64,
     pub bundled: bool,
@@ -110,6 +162,8 @@ pub struct ReplicaFacts {
     pub in_sync: bool,
     /// Chosen in the failover that runs now.
     pub promoted: bool,
+    /// How far it is on its way to a new master, while it is.
+    pub reconf: Option<&'static str>,
 }
 
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 //! arity (counting SENTINEL and the subcommand), help.
 
 use super::facts::{Facts, GroupFacts};
-use super::{Outcome, change, failover, instance, quoted, settings};
+use super::{Outcome, change, debug, failover, instance, quoted, settings};
 use crate::config::sentinel::Mode;
 use crate::resp::Writer;
 use crate::resp::spec::Arity::{self, AtLeast, Exactly};
@@ -191,8 +191,22 @@ fn info_cache(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn pending_scripts(call: &mut Call<'_, '_>) -> Outcome {
-    // Webhooks take the place of scripts, so none is ever pending.
-    call.reply.array(0);
+    let scripts = &call.facts.scripts;
+    call.reply.array(scripts.len());
+    for script in scripts {
+        call.reply.map(5);
+        call.reply.bulk(b"argv");
+        call.reply.array(script.argv.len());
+        script.argv.iter().for_each(|word| call.reply.bulk(word.as_bytes()));
+        call.reply.bulk(b"flags");
+        call.reply.bulk(if script.running() { b"running" } else { b"scheduled" });
+        call.reply.bulk(b"pid");
+        call.reply.bulk_integer(script.pid.map_or(0, i64::from));
+        call.reply.bulk(if script.running() { b"run-time" } else { b"run-delay" });
+        call.reply.bulk_integer(script.time_ms as i64);
+        call.reply.bulk(b"retry-num");
+        call.reply.bulk_integer(i64::from(script.retries));
+    }
     Outcome::Replied
 }
 
@@ -204,24 +218,6 @@ fn my_id(call: &mut Call<'_, '_>) -> Outcome {
 fn flush_config(call: &mut Call<'_, '_>) -> Outcome {
     // All that is agreed is on disk before it is answered; no configuration file is ever rewritten.
     call.reply.ok();
-    Outcome::Replied
-}
-
-fn simulate_failure(call: &mut Call<'_, '_>) -> Outcome {
-    call.error("ERR This sentinel does not crash on demand; 'vedette drill' kills real processes and keeps the score")
-}
-
-fn debug(call: &mut Call<'_, '_>) -> Outcome {
-    if call.argv.len() > 2 {
-        return call.error(
-            "ERR Timers are not changed at run time; set 'raft' and 'lease-milliseconds' in sentinel.yaml",
-        );
-    }
-    call.reply.map(call.facts.timers.len());
-    for (name, value) in &call.facts.timers {
-        call.reply.bulk(name.as_bytes());
-        call.reply.bulk_integer(*value as i64);
-    }
     Outcome::Replied
 }
 
@@ -255,6 +251,14 @@ fn help(call: &mut Call<'_, '_>) -> Outcome {
     Outcome::Replied
 }
 
+/// Every name with its arity and the first line of its help, for COMMAND.
+pub(super) fn rows() -> impl Iterator<Item = (&'static str, Arity, &'static str)> {
+    TABLE.iter().flat_map(|row| {
+        let summary = row.help.get(1).copied().unwrap_or_default().trim_start();
+        row.names.iter().map(move |name| (*name, row.arity, summary))
+    })
+}
+
 const fn row(names: &'static [&'static str], arity: Arity, run: Run, help: &'static [&'static str]) -> Row {
     Row { names, arity, run, help }
 }
@@ -266,7 +270,9 @@ const TABLE: &[Row] = &[
         ckquorum,
         &[
             "CKQUORUM <master-name>",
-            "    Check that the quorum and the majority for a failover can be reached.",
+            "    Check if the current Sentinel configuration is able to reach the quorum",
+            "    needed to failover a master and the majority needed to authorize the",
+            "    failover.",
         ],
     ),
     row(
@@ -274,13 +280,22 @@ const TABLE: &[Row] = &[
         AtLeast(4),
         settings::config,
         &[
+            "CONFIG SET <param> <value> [<param> <value> ...]",
+            "    Set global Sentinel configuration parameters.",
             "CONFIG GET <param> [<param> ...]",
             "    Get global Sentinel configuration parameters.",
-            "CONFIG SET <param> <value> [<param> <value> ...]",
-            "    Refused with the place where the parameter is set.",
         ],
     ),
-    row(&["DEBUG"], AtLeast(2), debug, &["DEBUG", "    Show the timers (milliseconds)."]),
+    row(
+        &["DEBUG"],
+        AtLeast(2),
+        debug::debug,
+        &[
+            "DEBUG [<param> <value> ...]",
+            "    Show a list of configurable time parameters and their values (milliseconds).",
+            "    Or update current configurable parameters values (one or more), for the fleet.",
+        ],
+    ),
     row(
         &["GET-MASTER-ADDR-BY-NAME", "GET-PRIMARY-ADDR-BY-NAME", "GET-MASTER-ADDR", "GET-PRIMARY-ADDR"],
         Exactly(3),
@@ -313,7 +328,7 @@ const TABLE: &[Row] = &[
         info_cache,
         &[
             "INFO-CACHE <master-name> [<master-name> ...]",
-            "    Return the last INFO of a master and its replicas.",
+            "    Return last cached INFO output from masters and all its replicas.",
         ],
     ),
     row(
@@ -322,35 +337,53 @@ const TABLE: &[Row] = &[
         is_master_down,
         &[
             "IS-MASTER-DOWN-BY-ADDR <ip> <port> <current-epoch> <runid>",
-            "    Check if the master at ip:port is down from this sentinel's point of view.",
+            "    Check if the master specified by ip:port is down from current Sentinel's",
+            "    point of view.",
         ],
     ),
     row(
         &["MASTER", "PRIMARY"],
         Exactly(3),
         master,
-        &["MASTER <master-name>", "    Show the state of the master."],
+        &["MASTER <master-name>", "    Show the state and info of the specified master."],
     ),
     row(
         &["MASTERS", "PRIMARIES"],
         Exactly(2),
         masters,
-        &["MASTERS", "    Show all masters and their state."],
+        &["MASTERS", "    Show a list of monitored masters and their state."],
     ),
     row(
         &["MONITOR"],
         Exactly(6),
         change::monitor,
-        &["MONITOR <name> <ip> <port> <quorum>", "    Watch a group; repeating it changes nothing."],
+        &[
+            "MONITOR <name> <ip> <port> <quorum>",
+            "    Start monitoring a new master with the specified name, ip, port and quorum.",
+            "    Repeating it changes nothing.",
+        ],
     ),
-    row(&["MYID"], Exactly(2), my_id, &["MYID", "    Return the id of this sentinel."]),
-    row(&["PENDING-SCRIPTS"], Exactly(2), pending_scripts, &["PENDING-SCRIPTS", "    Always empty."]),
-    row(&["REMOVE"], Exactly(3), change::remove, &["REMOVE <master-name>", "    Watch a group no longer."]),
+    row(&["MYID"], Exactly(2), my_id, &["MYID", "    Return the ID of the Sentinel instance."]),
+    row(
+        &["PENDING-SCRIPTS"],
+        Exactly(2),
+        pending_scripts,
+        &[
+            "PENDING-SCRIPTS",
+            "    Get pending scripts information: those that this Sentinel runs, if it leads.",
+        ],
+    ),
+    row(
+        &["REMOVE"],
+        Exactly(3),
+        change::remove,
+        &["REMOVE <master-name>", "    Remove master from Sentinel's monitor list."],
+    ),
     row(
         &["REPLICAS", "SLAVES"],
         Exactly(3),
         replicas,
-        &["REPLICAS <master-name>", "    Show the replicas of this master and their state."],
+        &["REPLICAS <master-name>", "    Show a list of replicas for this master and their state."],
     ),
     row(
         &["RESET"],
@@ -362,20 +395,29 @@ const TABLE: &[Row] = &[
         &["SENTINELS"],
         Exactly(3),
         sentinels,
-        &["SENTINELS <master-name>", "    Show the other sentinels and their state."],
+        &[
+            "SENTINELS <master-name>",
+            "    Show a list of Sentinel instances for this master and their state.",
+        ],
     ),
     row(
         &["SET"],
         AtLeast(5),
         change::set,
-        &["SET <master-name> <option> <value> [<option> <value> ...]", "    Change the settings of a group."],
+        &[
+            "SET <master-name> <option> <value> [<option> <value> ...]",
+            "    Set configuration parameters for certain masters.",
+        ],
     ),
     row(
         &["SIMULATE-FAILURE"],
         AtLeast(3),
-        simulate_failure,
-        &["SIMULATE-FAILURE", "    Refused: use 'vedette drill'."],
+        debug::simulate_failure,
+        &[
+            "SIMULATE-FAILURE [CRASH-AFTER-ELECTION] [CRASH-AFTER-PROMOTION] [HELP]",
+            "    Simulate a Sentinel crash.",
+        ],
     ),
     row(&["STATUS"], Exactly(2), status, &["STATUS", "    Return all that this sentinel knows, as JSON."]),
-    row(&["HELP"], Exactly(2), help, &["HELP", "    Print this help."]),
+    row(&["HELP"], Exactly(2), help, &["HELP", "    Prints this help."]),
 ];

@@ -1,7 +1,7 @@
 //! The commands beside SENTINEL that live on this port, their table at the foot.
 
 use super::facts::Facts;
-use super::{Outcome, info, quoted};
+use super::{Outcome, commands, info, quoted};
 use crate::resp::Writer;
 use crate::resp::spec::{ADMIN, Arity, CommandSpec, FAST, Flags, LOADING, NO_AUTH, NO_KEYS, PUBSUB, STALE};
 
@@ -13,12 +13,9 @@ pub fn execute(facts: &Facts, argv: &[&[u8]], reply: &mut Writer<'_>) -> Outcome
     let name = argv[0];
     let Some((spec, run)) = TABLE.iter().find(|(spec, _)| name.eq_ignore_ascii_case(spec.name.as_bytes()))
     else {
-        let words: Vec<String> = argv[1..].iter().take(8).map(|word| format!("'{}'", quoted(word))).collect();
-        reply.error(&format!(
-            "ERR unknown command '{}', with args beginning with: {}",
-            quoted(name),
-            words.join(" ")
-        ));
+        // Each word is followed by a space, the last one too: so it stands in clients' tests.
+        let words: String = argv[1..].iter().take(8).map(|word| format!("'{}' ", quoted(word))).collect();
+        reply.error(&format!("ERR unknown command '{}', with args beginning with: {}", quoted(name), words));
         return Outcome::Replied;
     };
     if !spec.arity.accepts(argv.len()) {
@@ -89,60 +86,9 @@ fn quit(_: &Facts, _: &[&[u8]], reply: &mut Writer<'_>) -> Outcome {
     Outcome::Close
 }
 
-fn command(_: &Facts, argv: &[&[u8]], reply: &mut Writer<'_>) -> Outcome {
-    let says = |text: &str| argv.get(1).is_some_and(|word| word.eq_ignore_ascii_case(text.as_bytes()));
-    let specs = || TABLE.iter().map(|(spec, _)| spec);
-    if argv.len() == 1 {
-        reply.array(TABLE.len());
-        specs().for_each(|spec| describe(spec, reply));
-    } else if says("COUNT") && argv.len() == 2 {
-        reply.integer(TABLE.len() as i64);
-    } else if says("LIST") && argv.len() == 2 {
-        reply.array(TABLE.len());
-        specs().for_each(|spec| reply.bulk(spec.name.as_bytes()));
-    } else if says("INFO") {
-        reply.array(argv.len() - 2);
-        for name in &argv[2..] {
-            match specs().find(|spec| name.eq_ignore_ascii_case(spec.name.as_bytes())) {
-                Some(spec) => describe(spec, reply),
-                None => reply.null_array(),
-            }
-        }
-    } else if says("DOCS") {
-        let wanted: Vec<&CommandSpec> = specs()
-            .filter(|spec| {
-                let named = |name: &&[u8]| name.eq_ignore_ascii_case(spec.name.as_bytes());
-                argv.len() == 2 || argv[2..].iter().any(named)
-            })
-            .collect();
-        reply.map(wanted.len());
-        for spec in wanted {
-            reply.bulk(spec.name.as_bytes());
-            reply.map(1);
-            reply.bulk(b"summary");
-            reply.bulk(spec.summary.as_bytes());
-        }
-    } else {
-        reply.error("ERR unknown subcommand or wrong number of arguments. Try COMMAND, COMMAND COUNT, COMMAND LIST, COMMAND INFO or COMMAND DOCS.");
-    }
-    Outcome::Replied
-}
-
-fn describe(spec: &CommandSpec, reply: &mut Writer<'_>) {
-    let flags: Vec<&str> = crate::resp::spec::FLAG_NAMES
-        .iter()
-        .filter(|(flag, _)| spec.has(*flag))
-        .map(|(_, name)| *name)
-        .collect();
-    reply.array(10);
-    reply.bulk(spec.name.as_bytes());
-    reply.integer(spec.arity.as_redis());
-    reply.set(flags.len());
-    flags.iter().for_each(|flag| reply.simple(flag));
-    (0..3).for_each(|_| reply.integer(0));
-    reply.set(1);
-    reply.simple(spec.category);
-    (0..3).for_each(|_| reply.array(0));
+/// What COMMAND knows of these rows.
+pub(super) fn specs() -> impl Iterator<Item = &'static CommandSpec> {
+    TABLE.iter().map(|(spec, _)| spec)
 }
 
 const fn spec(
@@ -161,7 +107,10 @@ fn sentinel(facts: &Facts, argv: &[&[u8]], reply: &mut Writer<'_>) -> Outcome {
 }
 
 const TABLE: &[(CommandSpec, Run)] = &[
-    (spec("command", Arity::AtLeast(1), 0, "@connection", "What this server can be asked."), command),
+    (
+        spec("command", Arity::AtLeast(1), 0, "@connection", "What this server can be asked."),
+        commands::command,
+    ),
     (spec("echo", Arity::Exactly(2), FAST, "@connection", "Returns the given text."), echo),
     (spec("info", Arity::AtLeast(1), 0, "@dangerous", "Facts about this sentinel."), info_text),
     (spec("ping", Arity::AtLeast(1), FAST, "@connection", "Returns PONG."), ping),

@@ -2,6 +2,7 @@
 
 use super::facts::{Facts, GroupFacts};
 use super::instance::mode_name;
+use super::process;
 use crate::model::info::InfoWriter;
 
 /// Redis clients compare this with what they need; it names the dialect, not our release.
@@ -10,10 +11,10 @@ pub const REDIS_VERSION: &str = "7.2.0";
 type Section = (&'static str, fn(&Facts, &mut InfoWriter));
 
 const SECTIONS: &[Section] = &[
-    ("server", server),
-    ("clients", clients),
-    ("cpu", cpu),
-    ("stats", stats),
+    ("server", process::server),
+    ("clients", process::clients),
+    ("stats", process::stats),
+    ("cpu", process::cpu),
     ("sentinel", sentinel),
     ("raft", raft),
 ];
@@ -31,39 +32,6 @@ pub fn text(facts: &Facts, wanted: &[&[u8]]) -> String {
     info.finish()
 }
 
-fn server(facts: &Facts, info: &mut InfoWriter) {
-    let process = &facts.process;
-    info.section("Server")
-        .field("redis_version", REDIS_VERSION)
-        .field("server_name", "vedette")
-        .field("vedette_version", env!("CARGO_PKG_VERSION"))
-        .field("redis_mode", "sentinel")
-        .field("server_mode", "sentinel")
-        .field("arch_bits", usize::BITS)
-        .field("process_id", process.pid)
-        .field("run_id", &facts.my_id)
-        .field("tcp_port", process.port)
-        .field("uptime_in_seconds", process.uptime_s)
-        .field("uptime_in_days", process.uptime_s / 86_400);
-}
-
-fn clients(facts: &Facts, info: &mut InfoWriter) {
-    info.section("Clients").field("connected_clients", facts.process.clients);
-}
-
-fn cpu(facts: &Facts, info: &mut InfoWriter) {
-    let seconds = |ms: u64| format!("{}.{:06}", ms / 1000, ms % 1000 * 1000);
-    info.section("CPU")
-        .field("used_cpu_sys", seconds(facts.process.cpu_system_ms))
-        .field("used_cpu_user", seconds(facts.process.cpu_user_ms));
-}
-
-fn stats(facts: &Facts, info: &mut InfoWriter) {
-    info.section("Stats")
-        .field("total_connections_received", facts.process.connections_total)
-        .field("total_commands_processed", facts.process.commands_total);
-}
-
 fn sentinel(facts: &Facts, info: &mut InfoWriter) {
     info.section("Sentinel")
         .field("sentinel_masters", facts.groups.len())
@@ -71,9 +39,9 @@ fn sentinel(facts: &Facts, info: &mut InfoWriter) {
         .field("sentinel_tilt", 0)
         .field("sentinel_tilt_since_seconds", -1)
         .field("sentinel_total_tilt", 0)
-        .field("sentinel_running_scripts", 0)
-        .field("sentinel_scripts_queue_length", 0)
-        .field("sentinel_simulate_failure_flags", 0);
+        .field("sentinel_running_scripts", facts.scripts.iter().filter(|script| script.running()).count())
+        .field("sentinel_scripts_queue_length", facts.scripts.len())
+        .field("sentinel_simulate_failure_flags", facts.simulated_failures);
     for (index, group) in facts.groups.iter().enumerate() {
         info.field(
             &format!("master{index}"),

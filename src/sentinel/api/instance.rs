@@ -26,7 +26,12 @@ impl Fields {
 
 pub fn master(facts: &Facts, group: &GroupFacts, reply: &mut Writer<'_>) {
     let failing_over = group.failover_state.is_some();
-    let flags = flags("master", &group.master, group.failover_state.as_ref().map(|_| "failover_in_progress"));
+    let mut more = Vec::new();
+    if failing_over {
+        more.push("failover_in_progress");
+        more.extend(group.failover_forced.then_some("force_failover"));
+    }
+    let flags = flags("master", &group.master, more);
     let mut fields = Fields::default();
     common(&mut fields, &group.name, &group.master, &flags, group.failover_state.as_deref(), group);
     reported(&mut fields, &group.master);
@@ -37,6 +42,14 @@ pub fn master(facts: &Facts, group: &GroupFacts, reply: &mut Writer<'_>) {
         .add("quorum", group.quorum)
         .add("failover-timeout", group.failover_timeout_ms)
         .add("parallel-syncs", group.parallel_syncs);
+    for (name, script) in [
+        ("notification-script", &group.notification_script),
+        ("client-reconfig-script", &group.client_reconfig_script),
+    ] {
+        if let Some(path) = script {
+            fields.add(name, path);
+        }
+    }
     let members: Vec<String> = group.in_sync.iter().map(ToString::to_string).collect();
     fields
         .add("vedette-epoch", group.epoch)
@@ -61,6 +74,7 @@ pub fn replica(group: &GroupFacts, replica: &ReplicaFacts, reply: &mut Writer<'_
     if replica.promoted {
         more.push("promoted");
     }
+    more.extend(replica.reconf);
     let flags = flags("slave", instance, more);
     let mut fields = Fields::default();
     common(&mut fields, &instance.address.to_string(), instance, &flags, None, group);

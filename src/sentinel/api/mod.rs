@@ -8,15 +8,18 @@
 //! sessions or Raft.
 
 pub mod change;
+mod commands;
+pub mod debug;
 pub mod facts;
 mod failover;
 pub mod family;
 pub mod general;
 pub mod info;
 pub mod instance;
+mod process;
 pub mod settings;
 
-pub use facts::{Facts, GroupFacts, InstanceFacts, PeerFacts, ProcessFacts, ReplicaFacts};
+pub use facts::{Facts, GroupFacts, InstanceFacts, PeerFacts, ProcessFacts, ReplicaFacts, ScriptFacts};
 
 use crate::resp::Writer;
 use crate::sentinel::command::Command;
@@ -39,6 +42,10 @@ pub enum Outcome {
     Publish,
     /// The process is to end; there is no reply.
     Shutdown,
+    /// The reply is written; the process is to crash after these (see `debug`).
+    Simulate { flags: u8 },
+    /// The reply is written; the log is to be as talkative as this word says.
+    LogLevel(String),
     /// The reply is written, then the connection is to be closed.
     Close,
 }

@@ -2,6 +2,7 @@
 //! and order of events are those of Redis Sentinel.
 
 use super::group::ANCESTORS_MAX;
+use super::scribe::{Scribe, detail};
 use super::{
     Ancestor, EVENTS_MAX, Failover, GROUPS_MAX, Group, Ledger, Phase, REPLICAS_MAX, Scheduled, StandBy,
     SyncSet, Voter,
@@ -14,75 +15,14 @@ use crate::stdx::calendar::rfc3339;
 use crate::stdx::time::Wall;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Collects the events of one entry.
-struct Scribe<'a> {
-    at_ms: u64,
-    last_id: &'a mut u64,
-    out: Vec<Event>,
-}
-
-impl Scribe<'_> {
-    fn tell(
-        &mut self,
-        kind: EventKind,
-        group: &Group,
-        instance: Option<&Address>,
-        payload: String,
-    ) -> &mut Event {
-        *self.last_id += 1;
-        let epoch = group.failover.as_ref().map_or(group.epoch, |f| f.epoch);
-        self.out.push(Event {
-            id: *self.last_id,
-            at_ms: self.at_ms,
-            kind,
-            group: group.name.clone(),
-            epoch,
-            instance: instance.cloned(),
-            payload,
-            details: Vec::new(),
-        });
-        let last = self.out.len() - 1;
-        &mut self.out[last]
-    }
-
-    /// About the master as it was named `master`.
-    fn master(&mut self, kind: EventKind, group: &Group, master: &Address, extra: &str) -> &mut Event {
-        let subject = Subject::Master { group: &group.name, address: master };
-        self.tell(kind, group, Some(master), with(subject.to_string(), extra))
-    }
-
-    fn replica(&mut self, kind: EventKind, group: &Group, replica: &Address, extra: &str) -> &mut Event {
-        let subject = Subject::Replica { address: replica, group: &group.name, master: &group.master };
-        self.tell(kind, group, Some(replica), with(subject.to_string(), extra))
-    }
-
-    fn instance(&mut self, kind: EventKind, group: &Group, instance: &Address, extra: &str) -> &mut Event {
-        if group.master == *instance {
-            self.master(kind, group, instance, extra)
-        } else {
-            self.replica(kind, group, instance, extra)
-        }
-    }
-}
-
-fn with(mut subject: String, extra: &str) -> String {
-    if !extra.is_empty() {
-        subject.push(' ');
-        subject.push_str(extra);
-    }
-    subject
-}
-
-fn detail(event: &mut Event, name: &str, value: impl ToString) {
-    event.details.push((name.to_owned(), value.to_string()));
-}
-
 impl Ledger {
     /// Applies one agreed entry; the events it made, in order.
     pub fn apply(&mut self, index: u64, entry: &Entry) -> Vec<Event> {
         self.applied = index;
         let mut last_id = self.last_event_id;
-        let mut scribe = Scribe { at_ms: entry.at_ms, last_id: &mut last_id, out: Vec::new() };
+        let leader = self.leader.and_then(|id| self.voters.get(&id)).map(|voter| voter.run_id.clone());
+        let leader = leader.unwrap_or_default();
+        let mut scribe = Scribe { at_ms: entry.at_ms, leader, last_id: &mut last_id, out: Vec::new() };
         for decision in &entry.decisions {
             self.decide(index, decision, &mut scribe);
         }
@@ -139,6 +79,12 @@ impl Ledger {
                     let made = Group::new(group, address, settings, epoch);
                     let extra = format!("quorum {}", settings.quorum);
                     scribe.master(EventKind::Monitor, &made, address, &extra);
+                    for voter in self.voters.values() {
+                        let Some(at) = &voter.address else { continue };
+                        let (run_id, group) = (&voter.run_id, &made.name);
+                        let subject = Subject::Sentinel { run_id, address: at, group, master: address };
+                        scribe.tell(EventKind::Sentinel, &made, Some(at), subject.to_string());
+                    }
                     self.groups.insert(group.clone(), made);
                 }
             }
@@ -157,6 +103,12 @@ impl Ledger {
                     group.epoch = epoch;
                     group.last_epoch = epoch;
                     group.confirm = true;
+                }
+            }
+            Decision::Configure { options } => {
+                for (name, value) in options {
+                    // The leader refused what is none; another version's setting is passed over.
+                    let _ = self.fleet.set(name, value);
                 }
             }
             Decision::Webhooks { cursors, dropped } => {
@@ -233,6 +185,7 @@ impl Group {
             failover: None,
             down: BTreeSet::new(),
             odown: false,
+            odd_roles: BTreeSet::new(),
             unreachable: false,
             lease_lost: false,
             refused: None,
@@ -257,6 +210,7 @@ impl Group {
                     let counts = self.sets.iter().any(|set| set.members.contains_key(replica));
                     if !counts && self.failover.is_none() && self.replicas.remove(replica) {
                         self.down.remove(replica);
+                        self.odd_roles.remove(replica);
                         scribe.replica(EventKind::ReplicaGone, self, replica, "");
                     }
                 }
@@ -309,6 +263,8 @@ impl Group {
                 scribe.tell(EventKind::NewEpoch, self, None, epoch.to_string());
                 let event = scribe.master(EventKind::TryFailover, self, &self.master, "");
                 detail(event, "cause", cause.name());
+                let vote = format!("{} {epoch}", scribe.leader);
+                scribe.tell(EventKind::VoteForLeader, self, None, vote);
                 scribe.master(EventKind::ElectedLeader, self, &self.master, "");
                 scribe.master(EventKind::SelectReplica, self, &self.master, "");
             }
@@ -435,6 +391,7 @@ impl Group {
             | Decision::Remove { .. }
             | Decision::AddReplica { .. }
             | Decision::EpochFloor { .. }
+            | Decision::Configure { .. }
             | Decision::Webhooks { .. } => {}
         }
     }
@@ -472,6 +429,8 @@ impl Group {
                 self.refused = None;
                 std::mem::replace(&mut self.odown, false)
             }
+            EventKind::RoleMismatch => self.odd_roles.insert(instance.clone()),
+            EventKind::RoleChange => self.odd_roles.remove(instance),
             EventKind::Unreachable => !std::mem::replace(&mut self.unreachable, true),
             EventKind::UnreachableEnd => std::mem::replace(&mut self.unreachable, false),
             EventKind::LeaseLost => !std::mem::replace(&mut self.lease_lost, true),
@@ -551,6 +510,9 @@ impl Group {
         let cause = failover.cause;
         scribe.replica(EventKind::PromotedReplica, self, &successor, "");
         scribe.master(EventKind::ReconfReplicas, self, &old, "");
+        if self.odown {
+            scribe.master(EventKind::ODownEnd, self, &old, "");
+        }
         self.replicas.remove(&successor);
         self.replicas.insert(old.clone());
         if let Some(history) = self.history.take() {
@@ -568,6 +530,7 @@ impl Group {
         self.lease_lost = false;
         self.refused = None;
         self.down.remove(&successor);
+        self.odd_roles.clear();
         self.failovers += 1;
         self.last_switch_ms = Some(scribe.at_ms);
         // What WAIT promised under the old master is all in the new one, and in those that held as

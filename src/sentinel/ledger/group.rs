@@ -35,6 +35,9 @@ pub struct Group {
     /// Held to be down, as agreed.
     pub down: BTreeSet<Address>,
     pub odown: bool,
+    /// Held to report another role than they should have, as told.
+    #[serde(default)]
+    pub odd_roles: BTreeSet<Address>,
     pub unreachable: bool,
     pub lease_lost: bool,
     /// Why the last attempt at a promotion was refused; empty once the master is well.

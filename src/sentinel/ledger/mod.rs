@@ -6,9 +6,11 @@
 mod apply;
 mod group;
 mod incidents;
+mod scribe;
 
-use crate::model::event::Event;
+use crate::model::event::{Event, EventKind};
 use crate::model::{Address, Epoch, NodeId};
+use crate::sentinel::fleet_settings::FleetSettings;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -42,6 +44,8 @@ pub struct Ledger {
     pub incidents: Incidents,
     /// Webhook name to the id of the newest event that needs no further delivery.
     pub webhooks: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub fleet: FleetSettings,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +84,18 @@ impl Ledger {
     /// The group that an address belongs to, as master or as replica.
     pub fn group_of(&self, instance: &Address) -> Option<&Group> {
         self.groups.values().find(|group| group.knows(instance))
+    }
+
+    /// The last thing told of this name is that it is no longer watched: removing it once more is no
+    /// mistake but automation that tells every sentinel.
+    pub fn was_removed(&self, name: &str) -> bool {
+        !self.groups.contains_key(name)
+            && self
+                .events
+                .iter()
+                .rev()
+                .find(|event| event.group == name)
+                .is_some_and(|event| event.kind == EventKind::MonitorEnd)
     }
 
     /// Events newer than `id`, oldest first.

@@ -175,7 +175,7 @@ impl World {
                     }
                     self.checkers.event(index, &event);
                 }
-                Action::Respond { .. } | Action::Webhook { .. } => {}
+                Action::Respond { .. } | Action::Webhook { .. } | Action::Exit { .. } => {}
                 Action::Fatal { message } => {
                     self.checkers.fail(format!("s{} gave up: {message}", index + 1));
                 }
