@@ -14,6 +14,7 @@ mod layers;
 mod local_fleet;
 mod processes;
 mod replication;
+mod security;
 mod sentinel;
 mod sentinel_api;
 mod sentinel_fleet;

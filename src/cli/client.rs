@@ -2,11 +2,12 @@
 //!
 //! Errors are sentences for a person: who was asked, what happened, what to try.
 
+use super::transport::{TlsOptions, Transport};
 use super::{Failure, SentinelOptions};
 use crate::model::Address;
 use crate::model::status::Status;
 use crate::resp::{Reply, encode, reply};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
@@ -16,23 +17,31 @@ const REPLY_BYTES_MAX: usize = 64 << 20;
 
 pub(super) struct Client {
     address: Address,
-    stream: TcpStream,
+    stream: Transport,
     waiting: Vec<u8>,
 }
 
 impl Client {
     /// Connects, and authenticates when the options name a password file.
     pub(super) fn connect(options: &SentinelOptions) -> Result<Self, Failure> {
-        let mut client = Self::dial(&options.sentinel, DEADLINE)?;
+        let mut client = Self::open(&options.sentinel, DEADLINE, Some(&options.tls))?;
         if let Some(file) = &options.password_file {
             let text = std::fs::read_to_string(file)
                 .map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
-            client.call(&["AUTH", text.trim_end_matches(['\r', '\n'])])?;
+            let password = text.trim_end_matches(['\r', '\n']);
+            match &options.user {
+                Some(user) => client.call(&["AUTH", user, password])?,
+                None => client.call(&["AUTH", password])?,
+            };
         }
         Ok(client)
     }
 
     pub(super) fn dial(address: &Address, deadline: Duration) -> Result<Self, Failure> {
+        Self::open(address, deadline, None)
+    }
+
+    fn open(address: &Address, deadline: Duration, tls: Option<&TlsOptions>) -> Result<Self, Failure> {
         let refused = |error: std::io::Error| {
             Failure::new(format!(
                 "no sentinel answers at {address} ({error}); is it running? Name another with --sentinel HOST:PORT"
@@ -46,6 +55,10 @@ impl Client {
             .and_then(|()| stream.set_read_timeout(Some(deadline)))
             .and_then(|()| stream.set_write_timeout(Some(deadline)));
         bounded.map_err(refused)?;
+        let stream = match tls {
+            None => Transport::Plain(stream),
+            Some(tls) => tls.dress(stream, address)?,
+        };
         Ok(Client { address: address.clone(), stream, waiting: Vec::new() })
     }
 
@@ -53,7 +66,10 @@ impl Client {
     pub(super) fn call(&mut self, words: &[&str]) -> Result<Reply, Failure> {
         let mut bytes = Vec::new();
         encode::command(&mut bytes, words);
-        self.stream.write_all(&bytes).map_err(|error| self.broken(&error))?;
+        self.stream
+            .write_all(&bytes)
+            .and_then(|()| self.stream.flush())
+            .map_err(|error| self.broken(&error))?;
         match self.read()? {
             Reply::Error(text) => Err(Failure::new(self.explain(&text, words))),
             reply => Ok(reply),
@@ -95,6 +111,9 @@ impl Client {
     }
 
     fn broken(&self, error: &std::io::Error) -> Failure {
+        if let Some(fault) = crate::net::tls::fault_of(error) {
+            return super::transport::failure(&self.address, fault);
+        }
         let what = match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => "did not answer in time".to_owned(),
             ErrorKind::UnexpectedEof => "closed the connection".to_owned(),

@@ -13,6 +13,7 @@ mod incidents;
 mod render;
 mod screen;
 mod status;
+mod transport;
 mod up;
 mod watch;
 
@@ -68,6 +69,11 @@ struct SentinelOptions {
     /// File with the password that the sentinel wants (requirepass-file)
     #[arg(long, env = "VEDETTE_PASSWORD_FILE", value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// Log in as this user instead of the default one
+    #[arg(long, env = "VEDETTE_USER", value_name = "NAME")]
+    user: Option<String>,
+    #[command(flatten)]
+    tls: transport::TlsOptions,
 }
 
 #[derive(Subcommand)]

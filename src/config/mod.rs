@@ -1,12 +1,15 @@
 //! Text to typed configuration, with every default and unit named. Knows no file and no socket.
 
+pub mod addresses;
 pub mod error;
 pub mod hooks;
 pub mod http_users;
 pub mod secret;
 pub mod sentinel;
 pub mod server;
+pub mod tls;
 pub mod validate;
+pub mod yes_no;
 
 pub use error::ConfigError;
 pub use secret::Secret;

@@ -3,9 +3,12 @@
 //! Promise: what `parse` returns has passed every check of `validate`.
 
 use super::ConfigError;
+use super::addresses::NatRule;
 use super::hooks::HooksConfig;
 use super::http_users::{HttpUser, HttpView};
+use super::tls::AuthClients;
 use super::validate::validate;
+use super::yes_no;
 use crate::model::event::{EventKind, Severity};
 use crate::model::{Address, NodeId};
 use serde::{Deserialize, Serialize};
@@ -20,6 +23,42 @@ pub struct SentinelConfig {
     pub bind: String,
     #[serde(default = "defaults::port")]
     pub port: u16,
+    /// TLS for clients, operators and peers; 0: off. `port: 0` then turns plain text off.
+    #[serde(default)]
+    pub tls_port: u16,
+    #[serde(default)]
+    pub tls_cert_file: Option<PathBuf>,
+    #[serde(default)]
+    pub tls_key_file: Option<PathBuf>,
+    #[serde(default)]
+    pub tls_ca_cert_file: Option<PathBuf>,
+    #[serde(default)]
+    pub tls_auth_clients: AuthClients,
+    /// Peers talk by TLS, and by nothing else.
+    #[serde(default, with = "yes_no")]
+    pub tls_peers: bool,
+    /// Expected in peers' certificates instead of the host that is dialled.
+    #[serde(default)]
+    pub tls_peer_name: Option<String>,
+    /// Data servers are dialled by TLS; a group may say otherwise.
+    #[serde(default, with = "yes_no")]
+    pub tls_replication: bool,
+    /// The HTTP side is HTTPS.
+    #[serde(default, with = "yes_no")]
+    pub tls_http: bool,
+    /// What peers and clients are told, where it is not the address in `peers`.
+    #[serde(default)]
+    pub announce_ip: Option<String>,
+    #[serde(default)]
+    pub announce_port: Option<u16>,
+    #[serde(default)]
+    pub nat_map: Vec<NatRule>,
+    /// Host names are allowed where an address stands.
+    #[serde(default = "defaults::yes", with = "yes_no")]
+    pub resolve_hostnames: bool,
+    /// Clients are given names as they were written, not the addresses they lead to.
+    #[serde(default = "defaults::yes", with = "yes_no")]
+    pub announce_hostnames: bool,
     /// Status page, metrics, health, JSON; absent: off.
     #[serde(default)]
     pub http: Option<Address>,
@@ -48,7 +87,7 @@ pub struct SentinelConfig {
     #[serde(default = "defaults::lease_ms")]
     pub lease_milliseconds: u64,
     /// SENTINEL SET may not name scripts (Redis' directive).
-    #[serde(default = "defaults::yes", with = "deny_scripts_reconfig")]
+    #[serde(default = "defaults::yes", with = "yes_no")]
     pub deny_scripts_reconfig: bool,
     /// For every group that has none of its own.
     #[serde(default)]
@@ -117,6 +156,19 @@ pub struct MasterConfig {
     pub client_reconfig_script: Option<PathBuf>,
     #[serde(default)]
     pub hooks: HooksConfig,
+    /// Absent: as `tls-replication` says.
+    #[serde(default, with = "yes_no::option")]
+    pub tls: Option<bool>,
+    /// These three are those of the sentinel where they are absent.
+    #[serde(default)]
+    pub tls_ca_cert_file: Option<PathBuf>,
+    #[serde(default)]
+    pub tls_cert_file: Option<PathBuf>,
+    #[serde(default)]
+    pub tls_key_file: Option<PathBuf>,
+    /// Expected in the servers' certificates instead of the host that is dialled.
+    #[serde(default)]
+    pub tls_server_name: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -183,12 +235,15 @@ fn unreadable(error: &serde_yaml::Error, text: &str) -> ConfigError {
     }
     // 1:1 means "somewhere at the top level": the key that the sentence names knows better.
     if at == Some((1, 1)) {
-        at = named_key(&message).and_then(|key| {
-            let line = text.lines().position(|line| {
-                line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(':'))
-            })?;
-            Some((line + 1, 1))
-        });
+        let is_named = |line: &str| {
+            let after = named_key(&message).and_then(|key| line.strip_prefix(key));
+            after.is_some_and(|rest| rest.trim_start().starts_with(':'))
+        };
+        // Or the value that it quotes.
+        let value = message.split('\'').nth(1).filter(|value| !value.is_empty());
+        let has_value = |line: &str| value.is_some_and(|value| line.ends_with(&format!(": {value}")));
+        let line = text.lines().position(|line| is_named(line) || has_value(line));
+        at = line.map(|line| (line + 1, 1));
     }
     ConfigError { at, key: String::new(), message }
 }
@@ -241,48 +296,6 @@ pub mod defaults {
     }
     pub fn webhook_format() -> String {
         "generic".to_owned()
-    }
-}
-
-/// `yes` and `no` as Redis writes them, besides YAML's own `true` and `false`.
-pub(super) mod yes_no {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    #[allow(clippy::trivially_copy_pass_by_ref)]
-    pub fn serialize<S: Serializer>(value: &bool, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(if *value { "yes" } else { "no" })
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-        named("protected-mode", deserializer)
-    }
-
-    /// `key` names the place where the parser knows none.
-    pub fn named<'de, D: Deserializer<'de>>(key: &str, deserializer: D) -> Result<bool, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Either {
-            Bool(bool),
-            Text(String),
-        }
-        match Either::deserialize(deserializer)? {
-            Either::Bool(value) => Ok(value),
-            Either::Text(text) if text.eq_ignore_ascii_case("yes") => Ok(true),
-            Either::Text(text) if text.eq_ignore_ascii_case("no") => Ok(false),
-            Either::Text(text) => {
-                Err(serde::de::Error::custom(format!("`{key}` is yes or no, not '{text}'")))
-            }
-        }
-    }
-}
-
-/// The same for one more key at the top level.
-mod deny_scripts_reconfig {
-    pub(super) use super::yes_no::serialize;
-    use serde::Deserializer;
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-        super::yes_no::named("deny-scripts-reconfig", deserializer)
     }
 }
 

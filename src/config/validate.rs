@@ -28,6 +28,8 @@ pub fn validate(config: &SentinelConfig) -> Vec<ConfigError> {
     }
     super::hooks::validate("hooks", &config.hooks, &mut errors);
     timing(config, &mut errors);
+    super::tls::validate(config, &mut errors);
+    super::addresses::validate(config, &mut errors);
     super::http_users::validate(&config.http_users, config.http_view, &mut errors);
     errors
 }
@@ -46,6 +48,7 @@ pub fn warnings(config: &SentinelConfig) -> Vec<String> {
     }
     if let Some(own) = config.own_peer()
         && own.address.port != config.port
+        && own.address.port != config.tls_port
     {
         warnings.push(format!(
             "port: this sentinel listens on {} but its peers are told {} (right only behind a port mapping)",
@@ -76,10 +79,9 @@ fn fleet(config: &SentinelConfig, errors: &mut Vec<ConfigError>) {
     if config.bind.is_empty() || !config.bind.bytes().all(|b| b.is_ascii_graphic()) {
         errors.push(ConfigError::key("bind", "give one address to listen on, as 127.0.0.1 or 0.0.0.0"));
     }
-    if config.port == 0 {
-        errors.push(ConfigError::key("port", "0 is no port; the usual one is 26379"));
-    }
-    if config.http.as_ref().is_some_and(|http| http.port == config.port && http.host == config.bind) {
+    if config.http.as_ref().is_some_and(|http| {
+        (http.port == config.port || http.port == config.tls_port) && http.host == config.bind
+    }) {
         errors.push(ConfigError::key(
             "http",
             "the status page cannot share the sentinel port; the usual one is 26380",

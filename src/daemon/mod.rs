@@ -4,9 +4,11 @@
 pub mod alert_sender;
 pub mod clock;
 pub mod logging;
+pub mod reload;
 mod replica_follower;
 pub mod sentinel_loop;
 pub mod server_loop;
 pub mod shutdown;
 pub mod snapshot_writer;
 pub mod systemd;
+pub mod tls_files;

@@ -8,6 +8,7 @@ mod asks;
 mod clients;
 mod connection;
 mod identity;
+mod material;
 mod process;
 mod secrets;
 mod start;
@@ -24,19 +25,22 @@ use crate::daemon::systemd::Notifier;
 use crate::disk::raft_log::RaftLog;
 use crate::model::event::{Event, Severity};
 use crate::model::status::{Status, WebhookStatus};
-use crate::model::{Address, NodeId};
+use crate::model::{Address, NodeId, TlsFault};
+use crate::net::http::Door;
 use crate::net::link::{Link, LinkEvent};
 use crate::net::peer_link::{self, PeerLinks};
-use crate::sentinel::{Action, Auth, Input, Sentinel};
+use crate::net::stream::Stream;
+use crate::sentinel::{Action, Auth, Input, LinkError, Sentinel};
 use crate::session::Outbox;
 use crate::stdx::time::{Duration, Instant, Now};
 use asks::Asks;
 use clients::{Clients, FromClient, Wish};
-use slog::{Logger, debug, info, warn};
+use material::Material;
+use secrets::Secrets;
+use slog::{Logger, debug, error, info, warn};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc, watch};
 use view::{Answers, Cache};
 use voters::Voters;
@@ -85,8 +89,13 @@ struct Shell {
     link_events: mpsc::UnboundedReceiver<LinkEvent>,
     link_sender: mpsc::UnboundedSender<LinkEvent>,
     peers: PeerLinks,
+    material: Material,
+    fresh_secrets: mpsc::Receiver<Secrets>,
+    secrets: Secrets,
+    tls_told: BTreeMap<Address, TlsFault>,
+    door: Arc<Door>,
     voters: Voters,
-    to_peers: mpsc::Receiver<TcpStream>,
+    to_peers: mpsc::Receiver<Stream>,
     peer_events: mpsc::Receiver<peer_link::LinkEvent>,
     clients: Clients,
     client_events: mpsc::Receiver<FromClient>,
@@ -128,6 +137,7 @@ impl Shell {
                 Some(stream) = self.to_peers.recv() => self.peers.accept(stream),
                 Some(event) = self.link_events.recv() => self.link(event)?,
                 Some(event) = self.client_events.recv() => self.client(event)?,
+                Some(secrets) = self.fresh_secrets.recv() => self.take_up(secrets)?,
                 Some(progress) = self.alert_progress.recv() => {
                     let Progress { webhook, up_to, dropped } = progress;
                     self.input(clock::now(), Input::WebhookProgress { webhook, up_to, dropped })?;
@@ -192,10 +202,12 @@ impl Shell {
         let input = match event {
             LinkEvent::Up { instance } => {
                 debug!(self.logger, "link up"; "instance" => %instance);
+                self.tls_told.remove(&instance);
                 Input::LinkUp { instance }
             }
             LinkEvent::Down { instance, why } => {
                 debug!(self.logger, "link down"; "instance" => %instance, "why" => ?why);
+                self.tell_of_tls(&instance, why);
                 Input::LinkDown { instance, why }
             }
             LinkEvent::Replied { instance, request, reply } => Input::Replied { instance, request, reply },
@@ -213,6 +225,15 @@ impl Shell {
             return Ok(());
         }
         self.input(clock::now(), input)
+    }
+
+    /// Once for each instance and fault: it is dialled again and again meanwhile.
+    fn tell_of_tls(&mut self, instance: &Address, why: LinkError) {
+        if let LinkError::Tls(fault) = why
+            && self.tls_told.insert(instance.clone(), fault) != Some(fault)
+        {
+            error!(self.logger, "no TLS session with {}: {}", instance, fault);
+        }
     }
 
     fn client(&mut self, event: FromClient) -> Result<(), Fatal> {
@@ -236,15 +257,14 @@ impl Shell {
         (answers, &mut self.clients)
     }
 
-    fn accept(&mut self, now: Now, stream: TcpStream, from: SocketAddr) {
+    fn accept(&mut self, now: Now, stream: Stream, from: SocketAddr) {
         let local = stream.local_addr().unwrap_or(from);
         let outbox = Arc::new(Outbox::default());
         match self.clients.open(now, from, local, outbox.clone()) {
             Ok(id) => {
                 tokio::spawn(connection::serve(id, stream, outbox, self.client_sender.clone()));
             }
-            // As much as fits the socket's buffer; the connection ends when it is dropped.
-            Err(refusal) => drop(stream.try_write(refusal.as_bytes())),
+            Err(refusal) => connection::refuse(stream, refusal),
         }
     }
 
@@ -323,11 +343,54 @@ impl Shell {
     }
 
     fn watch(&mut self, instance: Address, auth: Option<Auth>) {
-        if self.links.get(&instance).is_some_and(|(known, _)| *known == auth) {
+        if let Some((known, link)) = self.links.get_mut(&instance) {
+            // Counts for the next login; a connection that is up has proven itself.
+            if *known != auth {
+                link.log_in_with(auth.clone());
+                *known = auth;
+            }
             return;
         }
-        let link = Link::start(&instance, auth.clone(), &self.link_name, self.link_sender.clone());
+        let group = self.core.ledger().group_of(&instance).map_or("", |group| &group.name);
+        let route = self.material.route(group);
+        let link = Link::start(&instance, auth.clone(), route, &self.link_name, self.link_sender.clone());
         self.links.insert(instance, (auth, link));
+    }
+
+    /// Secrets that were read again: each counts where it is used from now on.
+    fn take_up(&mut self, fresh: Secrets) -> Result<(), Fatal> {
+        let mut news = Vec::new();
+        if fresh.cluster != self.secrets.cluster {
+            match start::cluster_secret(&fresh) {
+                Ok(secret) => {
+                    self.peers.set_secret(secret);
+                    news.push("cluster-secret-file");
+                }
+                Err(Fatal(why)) => {
+                    error!(self.logger, "{}; the cluster secret read before stays in force", why)
+                }
+            }
+        }
+        if fresh.requirepass != self.secrets.requirepass {
+            self.clients.set_password(fresh.requirepass.as_ref());
+            news.push("requirepass-file");
+        }
+        if fresh.http_users != self.secrets.http_users {
+            self.door.replace(fresh.http_users());
+            news.push("http-users");
+        }
+        if fresh.masters != self.secrets.masters {
+            news.push("auth-pass-file");
+            let input = Input::Credentials { by_group: fresh.masters.clone() };
+            self.input(clock::now(), input)?;
+        }
+        if news.is_empty() {
+            info!(self.logger, "the secrets are as they were");
+        } else {
+            info!(self.logger, "new secrets are in force: {}", news.join(", "));
+        }
+        self.secrets = fresh;
+        Ok(())
     }
 
     fn emit(&mut self, event: Event, replayed: bool) {

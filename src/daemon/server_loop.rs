@@ -2,14 +2,17 @@
 //! the one loop that carries out its actions. Decides nothing.
 
 use super::clock;
+use super::reload;
 use super::shutdown::Shutdown;
 use super::snapshot_writer::{self, Order};
 use super::systemd::Notifier;
+use super::tls_files::{self, Dialling, Serving};
 use crate::config::server::ServerConfig;
 use crate::disk::state_file;
 use crate::net::listener::{self, IoThreads};
 use crate::net::replica_link::ReplicaLink;
 use crate::net::service::Service;
+use crate::net::tls::{Acceptor, Connector, Versions};
 use crate::resp::{Batch, Limits};
 use crate::server::{Action, Gate, Input, Level, Server};
 use crate::session::outbox::Generation;
@@ -28,7 +31,58 @@ use tokio::sync::Notify;
 const FAREWELL: Duration = Duration::from_millis(50);
 /// A condition that lasts is told this often.
 const ACCEPT_TOLD_PERIOD: Duration = Duration::from_secs(5);
+const SUSPECT_TOLD_PERIOD: Duration = Duration::from_millis(200);
 const MEMORY_PERIOD: Duration = Duration::from_millis(100);
+
+/// Certificates of the port and of the link to a master, read again when they change.
+struct Material {
+    serving: Option<Serving>,
+    dialling: Option<Dialling>,
+}
+
+impl Material {
+    fn read(config: &ServerConfig, logger: &Logger) -> Result<Self, String> {
+        let serving = config.tls_server()?;
+        let serving = serving.map(|files| Serving::start(files, config.tls_auth_clients, None, logger));
+        let dialling = config.tls_to_master()?;
+        let dialling = dialling.map(|files| Dialling::start(files, Versions::All, logger));
+        Ok(Material { serving: serving.transpose()?, dialling: dialling.transpose()? })
+    }
+
+    fn acceptor(&self) -> Option<Arc<Acceptor>> {
+        self.serving.as_ref().map(|serving| serving.acceptor.clone())
+    }
+
+    fn connector(&self) -> Option<Arc<Connector>> {
+        self.dialling.as_ref().map(|dialling| dialling.connector.clone())
+    }
+
+    /// From now on. A file that is no good leaves the old in force, and is told.
+    fn watch(mut self, logger: &Logger) -> Result<(), ServerError> {
+        let paths = self.serving.iter().flat_map(Serving::paths);
+        let paths = paths.chain(self.dialling.iter().flat_map(Dialling::paths)).collect();
+        let mut due = reload::watch(paths)
+            .map_err(|error| ServerError(format!("cannot listen to signals: {error}")))?;
+        let logger = logger.clone();
+        tokio::spawn(async move {
+            while due.recv().await.is_some() {
+                let log = logger.clone();
+                let read = move || {
+                    let serving = self.serving.iter_mut().map(|serving| serving.reload(&log));
+                    let results: Vec<_> =
+                        serving.chain(self.dialling.iter_mut().map(Dialling::reload)).collect();
+                    tls_files::tell_of_reload(results, &log);
+                    self
+                };
+                match tokio::task::spawn_blocking(read).await {
+                    Ok(material) => self = material,
+                    Err(_) => return,
+                }
+            }
+        });
+        Ok(())
+    }
+}
 
 /// Why the server could not start or go on; the text names place and remedy.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +96,8 @@ pub(super) struct Engine {
     limits: Limits,
     /// When it was last told that connections cannot be accepted.
     told_accept: Mutex<Instant>,
+    /// And that a stranger knocked.
+    told_suspect: Mutex<Instant>,
     /// Wakes the loop: actions wait, or an earlier deadline.
     pub(super) stirred: Notify,
     /// Inputs from other threads, for the loop to hand in.
@@ -114,7 +170,13 @@ impl Service for Engine {
     }
 
     fn suspect(&self, peer: SocketAddr, what: &str) {
-        warn!(self.logger, "closed a connection that speaks another protocol: {what}"; "peer" => %peer);
+        let now = clock::mono();
+        let mut told = self.told_suspect.lock();
+        // A stranger that knocks without end must not fill the disk.
+        if now.since(*told) >= SUSPECT_TOLD_PERIOD {
+            *told = now;
+            warn!(self.logger, "closed a connection that speaks another protocol: {what}"; "peer" => %peer);
+        }
     }
 }
 
@@ -122,8 +184,13 @@ impl Service for Engine {
 pub fn run(config: ServerConfig, logger: Logger) -> Result<(), ServerError> {
     check_directory(&config)?;
     raise_descriptor_limit(&config, &logger);
-    let listeners = listener::bind(&config.bind, config.port, config.tcp_backlog)
-        .map_err(|error| ServerError(error.to_string()))?;
+    let material = Material::read(&config, &logger).map_err(ServerError)?;
+    let bind = |port| {
+        listener::bind(&config.bind, port, config.tcp_backlog).map_err(|error| ServerError(error.to_string()))
+    };
+    let tls_listeners = if config.tls_port == 0 { Vec::new() } else { bind(config.tls_port)? };
+    // Without TLS port 0 is any free one, with it none.
+    let listeners = if config.port == 0 && config.tls_port != 0 { Vec::new() } else { bind(config.port)? };
     let threads = IoThreads::start(config.io_threads, "io")
         .map_err(|error| ServerError(format!("cannot start I/O threads: {error}")))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -140,14 +207,17 @@ pub fn run(config: ServerConfig, logger: Logger) -> Result<(), ServerError> {
     let mut server = Server::new(config, seed, clock::now());
     server.restore(clock::now(), state_file::read(&dir).map_err(ServerError)?);
     load(&mut server, &snapshot_path, &logger)?;
-    let port = listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(0, |at| at.port());
-    server.introduce(port, std::process::id());
+    let port_of = |listeners: &[std::net::TcpListener]| {
+        listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(0, |at| at.port())
+    };
+    server.introduce(port_of(&listeners), port_of(&tls_listeners), std::process::id());
     let gate = server.gate();
     let engine = Arc::new(Engine {
         server: Mutex::new(server),
         gate,
         limits,
         told_accept: Mutex::new(Instant::ZERO),
+        told_suspect: Mutex::new(Instant::ZERO),
         stirred: Notify::new(),
         inbox: Mutex::default(),
         logger: logger.clone(),
@@ -157,17 +227,20 @@ pub fn run(config: ServerConfig, logger: Logger) -> Result<(), ServerError> {
         snapshot_writer::start(snapshot_path, move |input| engine.tell(input))
             .map_err(|error| ServerError(format!("cannot start the snapshot thread: {error}")))?
     };
-    let link = ReplicaLink::start(engine.clone(), dir.clone(), silence_max)
+    let link = ReplicaLink::start(engine.clone(), dir.clone(), silence_max, material.connector())
         .map_err(|error| ServerError(format!("cannot start the replica link's thread: {error}")))?;
     let hands = Hands { dir, link, orders };
     runtime.block_on(async {
         let threads = Arc::new(threads);
-        for listener in listeners {
+        let plain = listeners.into_iter().map(|listener| (listener, None));
+        let encrypted = tls_listeners.into_iter().map(|listener| (listener, material.acceptor()));
+        for (listener, tls) in plain.chain(encrypted) {
             if let Ok(address) = listener.local_addr() {
-                info!(logger, "ready to accept connections"; "address" => %address);
+                info!(logger, "ready to accept connections"; "address" => %address, "tls" => tls.is_some());
             }
-            tokio::spawn(listener::accept(listener, keepalive, threads.clone(), engine.clone()));
+            tokio::spawn(listener::accept(listener, keepalive, threads.clone(), tls, engine.clone()));
         }
+        material.watch(&logger)?;
         turn(&engine, &hands).await
     })
 }

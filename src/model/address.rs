@@ -21,6 +21,11 @@ impl Address {
         Address { host: host.into(), port }
     }
 
+    /// Whether the host is an address and no name.
+    pub fn is_ip(&self) -> bool {
+        self.host.parse::<std::net::IpAddr>().is_ok()
+    }
+
     /// Whether the host names this machine only (127.0.0.0/8, ::1, localhost).
     pub fn is_loopback(&self) -> bool {
         self.host == "localhost" || self.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())

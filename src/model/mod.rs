@@ -7,6 +7,8 @@ pub mod ids;
 pub mod incident;
 pub mod info;
 pub mod status;
+pub mod tls_fault;
 
 pub use address::Address;
 pub use ids::{Epoch, NodeId, Offset, ReplId, RunId};
+pub use tls_fault::TlsFault;

@@ -4,6 +4,7 @@
 //! that has not authenticated costs little and not for long. Knows no command.
 
 use super::service::Service;
+use super::stream::Stream;
 use crate::resp::batch::BATCH_REQUESTS_MAX;
 use crate::resp::{Batch, Limits, Parser, Protocol, ProtocolError, Writer};
 use crate::session::outbox::Generation;
@@ -15,7 +16,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 const READ_BYTES: usize = 16 * 1024;
@@ -28,7 +28,7 @@ const AUTH_DEADLINE: Duration = Duration::from_secs(10);
 const REFUSAL_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Serves a connection until it ends.
-pub async fn serve(mut stream: TcpStream, peer: SocketAddr, service: Arc<impl Service>) {
+pub async fn serve(mut stream: Stream, peer: SocketAddr, service: Arc<impl Service>) {
     let Ok(local) = stream.local_addr() else { return };
     let outbox = Arc::new(Outbox::default());
     match service.open(peer, local, outbox.clone()) {
@@ -70,7 +70,7 @@ pub async fn serve(mut stream: TcpStream, peer: SocketAddr, service: Arc<impl Se
 
 struct Connection<S> {
     service: Arc<S>,
-    stream: TcpStream,
+    stream: Stream,
     peer: SocketAddr,
     id: SessionId,
     outbox: Arc<Outbox>,
@@ -249,7 +249,7 @@ impl<S: Service> Connection<S> {
     }
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
-        while self.written < self.out.len() {
+        loop {
             if let Some(generation) = self.gated {
                 match self.service.passage(generation) {
                     Passage::Open => {}
@@ -264,10 +264,19 @@ impl<S: Service> Connection<S> {
                     }
                 }
             }
-            match Pin::new(&mut self.stream).poll_write(context, &self.out[self.written..]) {
-                Poll::Ready(Ok(count)) if count > 0 => self.written += count,
-                Poll::Ready(_) => return Poll::Ready(Err(End::Broken)),
-                Poll::Pending => return self.poll_outbox_closed(context),
+            if self.written < self.out.len() {
+                match Pin::new(&mut self.stream).poll_write(context, &self.out[self.written..]) {
+                    Poll::Ready(Ok(count)) if count > 0 => self.written += count,
+                    Poll::Ready(_) => return Poll::Ready(Err(End::Broken)),
+                    Poll::Pending => return self.poll_outbox_closed(context),
+                }
+            } else {
+                // What TLS holds back has not left either, so the passage is asked before this too.
+                match Pin::new(&mut self.stream).poll_flush(context) {
+                    Poll::Ready(Ok(())) => break,
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(End::Broken)),
+                    Poll::Pending => return self.poll_outbox_closed(context),
+                }
             }
         }
         self.written = 0;

@@ -5,16 +5,19 @@
 //! within its deadline; a reply larger than [`REPLY_BYTES_MAX`] ends the link; after `Down` no reply
 //! to an earlier request arrives. Has never heard of masters, failovers or schedules.
 
+use super::dial::{DialError, Ways};
+use super::stream::Stream;
+use super::tls::{Connector, fault_of};
 use crate::model::Address;
 use crate::resp::{Reply, encode, reply};
 use crate::sentinel::request::RequestId;
 use crate::sentinel::{Auth, LinkError};
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -53,6 +56,7 @@ enum Order {
 pub struct Link {
     command: mpsc::UnboundedSender<Order>,
     hello: mpsc::UnboundedSender<Order>,
+    auth: Arc<Mutex<Option<Auth>>>,
     tasks: [tokio::task::AbortHandle; 2],
 }
 
@@ -61,25 +65,27 @@ impl Link {
     pub fn start(
         instance: &Address,
         auth: Option<Auth>,
+        route: Route,
         name: &str,
         events: mpsc::UnboundedSender<LinkEvent>,
     ) -> Self {
         let (command, command_orders) = mpsc::unbounded_channel();
         let (hello, hello_orders) = mpsc::unbounded_channel();
+        let auth = Arc::new(Mutex::new(auth));
         let task = |purpose, suffix, orders| {
             let task = LinkTask {
                 instance: instance.clone(),
                 purpose,
                 auth: auth.clone(),
                 client_name: format!("sentinel-{name}-{suffix}"),
-                last_good: None,
+                route: route.clone(),
                 events: events.clone(),
             };
             tokio::spawn(task.run(orders)).abort_handle()
         };
         let tasks =
             [task(Purpose::Command, "cmd", command_orders), task(Purpose::Hello, "pubsub", hello_orders)];
-        Link { command, hello, tasks }
+        Link { command, hello, auth, tasks }
     }
 
     /// Dials the links that are down; on links that are up or dialling it does nothing.
@@ -87,6 +93,11 @@ impl Link {
         // A task ends only with its handle, so these sends cannot fail while we exist.
         let _ = self.command.send(Order::Dial { timeout });
         let _ = self.hello.send(Order::Dial { timeout });
+    }
+
+    /// At the next login.
+    pub fn log_in_with(&self, auth: Option<Auth>) {
+        *self.auth.lock() = auth;
     }
 
     pub fn send(&self, request: RequestId, argv: Vec<Vec<u8>>) {
@@ -107,19 +118,24 @@ impl Drop for Link {
     }
 }
 
+/// How the instance is reached.
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub ways: Ways,
+    pub tls: Option<Arc<Connector>>,
+}
+
 struct LinkTask {
     instance: Address,
     purpose: Purpose,
-    auth: Option<Auth>,
+    auth: Arc<Mutex<Option<Auth>>>,
     client_name: String,
-    /// Where the name led when a connection last succeeded: a resolver that fails later does not
-    /// make a healthy server look dead.
-    last_good: Option<SocketAddr>,
+    route: Route,
     events: mpsc::UnboundedSender<LinkEvent>,
 }
 
 impl LinkTask {
-    async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+    async fn run(self, mut orders: mpsc::UnboundedReceiver<Order>) {
         let mut redial = None;
         while let Some(deadline) = next_dial(&mut orders, redial).await {
             let stream = match timeout(deadline, self.open()).await {
@@ -149,14 +165,16 @@ impl LinkTask {
     }
 
     /// Resolves, connects, logs in, names itself.
-    async fn open(&mut self) -> Result<Wire, LinkError> {
-        let address = self.resolve().await?;
-        let stream = TcpStream::connect(address).await.map_err(|error| kind_of(&error))?;
-        self.last_good = Some(address);
-        // Only costs latency when refused; the link works all the same.
-        let _ = stream.set_nodelay(true);
+    async fn open(&self) -> Result<Wire, LinkError> {
+        let dialled = self.route.ways.dial(&self.instance, self.route.tls.as_deref()).await;
+        let stream = dialled.map_err(|error| match error {
+            DialError::Io(error) => kind_of(&error),
+            DialError::Name { .. } | DialError::NotAllowed => LinkError::Unreachable,
+            DialError::Tls(fault) => LinkError::Tls(fault),
+        })?;
         let mut wire = Wire { stream, buffer: Vec::new() };
-        if let Some(auth) = &self.auth {
+        let auth = self.auth.lock().clone();
+        if let Some(auth) = &auth {
             let mut argv = vec!["AUTH"];
             argv.extend(auth.user.as_deref());
             argv.push(&auth.password);
@@ -176,28 +194,20 @@ impl LinkTask {
         Ok(wire)
     }
 
-    async fn resolve(&self) -> Result<SocketAddr, LinkError> {
-        let Address { host, port } = &self.instance;
-        if let Ok(ip) = host.parse() {
-            return Ok(SocketAddr::new(ip, *port));
-        }
-        // Runs on the blocking pool: a slow resolver holds up this link alone.
-        let found = tokio::net::lookup_host((host.as_str(), *port)).await.ok();
-        let found = found.and_then(|mut addresses| addresses.next());
-        found.or(self.last_good).ok_or(LinkError::Unreachable)
-    }
-
     /// Requests out, replies in, until one side ends it.
-    async fn carry(&self, mut wire: Wire, orders: &mut mpsc::UnboundedReceiver<Order>) -> LinkError {
+    async fn carry(&self, wire: Wire, orders: &mut mpsc::UnboundedReceiver<Order>) -> LinkError {
         let mut pending: VecDeque<RequestId> = VecDeque::new();
         let mut outgoing: Vec<u8> = Vec::new();
+        let Wire { stream, mut buffer } = wire;
+        let (mut reading, mut writing) = tokio::io::split(stream);
+        let mut unflushed = false;
         loop {
             // Whatever has arrived is answered before anything else is waited for.
             loop {
-                match reply::parse(&wire.buffer, REPLY_BYTES_MAX) {
+                match reply::parse(&buffer, REPLY_BYTES_MAX) {
                     Ok(None) => break,
                     Ok(Some((reply, used))) => {
-                        wire.buffer.drain(..used);
+                        buffer.drain(..used);
                         // Nothing was asked: a push message, or a server that is no Redis.
                         let Some(request) = pending.pop_front() else { return LinkError::Malformed };
                         self.tell(LinkEvent::Replied { instance: self.instance.clone(), request, reply });
@@ -205,16 +215,18 @@ impl LinkTask {
                     Err(_) => return LinkError::Malformed,
                 }
             }
-            let (mut reading, mut writing) = wire.stream.split();
             tokio::select! {
                 biased;
-                got = reading.read_buf(&mut wire.buffer) => match got {
+                got = reading.read_buf(&mut buffer) => match got {
                     Ok(0) => return LinkError::Reset,
                     Ok(_) => {}
                     Err(error) => return kind_of(&error),
                 },
-                wrote = writing.write(&outgoing), if !outgoing.is_empty() => match wrote {
-                    Ok(count) => drop(outgoing.drain(..count)),
+                wrote = write_some(&mut writing, &outgoing), if !outgoing.is_empty() || unflushed => match wrote {
+                    Ok(count) => {
+                        unflushed = !outgoing.is_empty();
+                        outgoing.drain(..count);
+                    }
                     Err(error) => return kind_of(&error),
                 },
                 order = orders.recv() => match order {
@@ -262,6 +274,11 @@ impl LinkTask {
     }
 }
 
+/// Some of the bytes, or, when there are none, whatever TLS holds back. May be cancelled.
+async fn write_some(writing: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<usize> {
+    if bytes.is_empty() { writing.flush().await.map(|()| 0) } else { writing.write(bytes).await }
+}
+
 /// Waits for an order to dial, or for the time when `redial` is due; `None` when the owner is gone.
 async fn next_dial(
     orders: &mut mpsc::UnboundedReceiver<Order>,
@@ -283,7 +300,7 @@ async fn next_dial(
 
 /// A connection and what arrived on it.
 struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     buffer: Vec<u8>,
 }
 
@@ -291,7 +308,8 @@ impl Wire {
     async fn write(&mut self, argv: &[&str]) -> Result<(), LinkError> {
         let mut bytes = Vec::new();
         encode::command(&mut bytes, argv);
-        self.stream.write_all(&bytes).await.map_err(|error| kind_of(&error))
+        self.stream.write_all(&bytes).await.map_err(|error| kind_of(&error))?;
+        self.stream.flush().await.map_err(|error| kind_of(&error))
     }
 
     async fn read(&mut self) -> Result<Reply, LinkError> {
@@ -320,6 +338,9 @@ fn refuses_login(text: &str) -> bool {
 }
 
 fn kind_of(error: &io::Error) -> LinkError {
+    if let Some(fault) = fault_of(error) {
+        return LinkError::Tls(fault);
+    }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => LinkError::Refused,
         io::ErrorKind::ConnectionReset

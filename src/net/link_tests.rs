@@ -10,6 +10,10 @@ async fn next(events: &mut UnboundedReceiver<LinkEvent>) -> LinkEvent {
     timeout(PATIENCE, events.recv()).await.expect("an event in time").expect("a live link")
 }
 
+fn route() -> Route {
+    Route { ways: Ways::plain(), tls: None }
+}
+
 async fn listener() -> (TcpListener, Address) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -21,7 +25,7 @@ async fn accept_both(listener: &TcpListener) -> (Wire, Wire) {
     let (mut command, mut hello) = (None, None);
     while command.is_none() || hello.is_none() {
         let (stream, _) = listener.accept().await.unwrap();
-        let mut wire = Wire { stream, buffer: Vec::new() };
+        let mut wire = Wire { stream: stream.into(), buffer: Vec::new() };
         let words = words(wire.read().await.unwrap());
         assert_eq!(words[..2], ["CLIENT", "SETNAME"]);
         wire.stream.write_all(b"+OK\r\n").await.unwrap();
@@ -46,7 +50,7 @@ fn argv(words: &[&str]) -> Vec<Vec<u8>> {
 async fn requests_are_answered_in_order_and_hellos_arrive() {
     let (listener, address) = listener().await;
     let (sender, mut events) = unbounded_channel();
-    let link = Link::start(&address, None, "0123abcd", sender);
+    let link = Link::start(&address, None, route(), "0123abcd", sender);
     link.dial(PATIENCE);
     let (mut command, mut hello) = accept_both(&listener).await;
     assert!(matches!(next(&mut events).await, LinkEvent::Up { .. }));
@@ -80,19 +84,19 @@ async fn each_way_to_fail_has_its_name() {
     let (probe, address) = listener().await;
     drop(probe);
     let (sender, mut events) = unbounded_channel();
-    let link = Link::start(&address, None, "0123abcd", sender.clone());
+    let link = Link::start(&address, None, route(), "0123abcd", sender.clone());
     link.dial(PATIENCE);
     assert!(matches!(next(&mut events).await, LinkEvent::Down { why: LinkError::Refused, .. }));
 
     // Accepts and says nothing: the deadline covers login as well.
     let (silent, address) = listener().await;
-    let link = Link::start(&address, None, "0123abcd", sender.clone());
+    let link = Link::start(&address, None, route(), "0123abcd", sender.clone());
     link.dial(Duration::from_millis(50));
     assert!(matches!(next(&mut events).await, LinkEvent::Down { why: LinkError::Timeout, .. }));
     drop((link, silent));
 
     let unknown = Address::new("no-such-host.invalid", 1);
-    let link = Link::start(&unknown, None, "0123abcd", sender.clone());
+    let link = Link::start(&unknown, None, route(), "0123abcd", sender.clone());
     link.dial(PATIENCE);
     assert!(matches!(next(&mut events).await, LinkEvent::Down { why: LinkError::Unreachable, .. }));
 
@@ -103,11 +107,11 @@ async fn each_way_to_fail_has_its_name() {
         (b"", LinkError::Reset),
     ] {
         let (listener, address) = self::listener().await;
-        let link = Link::start(&address, None, "0123abcd", sender.clone());
+        let link = Link::start(&address, None, route(), "0123abcd", sender.clone());
         link.dial(PATIENCE);
         for _ in 0..2 {
             let (stream, _) = listener.accept().await.unwrap();
-            let mut wire = Wire { stream, buffer: Vec::new() };
+            let mut wire = Wire { stream: stream.into(), buffer: Vec::new() };
             wire.read().await.unwrap();
             wire.stream.write_all(bytes).await.unwrap();
         }
@@ -122,7 +126,7 @@ async fn each_way_to_fail_has_its_name() {
 async fn a_broken_link_is_reported_once_and_dialled_only_on_demand() {
     let (listener, address) = listener().await;
     let (sender, mut events) = unbounded_channel();
-    let link = Link::start(&address, None, "0123abcd", sender);
+    let link = Link::start(&address, None, route(), "0123abcd", sender);
     link.dial(PATIENCE);
     let (command, hello) = accept_both(&listener).await;
     assert!(matches!(next(&mut events).await, LinkEvent::Up { .. }));
@@ -143,11 +147,11 @@ async fn a_password_is_sent_first_and_a_refusal_is_named() {
     let (listener, address) = listener().await;
     let (sender, mut events) = unbounded_channel();
     let auth = Auth { user: Some("sentinel".into()), password: "pass".into() };
-    let link = Link::start(&address, Some(auth), "0123abcd", sender);
+    let link = Link::start(&address, Some(auth), route(), "0123abcd", sender);
     link.dial(PATIENCE);
     for _ in 0..2 {
         let (stream, _) = listener.accept().await.unwrap();
-        let mut wire = Wire { stream, buffer: Vec::new() };
+        let mut wire = Wire { stream: stream.into(), buffer: Vec::new() };
         assert_eq!(words(wire.read().await.unwrap()), ["AUTH", "sentinel", "pass"]);
         wire.stream.write_all(b"-WRONGPASS invalid username-password pair\r\n").await.unwrap();
     }

@@ -2,6 +2,7 @@
 
 use super::connection;
 use super::service::Service;
+use super::tls::Acceptor;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 /// After an accept failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -82,11 +83,15 @@ fn listen(address: SocketAddr, backlog: u32) -> io::Result<std::net::TcpListener
     Ok(socket.into())
 }
 
+/// TLS handshakes that may be under way at once; further connections are closed unheard.
+const HANDSHAKES_MAX: usize = 1000;
+
 /// Threads that do nothing but serve connections, each with a runtime of its own.
 pub struct IoThreads {
     handles: Vec<tokio::runtime::Handle>,
     next: AtomicUsize,
     stop: Arc<Notify>,
+    handshakes: Arc<Semaphore>,
 }
 
 impl IoThreads {
@@ -101,16 +106,38 @@ impl IoThreads {
                 .name(format!("{name}-{number}"))
                 .spawn(move || runtime.block_on(stop.notified()))?;
         }
-        Ok(IoThreads { handles, next: AtomicUsize::new(0), stop })
+        let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+        Ok(IoThreads { handles, next: AtomicUsize::new(0), stop, handshakes })
     }
 
     /// Gives a connection to the next thread.
-    pub fn serve(&self, stream: std::net::TcpStream, peer: SocketAddr, service: Arc<impl Service>) {
+    pub fn serve(
+        &self,
+        stream: std::net::TcpStream,
+        peer: SocketAddr,
+        tls: Option<Arc<Acceptor>>,
+        service: Arc<impl Service>,
+    ) {
         let index = self.next.fetch_add(1, Ordering::Relaxed) % self.handles.len();
+        let handshakes = self.handshakes.clone();
         self.handles[index].spawn(async move {
-            if let Ok(stream) = TcpStream::from_std(stream) {
-                connection::serve(stream, peer, service).await;
-            }
+            let Ok(stream) = TcpStream::from_std(stream) else { return };
+            let stream = match tls {
+                None => stream.into(),
+                Some(acceptor) => {
+                    let Ok(place) = handshakes.try_acquire() else { return };
+                    let accepted = acceptor.accept(stream).await;
+                    drop(place);
+                    match accepted {
+                        Ok(stream) => stream,
+                        Err(error) => {
+                            service.suspect(peer, &format!("no TLS session: {error}"));
+                            return;
+                        }
+                    }
+                }
+            };
+            connection::serve(stream, peer, service).await;
         });
     }
 }
@@ -126,6 +153,7 @@ pub async fn accept(
     listener: std::net::TcpListener,
     keepalive: Option<Duration>,
     threads: Arc<IoThreads>,
+    tls: Option<Arc<Acceptor>>,
     service: Arc<impl Service>,
 ) -> io::Error {
     let listener = match TcpListener::from_std(listener) {
@@ -148,7 +176,7 @@ pub async fn accept(
             let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
         }
         if let Ok(stream) = stream.into_std() {
-            threads.serve(stream, peer, service.clone());
+            threads.serve(stream, peer, tls.clone(), service.clone());
         }
     }
 }

@@ -1,9 +1,13 @@
 //! Sockets and nothing but sockets: bytes in, bytes out, typed errors. Decides nothing.
 
 pub mod connection;
+pub mod dial;
 pub mod http;
 pub mod link;
 pub mod listener;
+pub mod names;
 pub mod peer_link;
 pub mod replica_link;
 pub mod service;
+pub mod stream;
+pub mod tls;

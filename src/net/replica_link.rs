@@ -5,6 +5,9 @@
 //! Decides nothing about roles: before each attempt and with each piece it asks its [`Follower`]
 //! whether its order still stands.
 
+use super::dial::{DialError, Ways};
+use super::stream::Stream;
+use super::tls::Connector;
 use crate::model::{Offset, ReplId};
 use crate::rdb::{self, Loaded};
 use crate::resp::encode;
@@ -17,7 +20,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -56,18 +58,21 @@ impl ReplicaLink {
         follower: Arc<impl Follower>,
         spool: PathBuf,
         silence_max: Duration,
+        tls: Option<Arc<Connector>>,
     ) -> std::io::Result<ReplicaLink> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (orders, mut inbox) = watch::channel(None::<u64>);
         std::thread::Builder::new().name("replica-link".into()).spawn(move || {
             runtime.block_on(async {
+                let ways = Ways::plain();
                 loop {
                     let order = *inbox.borrow_and_update();
                     let link = async {
                         match order {
                             Some(generation) => {
                                 let follower = follower.clone();
-                                follow(Link { follower, generation, spool: &spool, silence_max }).await;
+                                let (spool, ways, tls) = (&*spool, &ways, tls.as_deref());
+                                follow(Link { follower, generation, spool, silence_max, ways, tls }).await;
                             }
                             None => std::future::pending().await,
                         }
@@ -94,6 +99,8 @@ struct Link<'a, F> {
     generation: u64,
     spool: &'a Path,
     silence_max: Duration,
+    ways: &'a Ways,
+    tls: Option<&'a Connector>,
 }
 
 /// Why an attempt ended.
@@ -134,7 +141,7 @@ async fn follow<F: Follower>(link: Link<'_, F>) {
 
 /// A connection with what was read of it and not used.
 struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     buffer: Vec<u8>,
     silence_max: Duration,
 }
@@ -159,7 +166,11 @@ impl Wire {
     }
 
     async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), End> {
-        match timeout(self.silence_max, self.stream.write_all(bytes)).await {
+        let write = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        match timeout(self.silence_max, write).await {
             Err(_) => Err(fault_of("the master does not read")),
             Ok(result) => result.map_err(|error| fault_of(format!("connection lost: {error}"))),
         }
@@ -200,18 +211,17 @@ impl<F: Follower> Link<'_, F> {
     }
 
     async fn connect(&self, terms: Terms) -> Result<Wire, End> {
-        let master = (terms.master.host.clone(), terms.master.port);
-        let dial = timeout(DIAL_MAX.min(self.silence_max), TcpStream::connect(master)).await;
+        let dial = timeout(DIAL_MAX.min(self.silence_max), self.ways.dial(&terms.master, self.tls)).await;
         let stream = match dial {
             Err(_) => return Err(fault_of("no answer to the connection attempt")),
-            Ok(stream) => stream.map_err(|error| match error.kind() {
-                std::io::ErrorKind::ConnectionRefused => {
+            Ok(stream) => stream.map_err(|error| match error {
+                DialError::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
                     fault_of("cannot connect: connection refused, nothing listens there")
                 }
-                _ => fault_of(format!("cannot connect: {error}")),
+                DialError::Tls(fault) => fault_of(format!("no TLS session with the master: {fault}")),
+                error => fault_of(format!("cannot connect: {error}")),
             })?,
         };
-        let _ = stream.set_nodelay(true);
         let mut wire = Wire { stream, buffer: Vec::new(), silence_max: self.silence_max };
         self.follower.phase(self.generation, LinkPhase::Handshake)?;
         let mut handshake = Handshake::new(terms);

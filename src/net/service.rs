@@ -1,13 +1,13 @@
 //! What stands behind a listener, as a connection sees it. The data server and the sentinel each
 //! have one; connections, threads and listeners are the same for both.
 
+use super::stream::Stream;
 use crate::resp::{Batch, Limits};
 use crate::session::outbox::Generation;
 use crate::session::{Outbox, Passage, Refusal, SessionId, Turn};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Waker;
-use tokio::net::TcpStream;
 
 pub trait Service: Send + Sync + 'static {
     /// A connection came: its session and whether it may speak already, or why it is not taken.
@@ -47,7 +47,7 @@ pub trait Service: Send + Sync + 'static {
     }
 
     /// Takes over a connection that began with the preface; `read` is what arrived so far.
-    fn adopt(&self, _stream: TcpStream, _peer: SocketAddr, _read: Vec<u8>) {}
+    fn adopt(&self, _stream: Stream, _peer: SocketAddr, _read: Vec<u8>) {}
 
     /// For the log: what a peer did that no client does.
     fn suspect(&self, peer: SocketAddr, what: &str);

@@ -318,6 +318,7 @@ impl Work<'_> {
             Some(Complaint::Busy) => return Situation::MasterBusy,
             Some(Complaint::CannotPersist) => return Situation::MasterCannotPersist,
             Some(Complaint::AuthRefused) => return Situation::MasterRefusesUs,
+            Some(Complaint::Tls(fault)) => return Situation::MasterTls(fault),
             Some(Complaint::Other) | None => {}
         }
         if self.group.confirm {

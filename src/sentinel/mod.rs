@@ -58,12 +58,13 @@ pub mod wish;
 
 use crate::consensus;
 use crate::model::event::Event;
-use crate::model::{Address, NodeId};
+use crate::model::{Address, NodeId, TlsFault};
 use crate::resp::Reply;
 pub use command::Command;
 pub use node::{Bugs, Identity, Sentinel, StartError};
 pub use peer::PeerMessage;
 pub use request::{Request, RequestId};
+use std::collections::BTreeMap;
 pub use wish::{Switchover, Wish};
 
 /// An inbound client connection, numbered by the shell.
@@ -108,6 +109,10 @@ pub enum Input {
         instance: Address,
         payload: String,
     },
+    /// Credentials for data servers as the files hold them now, by group.
+    Credentials {
+        by_group: BTreeMap<String, Auth>,
+    },
     /// The shell delivered all events up to `up_to` to this webhook; `dropped`: how many it gave up.
     WebhookProgress {
         webhook: String,
@@ -129,6 +134,8 @@ pub enum LinkError {
     Unreachable,
     /// The server wants a password that we do not have, or refused ours.
     AuthRefused,
+    /// It is there, and there is no TLS session with it.
+    Tls(TlsFault),
     /// Bytes that are no RESP.
     Malformed,
 }

@@ -123,7 +123,7 @@ impl Sentinel {
         now: Now,
         auth: BTreeMap<String, Auth>,
     ) -> Result<(Self, Vec<Action>), StartError> {
-        let address = config.own_peer().ok_or(StartError::NotAPeer(config.id))?.address.clone();
+        let address = config.announced().ok_or(StartError::NotAPeer(config.id))?;
         let settings = consensus::Settings {
             id: config.id,
             voters: config.peers.iter().map(|peer| peer.id).collect(),
@@ -198,6 +198,7 @@ impl Sentinel {
             }
             // Read for display only; membership and topology come from the log.
             Input::Hello { .. } => {}
+            Input::Credentials { by_group } => self.set_credentials(by_group, actions),
             Input::WebhookProgress { webhook, up_to, dropped } => {
                 let known = self.webhook_progress.entry(webhook.clone()).or_default();
                 *known = (*known).max(up_to);
@@ -315,6 +316,15 @@ impl Sentinel {
         }
         for peer in self.peers.values_mut() {
             peer.views.clear();
+        }
+    }
+
+    /// For logins from now on; links that are up stay so.
+    fn set_credentials(&mut self, by_group: BTreeMap<String, Auth>, actions: &mut Vec<Action>) {
+        self.auth = by_group;
+        for (address, instance) in self.registry.iter() {
+            let auth = self.auth.get(&instance.group).cloned();
+            actions.push(Action::Watch { instance: address.clone(), auth });
         }
     }
 

@@ -76,9 +76,12 @@ impl Sentinel {
             LinkError::Reset if !ours => {
                 instance.refused_since.get_or_insert(now);
             }
-            LinkError::AuthRefused => {
-                // It lives; it is us it does not want.
-                instance.complaint = Some(Complaint::AuthRefused);
+            LinkError::AuthRefused | LinkError::Tls(_) => {
+                // It lives; it is us it does not want, or we it: no promotion would mend that.
+                instance.complaint = Some(match why {
+                    LinkError::Tls(fault) => Complaint::Tls(fault),
+                    _ => Complaint::AuthRefused,
+                });
                 instance.valid_at = now;
                 instance.answered_at = Some(now);
                 instance.refused_since = None;
@@ -281,7 +284,7 @@ fn pong(instance: &mut Instance, now: Instant, reply: &Reply, is_master: bool) -
     };
     instance.complaint = complaint;
     let valid = match complaint {
-        None | Some(Complaint::AuthRefused | Complaint::Other) => true,
+        None | Some(Complaint::AuthRefused | Complaint::Tls(_) | Complaint::Other) => true,
         // A replica may take its time; a master that serves nobody for down-after has failed.
         Some(Complaint::Loading) => !is_master,
         Some(Complaint::Busy | Complaint::CannotPersist) => false,

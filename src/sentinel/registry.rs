@@ -1,7 +1,7 @@
 //! What this sentinel sees of each instance with its own eyes. Not replicated, gone with the process;
 //! judged by `subjective`, filled by `probe`.
 
-use crate::model::Address;
+use crate::model::{Address, TlsFault};
 use crate::sentinel::facts::Facts;
 use crate::sentinel::request::{Request, RequestId};
 use crate::stdx::time::{Duration, Instant};
@@ -26,6 +26,8 @@ pub enum Complaint {
     CannotPersist,
     /// It wants other credentials than ours.
     AuthRefused,
+    /// It is there, and there is no TLS session with it.
+    Tls(TlsFault),
     Other,
 }
 

@@ -2,6 +2,7 @@
 //! evidence and the ledger; nothing is decided by it.
 
 use super::decision::Cause;
+use crate::model::TlsFault;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Situation {
@@ -23,6 +24,8 @@ pub enum Situation {
     MasterBusy,
     MasterCannotPersist,
     MasterRefusesUs,
+    /// There is no TLS session with the master.
+    MasterTls(TlsFault),
     /// A promotion is needed and may not be done.
     Refused(String),
     FailingOver(Cause),
@@ -49,6 +52,7 @@ impl Situation {
             Situation::MasterBusy => "master-busy",
             Situation::MasterCannotPersist => "master-cannot-persist",
             Situation::MasterRefusesUs => "master-refuses-us",
+            Situation::MasterTls(_) => "master-tls",
             Situation::Refused(_) => "failover-refused",
             Situation::FailingOver(_) => "failing-over",
             Situation::Confirming => "confirming",
@@ -83,6 +87,7 @@ impl Situation {
             Situation::MasterRefusesUs => {
                 "The master wants other credentials than ours; set auth-pass-file (and auth-user) for this group.".into()
             }
+            Situation::MasterTls(fault) => format!("There is no TLS session with the master: {fault}."),
             Situation::Refused(reason) => format!("A failover is needed and refused: {reason}."),
             Situation::FailingOver(cause) => format!("A failover is under way (cause: {}).", cause.name()),
             Situation::Confirming => "The master keeps its role and is being told its new epoch.".into(),

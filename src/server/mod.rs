@@ -331,8 +331,9 @@ impl Server {
     }
 
     /// The port and process that INFO tells.
-    pub fn introduce(&mut self, port: u16, process_id: u32) {
+    pub fn introduce(&mut self, port: u16, tls_port: u16, process_id: u32) {
         self.config.port = port;
+        self.config.tls_port = tls_port;
         self.admin.process_id = process_id;
     }
 

@@ -2,7 +2,7 @@
 
 mod clients;
 mod failover;
-mod fleet;
+pub mod fleet;
 mod mistakes;
 mod switchover;
 mod wire;

@@ -3,6 +3,7 @@
 use super::ServerConfig;
 use super::values::*;
 use crate::config::Secret;
+use crate::config::tls::AuthClients;
 use crate::model::Address;
 use std::path::PathBuf;
 
@@ -44,6 +45,10 @@ fn shown(secret: &Option<Secret>) -> String {
     secret.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default()
 }
 
+fn path_text(path: &Option<PathBuf>) -> String {
+    path.as_ref().map_or_else(String::new, |path| path.display().to_string())
+}
+
 fn only(words: &[String], value: &str, why: &str) -> Result<(), String> {
     if one(words)?.eq_ignore_ascii_case(value) { Ok(()) } else { Err(why.to_owned()) }
 }
@@ -63,6 +68,51 @@ pub const DIRECTIVES: &[Directive] = &[
         },
     ),
     start("port", |c| c.port.to_string(), |c, w| number(w, 0, 65_535).map(|v| c.port = v as u16)),
+    start("tls-port", |c| c.tls_port.to_string(), |c, w| number(w, 0, 65_535).map(|v| c.tls_port = v as u16)),
+    start(
+        "tls-cert-file",
+        |c| path_text(&c.tls_cert_file),
+        |c, w| maybe(w).map(|v| c.tls_cert_file = v.map(PathBuf::from)),
+    ),
+    start(
+        "tls-key-file",
+        |c| path_text(&c.tls_key_file),
+        |c, w| maybe(w).map(|v| c.tls_key_file = v.map(PathBuf::from)),
+    ),
+    start(
+        "tls-client-cert-file",
+        |c| path_text(&c.tls_client_cert_file),
+        |c, w| maybe(w).map(|v| c.tls_client_cert_file = v.map(PathBuf::from)),
+    ),
+    start(
+        "tls-client-key-file",
+        |c| path_text(&c.tls_client_key_file),
+        |c, w| maybe(w).map(|v| c.tls_client_key_file = v.map(PathBuf::from)),
+    ),
+    start(
+        "tls-ca-cert-file",
+        |c| path_text(&c.tls_ca_cert_file),
+        |c, w| maybe(w).map(|v| c.tls_ca_cert_file = v.map(PathBuf::from)),
+    ),
+    start(
+        "tls-auth-clients",
+        |c| c.tls_auth_clients.name().to_owned(),
+        |c, w| {
+            c.tls_auth_clients =
+                AuthClients::parse(one(w)?).ok_or("argument must be 'yes', 'no' or 'optional'")?;
+            Ok(())
+        },
+    ),
+    start(
+        "tls-replication",
+        |c| yes_no_text(c.tls_replication),
+        |c, w| yes_no(w).map(|v| c.tls_replication = v),
+    ),
+    start(
+        "tls-server-name",
+        |c| c.tls_server_name.clone().unwrap_or_default(),
+        |c, w| maybe(w).map(|v| c.tls_server_name = v),
+    ),
     start(
         "tcp-backlog",
         |c| c.tcp_backlog.to_string(),

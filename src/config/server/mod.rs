@@ -6,6 +6,7 @@ pub mod directives;
 mod values;
 
 use crate::config::Secret;
+use crate::config::tls::{AuthClients, ClientFiles, ServerFiles};
 use crate::model::Address;
 use crate::stdx::time::Duration;
 use crate::stdx::words::split_words;
@@ -18,6 +19,19 @@ pub struct ServerConfig {
     pub bind: Vec<String>,
     /// 0: any free port, told in the log.
     pub port: u16,
+    /// 0: off. `port 0` beside it turns plain text off.
+    pub tls_port: u16,
+    pub tls_cert_file: Option<PathBuf>,
+    pub tls_key_file: Option<PathBuf>,
+    /// Shown to a master instead of the two above.
+    pub tls_client_cert_file: Option<PathBuf>,
+    pub tls_client_key_file: Option<PathBuf>,
+    pub tls_ca_cert_file: Option<PathBuf>,
+    pub tls_auth_clients: AuthClients,
+    /// The master is dialled by TLS.
+    pub tls_replication: bool,
+    /// Expected in the master's certificate instead of the host that is dialled.
+    pub tls_server_name: Option<String>,
     pub tcp_backlog: u32,
     pub tcp_keepalive_s: u64,
     /// Idle clients are closed after this; 0: never.
@@ -68,6 +82,15 @@ impl Default for ServerConfig {
         ServerConfig {
             bind: vec!["127.0.0.1".into(), "-::1".into()],
             port: 6379,
+            tls_port: 0,
+            tls_cert_file: None,
+            tls_key_file: None,
+            tls_client_cert_file: None,
+            tls_client_key_file: None,
+            tls_ca_cert_file: None,
+            tls_auth_clients: AuthClients::Yes,
+            tls_replication: false,
+            tls_server_name: None,
             tcp_backlog: 511,
             tcp_keepalive_s: 300,
             timeout_s: 0,
@@ -193,6 +216,46 @@ impl ServerConfig {
             return Ok(());
         }
         (directive.set)(self, words).map_err(|what| format!("'{name}': {what}"))
+    }
+
+    /// What the TLS port is served with; `None`: there is none.
+    pub fn tls_server(&self) -> Result<Option<ServerFiles>, String> {
+        if self.tls_port == 0 {
+            return Ok(None);
+        }
+        if self.port == self.tls_port {
+            return Err("tls-port: the same as port; `port 0` takes TLS only".into());
+        }
+        let (Some(certificate), Some(key)) = (self.tls_cert_file.clone(), self.tls_key_file.clone()) else {
+            return Err("tls-port: TLS needs a certificate; set tls-cert-file and tls-key-file".into());
+        };
+        if self.tls_auth_clients != AuthClients::No && self.tls_ca_cert_file.is_none() {
+            return Err("tls-auth-clients: nothing says whose certificates are good; set tls-ca-cert-file, or tls-auth-clients no".into());
+        }
+        Ok(Some(ServerFiles { certificate, key, ca: self.tls_ca_cert_file.clone() }))
+    }
+
+    /// How a master is dialled; `None`: in plain text.
+    pub fn tls_to_master(&self) -> Result<Option<ClientFiles>, String> {
+        if !self.tls_replication {
+            return Ok(None);
+        }
+        let Some(ca) = self.tls_ca_cert_file.clone() else {
+            return Err("tls-replication: the master is verified by its CA; set tls-ca-cert-file".into());
+        };
+        let own = self.tls_client_cert_file.clone().zip(self.tls_client_key_file.clone());
+        let identity = own.or_else(|| self.tls_cert_file.clone().zip(self.tls_key_file.clone()));
+        Ok(Some(ClientFiles { ca, identity, server_name: self.tls_server_name.clone() }))
+    }
+
+    /// The port that others are told: masters and sentinels reach a server whose replication is TLS
+    /// by TLS.
+    pub fn announced_port(&self) -> u16 {
+        match self.replica_announce_port {
+            0 if self.tls_port != 0 && (self.tls_replication || self.port == 0) => self.tls_port,
+            0 => self.port,
+            port => port,
+        }
     }
 
     /// Bytes that may wait for a session: normal, replica, pubsub; 0: any number.

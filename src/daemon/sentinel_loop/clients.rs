@@ -4,6 +4,7 @@
 
 use crate::config::Secret;
 use crate::model::event::{Event, EventKind};
+use crate::net::stream::Stream;
 use crate::resp::spec::NO_AUTH;
 use crate::resp::{Limits, Parser, Protocol, Writer};
 use crate::sentinel::api::{self, Facts, Outcome, ProcessFacts};
@@ -15,10 +16,9 @@ use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 
 pub(super) enum FromClient {
-    Accepted { stream: TcpStream, from: SocketAddr },
+    Accepted { stream: Stream, from: SocketAddr },
     Bytes { id: SessionId, bytes: Vec<u8> },
     Closed { id: SessionId },
 }
@@ -98,6 +98,11 @@ impl Clients {
             writes_total: 0,
             errors_total: 0,
         }
+    }
+
+    /// The password of the default user from now on; who is logged in stays so.
+    pub(super) fn set_password(&mut self, password: Option<&Secret>) {
+        self.hub.auth.set_password(password.map(|secret| secret.expose().as_bytes()));
     }
 
     /// Takes a connection in; without an id it is refused with these bytes.

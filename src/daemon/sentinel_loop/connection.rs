@@ -2,18 +2,24 @@
 //! task each. What the bytes mean is the loop's business.
 
 use super::clients::FromClient;
+use crate::net::stream::Stream;
+use crate::net::tls::{Acceptor, TlsError};
 use crate::session::{Close, Outbox, SessionId};
+use slog::{Logger, debug};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 /// A client that takes nothing for this long is cut off.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+/// A connection that has not said a word by then, TLS included, is closed.
+const FIRST_PATIENCE: Duration = Duration::from_secs(60);
 /// Connections that have not sent a byte yet.
 const SILENT_MAX: usize = 10_000;
 /// Bytes read at a time.
@@ -24,10 +30,12 @@ const PEER_BYTE: u8 = 0;
 /// Takes connections in for as long as the process lives.
 pub(super) async fn accept(
     listener: TcpListener,
+    tls: Option<Arc<Acceptor>>,
+    silent: Arc<AtomicUsize>,
     clients: mpsc::Sender<FromClient>,
-    peers: mpsc::Sender<TcpStream>,
+    peers: mpsc::Sender<Stream>,
+    logger: Logger,
 ) {
-    let silent = Arc::new(AtomicUsize::new(0));
     loop {
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -42,23 +50,51 @@ pub(super) async fn accept(
         }
         silent.fetch_add(1, Ordering::Relaxed);
         let (clients, peers, silent) = (clients.clone(), peers.clone(), silent.clone());
+        let (tls, logger) = (tls.clone(), logger.clone());
         tokio::spawn(async move {
-            let mut first = [0u8; 1];
-            let seen = stream.peek(&mut first).await;
+            let greeted = timeout(FIRST_PATIENCE, greet(stream, tls)).await;
             silent.fetch_sub(1, Ordering::Relaxed);
-            match seen {
-                Ok(1) if first[0] == PEER_BYTE => drop(peers.send(stream).await),
-                Ok(1) => drop(clients.send(FromClient::Accepted { stream, from }).await),
-                _ => {}
+            match greeted {
+                Ok(Ok((stream, Some(PEER_BYTE)))) => drop(peers.send(stream).await),
+                Ok(Ok((stream, Some(_)))) => drop(clients.send(FromClient::Accepted { stream, from }).await),
+                // It said nothing.
+                Err(_) | Ok(Ok((_, None)) | Err(TlsError::Io(_))) => {}
+                Ok(Err(TlsError::Fault(fault))) => {
+                    debug!(logger, "no TLS session with {}: {}", from, fault);
+                }
             }
         });
     }
 }
 
+/// TLS where this port wants it, and the first byte.
+async fn greet(
+    stream: tokio::net::TcpStream,
+    tls: Option<Arc<Acceptor>>,
+) -> Result<(Stream, Option<u8>), TlsError> {
+    let mut stream = match tls {
+        None => Stream::from(stream),
+        Some(acceptor) => acceptor.accept(stream).await?,
+    };
+    let first = stream.first_byte().await.map_err(TlsError::from)?;
+    Ok((stream, first))
+}
+
+/// Tells a client why it is not taken, and closes.
+pub(super) fn refuse(mut stream: Stream, refusal: String) {
+    tokio::spawn(async move {
+        let say = async {
+            stream.write_all(refusal.as_bytes()).await?;
+            stream.shutdown().await
+        };
+        let _ = timeout(REFUSAL_PATIENCE, say).await;
+    });
+}
+
 /// Carries one client until either side ends it.
 pub(super) async fn serve(
     id: SessionId,
-    mut stream: TcpStream,
+    mut stream: Stream,
     outbox: Arc<Outbox>,
     to_loop: mpsc::Sender<FromClient>,
 ) {
@@ -75,7 +111,11 @@ pub(super) async fn serve(
                 if drained.close == Some(Close::Now) {
                     break;
                 }
-                if !matches!(timeout(WRITE_PATIENCE, stream.write_all(&out)).await, Ok(Ok(()))) {
+                let write = async {
+                    stream.write_all(&out).await?;
+                    stream.flush().await
+                };
+                if !matches!(timeout(WRITE_PATIENCE, write).await, Ok(Ok(()))) {
                     break;
                 }
                 if drained.close.is_some() {

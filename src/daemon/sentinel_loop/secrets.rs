@@ -13,7 +13,7 @@ use std::path::Path;
 
 const FILE_BYTES_MAX: u64 = 4096;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Secrets {
     pub cluster: Option<Secret>,
     pub requirepass: Option<Secret>,
@@ -51,6 +51,14 @@ impl Secrets {
 }
 
 impl Secrets {
+    /// The files that `read` reads.
+    pub(super) fn paths(config: &SentinelConfig) -> Vec<std::path::PathBuf> {
+        let masters = config.masters.iter().filter_map(|master| master.auth_pass_file.clone());
+        let users = config.http_users.iter().map(|user| user.secret_file.clone());
+        let own = [&config.cluster_secret_file, &config.requirepass_file];
+        own.into_iter().flatten().cloned().chain(masters).chain(users).collect()
+    }
+
     pub(super) fn http_users(&self) -> Vec<crate::net::http::access::User> {
         let user = |(user, secret): &(HttpUser, Secret)| crate::net::http::access::User {
             name: user.name.clone(),

@@ -4,6 +4,7 @@
 use super::asks::Asks;
 use super::clients::Clients;
 use super::identity::my_id;
+use super::material::Material;
 use super::secrets::Secrets;
 use super::view::Cache;
 use super::voters::Voters;
@@ -43,8 +44,15 @@ pub(super) async fn start(
         warn!(logger, "{}", warning);
     }
     let secrets = Secrets::read(&config, &logger).map_err(Fatal)?;
-    // The port first: a sentinel that runs already must not lose its log to a second one.
-    let listener = listen("port", &config.bind, config.port).await?;
+    let material = Material::read(&config, &logger)?;
+    // The ports first: a sentinel that runs already must not lose its log to a second one.
+    let mut listeners = Vec::new();
+    if config.port != 0 {
+        listeners.push((listen("port", &config.bind, config.port).await?, None));
+    }
+    if let Some(acceptor) = &material.acceptor {
+        listeners.push((listen("tls-port", &config.bind, config.tls_port).await?, Some(acceptor.clone())));
+    }
     let (mut log, stored, node) = raft_log::open(&config.dir, config.id).map_err(Fatal::because)?;
     let seed = getrandom::u64().map_err(|error| Fatal(format!("the system has no entropy: {error}")))?;
     let mut rng = Rng::with_seed(seed);
@@ -80,23 +88,29 @@ pub(super) async fn start(
             run_id: life,
         },
         secret: cluster_secret(&secrets)?,
+        way: material.peer_way(),
         peers: config.peers.iter().map(|peer| (peer.id, peer.address.clone())).collect(),
         check: voters.check(),
     };
     let peers = PeerLinks::start(links, peer_sender);
     let (ask_sender, asks) = mpsc::channel(http::ASKS_MAX);
     let (status, status_reader) = watch::channel(Arc::new(Status::default()));
+    let door = Arc::new(http::Door::new(secrets.http_users(), config.http_view));
     if let Some(http) = &config.http {
         let listener = listen("http", &http.host, http.port).await?;
         // Ends with the loop, whose snapshots it shows.
-        let door = Arc::new(http::Door::new(secrets.http_users(), config.http_view));
-        tokio::spawn(http::serve(listener, status_reader, door, ask_sender, std::future::pending()));
+        let (door, tls) = (door.clone(), material.https.clone());
+        tokio::spawn(http::serve(listener, status_reader, door, ask_sender, tls, std::future::pending()));
     }
-    let address = listener.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string());
-    tokio::spawn(connection::accept(listener, client_sender.clone(), to_peers_sender));
-
-    info!(logger, "sentinel listens"; "id" => config.id, "address" => address,
-        "run_id" => &run_id, "dir" => %config.dir.display());
+    let silent = Arc::default();
+    for (listener, tls) in listeners {
+        let address = listener.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string());
+        info!(logger, "sentinel listens"; "id" => config.id, "address" => address, "tls" => tls.is_some(),
+            "run_id" => &run_id, "dir" => %config.dir.display());
+        let (clients, peers) = (client_sender.clone(), to_peers_sender.clone());
+        tokio::spawn(connection::accept(listener, tls, Arc::clone(&silent), clients, peers, logger.clone()));
+    }
+    let fresh_secrets = material.watch(logger.clone())?;
     let shell = Shell {
         asks: Asks::new(asks),
         clients: Clients::new(config.protected_mode, secrets.requirepass.as_ref()),
@@ -108,6 +122,11 @@ pub(super) async fn start(
         links: BTreeMap::new(),
         link_events,
         link_sender,
+        material,
+        fresh_secrets,
+        secrets,
+        tls_told: BTreeMap::new(),
+        door,
         peers,
         peer_events,
         voters,
@@ -130,7 +149,7 @@ pub(super) async fn start(
     Ok((shell, first))
 }
 
-fn cluster_secret(secrets: &Secrets) -> Result<peer_link::Secret, Fatal> {
+pub(super) fn cluster_secret(secrets: &Secrets) -> Result<peer_link::Secret, Fatal> {
     match &secrets.cluster {
         None => Ok(peer_link::Secret::none()),
         Some(secret) => peer_link::Secret::new(secret.expose().as_bytes())

@@ -12,6 +12,8 @@ mod snapshots;
 mod stream;
 
 use crate::model::status::Status;
+use crate::net::stream::Stream;
+use crate::net::tls::Acceptor;
 pub use access::Door;
 pub use actions::{ASKS_MAX, Ask};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -44,6 +46,7 @@ pub async fn serve(
     status: watch::Receiver<Arc<Status>>,
     door: Arc<Door>,
     asks: mpsc::Sender<Ask>,
+    tls: Option<Arc<Acceptor>>,
     shutdown: impl Future<Output = ()>,
 ) {
     let stop = CancellationToken::new();
@@ -62,8 +65,15 @@ pub async fn serve(
         };
         let Some((stream, from, place)) = accepted else { break };
         let service = TowerToHyperService::new(router.clone().layer(axum::Extension(access::Peer(from))));
-        let stop = stop.clone();
+        let (stop, tls) = (stop.clone(), tls.clone());
         connections.spawn(async move {
+            let stream = match tls {
+                None => Stream::from(stream),
+                Some(acceptor) => match acceptor.accept(stream).await {
+                    Ok(stream) => stream,
+                    Err(_) => return,
+                },
+            };
             converse(stream, service, stop).await;
             drop(place);
         });
@@ -89,7 +99,7 @@ async fn accept(
     }
 }
 
-async fn converse(stream: TcpStream, service: TowerToHyperService<axum::Router>, stop: CancellationToken) {
+async fn converse(stream: Stream, service: TowerToHyperService<axum::Router>, stop: CancellationToken) {
     let _ = stream.set_nodelay(true);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

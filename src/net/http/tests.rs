@@ -33,7 +33,7 @@ async fn serve_the_sample() {
         }
     });
     let door = Arc::new(Door::new(vec![user], Default::default()));
-    serve(listener, status, door, asks, std::future::pending()).await;
+    serve(listener, status, door, asks, None, std::future::pending()).await;
 }
 
 use crate::model::status::Status;
@@ -59,7 +59,7 @@ fn served_with(listener: TcpListener, address: SocketAddr, door: Door) -> Served
     let stop = CancellationToken::new();
     let door = Arc::new(door);
     let (sender, asks) = mpsc::channel(ASKS_MAX);
-    let ended = tokio::spawn(serve(listener, receiver, door, sender, stop.clone().cancelled_owned()));
+    let ended = tokio::spawn(serve(listener, receiver, door, sender, None, stop.clone().cancelled_owned()));
     Served { address, status, stop, ended, asks }
 }
 

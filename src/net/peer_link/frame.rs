@@ -105,6 +105,7 @@ impl<W: AsyncWrite + Unpin> PeerWriter<W> {
 
     pub async fn flush(&mut self) -> std::io::Result<()> {
         self.stream.write_all(&self.buffer).await?;
+        self.stream.flush().await?;
         self.buffer.clear();
         self.buffer.shrink_to(64 * 1024);
         Ok(())

@@ -16,15 +16,17 @@
 use super::frame::{FrameKey, PeerReader, PeerWriter};
 use super::{Check, HANDSHAKE, HandshakeError, Hello, PREFACE, PeerIdentity, Refusal, Secret};
 use crate::model::{Address, NodeId};
+use crate::net::dial::{DialError, Ways};
+use crate::net::stream::Stream;
+use crate::net::tls::Connector;
 use crate::stdx::cursor::{Malformed, Put, Reader};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
 pub(super) const PROOF: usize = 32;
 const MAX_MESSAGE: usize = 512;
@@ -40,41 +42,53 @@ const REFUSAL: u8 = 4;
 /// A link whose both ends are proven.
 pub struct PeerConnection {
     pub peer: Hello,
-    pub reader: PeerReader<OwnedReadHalf>,
-    pub writer: PeerWriter<OwnedWriteHalf>,
+    pub reader: PeerReader<ReadHalf<Stream>>,
+    pub writer: PeerWriter<WriteHalf<Stream>>,
+}
+
+/// How peers are reached.
+#[derive(Clone, Debug)]
+pub struct PeerWay {
+    pub ways: Ways,
+    /// Then nothing is said to a peer, or heard of one, outside TLS.
+    pub tls: Option<Arc<Connector>>,
+}
+
+impl PeerWay {
+    pub fn plain() -> Self {
+        PeerWay { ways: Ways::plain(), tls: None }
+    }
 }
 
 /// Dials `address`, where `expected` should answer.
 pub async fn connect(
     address: &Address,
+    way: &PeerWay,
     identity: &PeerIdentity,
     secret: &Secret,
     expected: NodeId,
     check: &Check<'_>,
 ) -> Result<PeerConnection, HandshakeError> {
     within(async {
-        let mut last = HandshakeError::Io(std::io::ErrorKind::AddrNotAvailable.into());
-        for socket in tokio::net::lookup_host((address.host.as_str(), address.port)).await? {
-            if !secret.is_set() && !is_loopback(socket) {
-                return Err(HandshakeError::Refusing(Refusal::SecretNeeded));
-            }
-            match TcpStream::connect(socket).await {
-                Ok(mut stream) => {
-                    let dial = Side { identity, secret, check, dials: Some(expected) };
-                    let (peer, keys) = dial.dial(&mut stream).await?;
-                    return established(stream, peer, keys);
-                }
-                Err(error) => last = error.into(),
-            }
-        }
-        Err(last)
+        // Without a secret nobody but this machine is even dialled.
+        let allow = |ip: std::net::IpAddr| secret.is_set() || ip.to_canonical().is_loopback();
+        let dialled = way.ways.dial_if(address, way.tls.as_deref(), allow).await;
+        let mut stream = dialled.map_err(|error| match error {
+            DialError::Io(error) => HandshakeError::Io(error),
+            DialError::Name { .. } => HandshakeError::Io(std::io::Error::other(error.to_string())),
+            DialError::NotAllowed => HandshakeError::Refusing(Refusal::SecretNeeded),
+            DialError::Tls(fault) => HandshakeError::Tls(fault),
+        })?;
+        let dial = Side { identity, secret, check, dials: Some(expected) };
+        let (peer, keys) = dial.dial(&mut stream).await?;
+        established(stream, peer, keys)
     })
     .await
 }
 
 /// Takes a connection whose first byte was seen, but not taken, to be NUL.
 pub async fn accept(
-    mut stream: TcpStream,
+    mut stream: Stream,
     identity: &PeerIdentity,
     secret: &Secret,
     check: &Check<'_>,
@@ -96,9 +110,9 @@ fn is_loopback(socket: SocketAddr) -> bool {
     socket.ip().to_canonical().is_loopback()
 }
 
-fn established(stream: TcpStream, peer: Hello, keys: Keys) -> Result<PeerConnection, HandshakeError> {
+fn established(stream: Stream, peer: Hello, keys: Keys) -> Result<PeerConnection, HandshakeError> {
     stream.set_nodelay(true)?;
-    let (read, write) = stream.into_split();
+    let (read, write) = tokio::io::split(stream);
     let Keys { sending, receiving } = keys;
     Ok(PeerConnection {
         peer,
@@ -317,7 +331,8 @@ async fn write<S: AsyncWrite + Unpin>(
     out.put_u16(u16::try_from(body.len() + 1).unwrap_or(u16::MAX));
     out.put_u8(kind);
     out.put(body);
-    stream.write_all(&out).await
+    stream.write_all(&out).await?;
+    stream.flush().await
 }
 
 /// Reads a message of this kind, or the refusal in its place.

@@ -6,17 +6,17 @@
 //! share an id, and the newcomer is refused.
 
 use super::frame::FrameError;
-use super::handshake::{self, PeerConnection};
+use super::handshake::{self, PeerConnection, PeerWay};
 use super::queue::SendQueue;
 use super::{Check, HandshakeError, Hello, PeerIdentity, Refusal, Secret};
 use crate::model::{Address, NodeId};
+use crate::net::stream::Stream;
 use crate::sentinel::{PeerMessage, peer_codec};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -34,6 +34,7 @@ const WRITE_BATCH: usize = 256 * 1024;
 pub struct LinkSettings {
     pub identity: PeerIdentity,
     pub secret: Secret,
+    pub way: PeerWay,
     /// All peers, this node itself left out or not.
     pub peers: Vec<(NodeId, Address)>,
     /// The daemon's word on a proven peer, such as [`Refusal::LostLog`] when the ledger knows its id
@@ -74,7 +75,8 @@ struct Live {
 
 struct Shared {
     identity: Mutex<PeerIdentity>,
-    secret: Secret,
+    secret: Mutex<Secret>,
+    way: PeerWay,
     peers: BTreeMap<NodeId, Address>,
     check: Arc<Check<'static>>,
     events: mpsc::Sender<LinkEvent>,
@@ -96,11 +98,12 @@ pub struct PeerLinks {
 impl PeerLinks {
     /// Starts dialling. To be called on a tokio runtime.
     pub fn start(settings: LinkSettings, events: mpsc::Sender<LinkEvent>) -> Self {
-        let LinkSettings { identity, secret, peers, check } = settings;
+        let LinkSettings { identity, secret, way, peers, check } = settings;
         let own = identity.id;
         let shared = Arc::new(Shared {
             identity: Mutex::new(identity),
-            secret,
+            secret: Mutex::new(secret),
+            way,
             peers: peers.into_iter().filter(|(id, _)| *id != own).collect(),
             check,
             events,
@@ -118,7 +121,8 @@ impl PeerLinks {
     }
 
     /// A connection to the sentinel port whose first byte, peeked at and not taken, is NUL.
-    pub fn accept(&self, stream: TcpStream) {
+    pub fn accept(&self, stream: impl Into<Stream>) {
+        let stream = stream.into();
         let shared = Arc::clone(&self.shared);
         let Ok(permit) = Arc::clone(&shared.strangers).try_acquire_owned() else { return };
         let mut tasks = self.tasks.lock();
@@ -127,7 +131,12 @@ impl PeerLinks {
             let whom = stream.peer_addr().map_or_else(|_| "a stranger".to_owned(), |from| from.to_string());
             let identity = shared.identity.lock().clone();
             let check = |peer: &Hello| shared.judge(peer);
-            let accepted = handshake::accept(stream, &identity, &shared.secret, &check).await;
+            let secret = shared.secret.lock().clone();
+            let accepted = if shared.way.tls.is_some() && !stream.is_tls() {
+                Err(HandshakeError::PlainText)
+            } else {
+                handshake::accept(stream, &identity, &secret, &check).await
+            };
             drop(permit);
             match accepted {
                 Ok(connection) => shared.carry(connection).await,
@@ -142,6 +151,11 @@ impl PeerLinks {
         let Some(link) = live.get(&to) else { return false };
         link.queue.push(matches!(message, PeerMessage::Raft(_)), peer_codec::encode(message));
         true
+    }
+
+    /// For handshakes from now on; links that are up have proven themselves.
+    pub fn set_secret(&self, secret: Secret) {
+        *self.shared.secret.lock() = secret;
     }
 
     /// The cluster is known now; later handshakes name it.
@@ -163,7 +177,8 @@ async fn keep_dialling(shared: Arc<Shared>, id: NodeId, address: Address) {
     loop {
         let identity = shared.identity.lock().clone();
         let check = |peer: &Hello| shared.judge(peer);
-        let pause = match handshake::connect(&address, &identity, &shared.secret, id, &check).await {
+        let secret = shared.secret.lock().clone();
+        let pause = match handshake::connect(&address, &shared.way, &identity, &secret, id, &check).await {
             Ok(connection) => {
                 shared.carry(connection).await;
                 Duration::ZERO
@@ -171,7 +186,9 @@ async fn keep_dialling(shared: Arc<Shared>, id: NodeId, address: Address) {
             Err(error) => {
                 shared.failed(id, format!("peer {id} at {address}"), &error).await;
                 match error {
-                    HandshakeError::Refused { .. } | HandshakeError::Refusing(_) => REDIAL_REFUSED,
+                    HandshakeError::Refused { .. } | HandshakeError::Refusing(_) | HandshakeError::Tls(_) => {
+                        REDIAL_REFUSED
+                    }
                     _ => Duration::ZERO,
                 }
             }

@@ -3,7 +3,8 @@
 //! A peer begins with [`PREFACE`], whose first byte, NUL, can never begin a RESP request. Then both
 //! sides prove that they know the cluster secret and say who they are ([`handshake`]), and only then
 //! are frames read ([`frame`]): bounded, and each sealed, so that nobody between the two can add,
-//! change, repeat or reorder one. What is sent is not hidden from who listens on the network.
+//! change, repeat or reorder one. Without TLS
+//! (`tls-peers`) what is sent is not hidden from who listens on the network.
 //!
 //! [`links`] keeps one link to every peer: of each two, the one with the lower id dials.
 //! Promises: no peer is believed before its proof; a refusal that may end a process is itself proven;
@@ -14,11 +15,11 @@ pub mod handshake;
 pub mod links;
 mod queue;
 
-use crate::model::NodeId;
+use crate::model::{NodeId, TlsFault};
 use std::time::Duration;
 
 pub use frame::{PeerReader, PeerWriter};
-pub use handshake::{PeerConnection, accept, connect};
+pub use handshake::{PeerConnection, PeerWay, accept, connect};
 pub use links::{LinkEvent, LinkSettings, PeerLinks};
 
 /// First bytes of either side; the digit is the version of all that follows.
@@ -135,6 +136,13 @@ impl std::fmt::Display for Refusal {
 pub enum HandshakeError {
     #[error("cannot reach it: {0}")]
     Io(#[from] std::io::Error),
+    #[error("no TLS session with it: {0}")]
+    Tls(TlsFault),
+    /// One that came without TLS where it is wanted.
+    #[error(
+        "it came in plain text and this sentinel wants TLS (tls-peers); set tls-peers on every sentinel and name TLS ports in `peers`"
+    )]
+    PlainText,
     #[error("it did not finish the handshake within two seconds")]
     Timeout,
     #[error("what answers there is no sentinel of this kind")]

@@ -43,9 +43,10 @@ async fn meet_checked(
     let (listener, address) = listener().await;
     let accepting = async {
         let (stream, _) = listener.accept().await.unwrap();
-        accept(stream, &acceptor.0, &acceptor.1, check_dialler).await
+        accept(stream.into(), &acceptor.0, &acceptor.1, check_dialler).await
     };
-    tokio::join!(connect(&address, &dialler.0, &dialler.1, 2, check_acceptor), accepting)
+    let way = PeerWay::plain();
+    tokio::join!(connect(&address, &way, &dialler.0, &dialler.1, 2, check_acceptor), accepting)
 }
 
 fn error(outcome: Outcome) -> HandshakeError {
@@ -137,7 +138,7 @@ async fn a_stranger_cannot_end_a_process_by_refusing_it() {
         let _ = stream.read_to_end(&mut Vec::new()).await;
     };
     let (me, key) = (identity(1), secret(b'a'));
-    let dialling = async { error(connect(&address, &me, &key, 2, &anyone).await) };
+    let dialling = async { error(connect(&address, &PeerWay::plain(), &me, &key, 2, &anyone).await) };
     let (error, ()) = tokio::join!(dialling, stranger);
     assert!(matches!(error, HandshakeError::Refused { refusal: Refusal::LostLog, proven: false }), "{error}");
     assert_eq!(error.fatal(), None);
@@ -177,15 +178,16 @@ async fn a_recorded_handshake_opens_nothing() {
     };
     let accepting = async {
         let (stream, _) = back.accept().await.unwrap();
-        accept(stream, &you, &key, &anyone).await.map(drop)
+        accept(stream.into(), &you, &key, &anyone).await.map(drop)
     };
-    let dialling = async { connect(&front_address, &me, &key, 2, &anyone).await.map(drop) };
+    let dialling =
+        async { connect(&front_address, &PeerWay::plain(), &me, &key, 2, &anyone).await.map(drop) };
     let (recorded, accepted, dialled) = tokio::join!(recording, accepting, dialling);
     accepted.unwrap();
     dialled.unwrap();
     let again = async {
         let (stream, _) = back.accept().await.unwrap();
-        error(accept(stream, &you, &key, &anyone).await)
+        error(accept(stream.into(), &you, &key, &anyone).await)
     };
     let (error, answer) = tokio::join!(again, raw(&back_address, &recorded));
     assert!(matches!(error, HandshakeError::Refusing(Refusal::WrongSecret)), "{error}");
@@ -201,7 +203,7 @@ async fn a_mirror_is_no_peer() {
         let _ = tokio::io::copy(&mut read, &mut write).await;
     };
     let (me, key) = (identity(1), secret(b'a'));
-    let dialling = async { error(connect(&address, &me, &key, 1, &anyone).await) };
+    let dialling = async { error(connect(&address, &PeerWay::plain(), &me, &key, 1, &anyone).await) };
     let (error, ()) = tokio::join!(dialling, mirror);
     assert!(matches!(error, HandshakeError::Refusing(Refusal::Malformed)), "{error}");
 }
@@ -219,7 +221,7 @@ async fn another_version_and_plain_garbage_are_told_apart() {
     ] {
         let accepting = async {
             let (stream, _) = listener.accept().await.unwrap();
-            error(accept(stream, &you, &key, &anyone).await)
+            error(accept(stream.into(), &you, &key, &anyone).await)
         };
         let (error, answer) = tokio::join!(accepting, raw(&address, &bytes));
         match told {
@@ -238,7 +240,7 @@ async fn a_peer_that_says_nothing_is_let_go_in_time() {
     let began = Instant::now();
     let _silent = TcpStream::connect((address.host.as_str(), address.port)).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
-    let error = error(accept(stream, &identity(2), &secret(b'a'), &anyone).await);
+    let error = error(accept(stream.into(), &identity(2), &secret(b'a'), &anyone).await);
     assert!(matches!(error, HandshakeError::Timeout), "{error}");
     assert!(began.elapsed() < HANDSHAKE * 2);
 }
@@ -246,7 +248,7 @@ async fn a_peer_that_says_nothing_is_let_go_in_time() {
 #[tokio::test]
 async fn without_a_secret_nobody_off_loopback_is_dialled() {
     let far = Address::new("192.0.2.1", 26379);
-    let error = error(connect(&far, &identity(1), &Secret::none(), 2, &anyone).await);
+    let error = error(connect(&far, &PeerWay::plain(), &identity(1), &Secret::none(), 2, &anyone).await);
     assert!(matches!(error, HandshakeError::Refusing(Refusal::SecretNeeded)), "{error}");
 }
 
@@ -275,9 +277,10 @@ async fn meddled(meddle: Meddle) -> (PeerConnection, PeerConnection) {
     let (me, you, key) = (identity(1), identity(2), secret(b'a'));
     let accepting = async {
         let (stream, _) = back.accept().await.unwrap();
-        accept(stream, &you, &key, &anyone).await
+        accept(stream.into(), &you, &key, &anyone).await
     };
-    let (one, two) = tokio::join!(connect(&front_address, &me, &key, 2, &anyone), accepting);
+    let way = PeerWay::plain();
+    let (one, two) = tokio::join!(connect(&front_address, &way, &me, &key, 2, &anyone), accepting);
     (one.unwrap(), two.unwrap())
 }
 
@@ -312,8 +315,13 @@ struct Node {
 impl Node {
     fn new(identity: PeerIdentity, listener: TcpListener, peers: &[(NodeId, Address)]) -> Self {
         let (sender, events) = mpsc::channel(64);
-        let settings =
-            LinkSettings { identity, secret: secret(b'a'), peers: peers.to_vec(), check: Arc::new(anyone) };
+        let settings = LinkSettings {
+            identity,
+            way: PeerWay::plain(),
+            secret: secret(b'a'),
+            peers: peers.to_vec(),
+            check: Arc::new(anyone),
+        };
         let links = Arc::new(PeerLinks::start(settings, sender));
         let accepting = {
             let links = Arc::clone(&links);
@@ -386,7 +394,7 @@ async fn a_second_process_with_a_living_id_and_an_unknown_one_stay_outside() {
     let mut clone = identity(1);
     clone.run_id = "run-of-a-clone".to_owned();
     for (stranger, expected) in [(clone, Refusal::Duplicate), (identity(9), Refusal::UnknownPeer)] {
-        let error = error(connect(&second_at, &stranger, &secret(b'a'), 2, &anyone).await);
+        let error = error(connect(&second_at, &PeerWay::plain(), &stranger, &secret(b'a'), 2, &anyone).await);
         assert!(
             matches!(error, HandshakeError::Refused { refusal, proven: true } if refusal == expected),
             "{expected:?}: {error}"

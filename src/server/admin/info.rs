@@ -58,7 +58,7 @@ fn server(server: &Server, now: Now, out: &mut InfoWriter) {
         .field("multiplexing_api", "epoll")
         .field("process_id", server.admin.process_id)
         .field("run_id", &server.run_id)
-        .field("tcp_port", server.config.port)
+        .field("tcp_port", if server.config.port == 0 { server.config.tls_port } else { server.config.port })
         .field("server_time_usec", now.wall.as_millis() * 1000)
         .field("uptime_in_seconds", uptime_s)
         .field("uptime_in_days", uptime_s / 86_400)

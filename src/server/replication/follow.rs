@@ -111,8 +111,7 @@ impl Server {
     /// What the task needs for its next attempt, or `None`: end.
     pub fn link_terms(&mut self, generation: u64) -> Option<Terms> {
         let config = &self.config;
-        let announce_port =
-            if config.replica_announce_port != 0 { config.replica_announce_port } else { config.port };
+        let announce_port = config.announced_port();
         let (user, password) = (config.masteruser.clone(), config.masterauth.clone());
         let announce_ip = config.replica_announce_ip.clone();
         let stream = &self.replication.stream;

@@ -1,0 +1,20 @@
+//! Identity, secrecy and addresses, watched from outside: real processes, Debian's redis-server and
+//! redis-cli on the other end, certificates made for each test.
+
+mod certificates;
+mod tls_fleet;
+mod tls_server;
+
+use std::process::Command;
+
+/// What redis-cli prints for one command, errors included.
+pub fn redis_cli(port: u16, flags: &[String], words: &[&str]) -> String {
+    let output = Command::new("redis-cli")
+        .args(["-h", "127.0.0.1", "-p", &port.to_string()])
+        .args(flags)
+        .args(words)
+        .output()
+        .unwrap_or_else(|error| panic!("redis-cli cannot be run: {error}; install the package redis-tools"));
+    let text = [output.stdout, output.stderr].concat();
+    String::from_utf8_lossy(&text).trim_end().to_owned()
+}
