@@ -34,7 +34,7 @@ pub struct HookConfig {
     #[serde(default)]
     pub on_error: OnError,
     /// As for webhooks: the URL's host *name* may lead to loopback or a private network.
-    #[serde(default, with = "super::sentinel::yes_no")]
+    #[serde(default, with = "super::yes_no")]
     pub allow_private: bool,
 }
 
