@@ -220,9 +220,21 @@ fn no_request_can_panic_it() {
     let words: [&[u8]; 9] =
         [b"", b"\xff\xfe", b"-1", b"99999999999999999999", b"mymaster", b"*", b"TO", b"SET", b"%s%n"];
     let mut rng = fastrand::Rng::with_seed(7);
-    for row in
-        ["CKQUORUM", "CONFIG", "DEBUG", "FAILOVER", "INFO-CACHE", "MONITOR", "RESET", "SET", "MASTER", "X"]
-    {
+    for row in [
+        "CKQUORUM",
+        "CONFIG",
+        "DEBUG",
+        "FAILOVER",
+        "INFO-CACHE",
+        "MONITOR",
+        "RESET",
+        "SET",
+        "MASTER",
+        "PAUSE",
+        "RESUME",
+        "EXPLAIN",
+        "X",
+    ] {
         for length in 0..7 {
             for _ in 0..50 {
                 let mut argv: Vec<&[u8]> = vec![b"SENTINEL", row.as_bytes()];
@@ -233,6 +245,7 @@ fn no_request_can_panic_it() {
                     outcome,
                     Outcome::Submit { .. }
                         | Outcome::Status
+                        | Outcome::Explain { .. }
                         | Outcome::Incidents { .. }
                         | Outcome::Incident { .. }
                 );

@@ -8,8 +8,10 @@ mod check;
 mod client;
 mod daemons;
 mod events;
+mod explain;
 mod failover;
 mod incidents;
+mod policy;
 mod render;
 mod screen;
 mod status;
@@ -129,6 +131,22 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say who would be promoted if the master were lost now, why nobody else, and what would block
+    Explain {
+        /// The group, as `mymaster`
+        name: String,
+        #[command(flatten)]
+        to: SentinelOptions,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Begin maintenance of a group or a replica: no automatic failover, nothing is re-pointed
+    Pause(policy::PauseOptions),
+    /// End maintenance
+    Resume(policy::ResumeOptions),
+    /// Say that a group's failovers are known, or that a held fleet may go on
+    Acknowledge(policy::AcknowledgeOptions),
     /// Read a sentinel.yaml and say everything that is wrong with it
     Check {
         /// The sentinel.yaml
@@ -200,6 +218,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Failover(options) => failover::run(&options),
         Command::Incidents { name, to, json } => incidents::list(&to, name.as_deref(), json),
         Command::Incident { id, to, json } => incidents::show(&to, &id, json),
+        Command::Explain { name, to, json } => explain::run(&to, &name, json),
+        Command::Pause(options) => policy::pause(&options),
+        Command::Resume(options) => policy::resume(&options),
+        Command::Acknowledge(options) => policy::acknowledge(&options),
         Command::Check { file } => check::run(&file),
         Command::Completions { shell } => {
             let mut script = Vec::new();

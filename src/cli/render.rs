@@ -1,6 +1,6 @@
 //! A status snapshot as text for people: the words and columns that `status`, `watch` and `up` share.
 
-use super::events;
+use super::{events, policy};
 use crate::model::status::{GroupStatus, InstanceStatus, Status};
 use comfy_table::{Table, presets};
 
@@ -18,10 +18,20 @@ pub(super) fn status(status: &Status) -> String {
     if !status.fresh {
         text.push_str("This sentinel is out of touch with the majority: what it shows may be old.\n\n");
     }
+    if let Some(held) = &status.held {
+        text.push_str(&format!(
+            "All automatic failovers are held since {}: {}. Go on with: vedette acknowledge --fleet\n\n",
+            events::clock(held.since_ms),
+            held.reason
+        ));
+    }
     for group in &status.groups {
         text.push_str(&format!("{}\n", headline(group)));
         if !group.summary.is_empty() {
             text.push_str(&format!("  {}\n", group.summary));
+        }
+        for line in policy::lines(group) {
+            text.push_str(&format!("  {line}\n"));
         }
         let mut table = table(&INSTANCE_COLUMNS);
         for instance in instances(group) {
@@ -88,6 +98,9 @@ fn state(instance: &InstanceStatus, is_master: bool) -> String {
     if !is_master && instance.link_up == Some(false) {
         state.push_str(", not streaming");
     }
+    if instance.paused.is_some() {
+        state.push_str(", in maintenance");
+    }
     if !is_master && instance.in_sync_set {
         state.push_str(", in sync");
     }
@@ -147,6 +160,8 @@ pub(super) mod tests {
             in_sync_set: role == "slave",
             priority: Some(100),
             lease_ms: (role == "master").then_some(480),
+            paused: None,
+            zone: None,
         }
     }
 
@@ -179,6 +194,7 @@ pub(super) mod tests {
                 failovers: 1,
                 last_switch_ms: None,
                 scheduled_ms: None,
+                policy: Default::default(),
             }],
             ..Status::default()
         }

@@ -4,6 +4,7 @@ pub mod addresses;
 pub mod error;
 pub mod hooks;
 pub mod http_users;
+pub mod policy;
 pub mod secret;
 pub mod sentinel;
 pub mod server;

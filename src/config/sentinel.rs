@@ -6,12 +6,14 @@ use super::ConfigError;
 use super::addresses::NatRule;
 use super::hooks::HooksConfig;
 use super::http_users::{HttpUser, HttpView};
+use super::policy::Policy;
 use super::tls::AuthClients;
 use super::validate::validate;
 use super::yes_no;
 use crate::model::event::{EventKind, Severity};
 use crate::model::{Address, NodeId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,6 +88,10 @@ pub struct SentinelConfig {
     /// How long a master's lease lasts.
     #[serde(default = "defaults::lease_ms")]
     pub lease_milliseconds: u64,
+    /// When more than this part of all groups lose their master together, automatic failovers are
+    /// held. 0: off.
+    #[serde(default)]
+    pub blast_radius_percent: u64,
     /// SENTINEL SET may not name scripts (Redis' directive).
     #[serde(default = "defaults::yes", with = "yes_no")]
     pub deny_scripts_reconfig: bool,
@@ -169,6 +175,41 @@ pub struct MasterConfig {
     /// Expected in the servers' certificates instead of the host that is dialled.
     #[serde(default)]
     pub tls_server_name: Option<String>,
+    /// Automatic failovers per window before this group's are held; 0: no limit.
+    #[serde(default = "defaults::failovers_max")]
+    pub failovers_max: u64,
+    /// Milliseconds.
+    #[serde(default = "defaults::failovers_window_ms")]
+    pub failovers_window: u64,
+    #[serde(default)]
+    pub max_loss_bytes: Option<u64>,
+    #[serde(default)]
+    pub max_loss_seconds: Option<u64>,
+    #[serde(default, with = "super::policy::auto_or_number")]
+    pub sync_quorum: Option<usize>,
+    #[serde(default)]
+    pub prefer_zone: Option<String>,
+    /// Address to zone.
+    #[serde(default)]
+    pub zones: BTreeMap<Address, String>,
+    #[serde(default = "defaults::yes", with = "yes_no")]
+    pub prefer_handover: bool,
+}
+
+impl MasterConfig {
+    /// The keys that limit and steer its failovers.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            failovers_max: self.failovers_max,
+            failovers_window_ms: self.failovers_window,
+            max_loss_bytes: self.max_loss_bytes,
+            max_loss_seconds: self.max_loss_seconds,
+            sync_quorum: self.sync_quorum,
+            prefer_zone: self.prefer_zone.clone(),
+            zones: self.zones.clone(),
+            prefer_handover: self.prefer_handover,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -290,6 +331,12 @@ pub mod defaults {
     }
     pub fn parallel_syncs() -> usize {
         1
+    }
+    pub fn failovers_max() -> u64 {
+        super::Policy::default().failovers_max
+    }
+    pub fn failovers_window_ms() -> u64 {
+        super::Policy::default().failovers_window_ms
     }
     pub fn lease_ms() -> u64 {
         500

@@ -184,6 +184,9 @@ fn check_master(key: &str, master: &MasterConfig, voters: usize, errors: &mut Ve
     if master.parallel_syncs == 0 {
         refuse("parallel-syncs", "0 would never re-point a replica; give 1 or more".to_owned());
     }
+    for (field, message) in master.policy().complaints() {
+        refuse(field, message);
+    }
     if master.auth_user.is_some() && master.auth_pass_file.is_none() {
         refuse(
             "auth-user",
@@ -247,6 +250,15 @@ fn timing(config: &SentinelConfig, errors: &mut Vec<ConfigError>) {
         );
     }
     between(&mut refuse, "lease-milliseconds", config.lease_milliseconds, 100, 60_000);
+    if config.blast_radius_percent > 100 {
+        refuse(
+            "blast-radius-percent",
+            format!(
+                "{} is no part of all groups; give 1 to 100, or 0 to turn it off",
+                config.blast_radius_percent
+            ),
+        );
+    }
 }
 
 /// Enough to know that a request can be made of it: scheme, host, a port that is a number.

@@ -98,6 +98,14 @@ catalogue! {
     DivergentWrites    "+divergent-writes"              Warning "a returned master had writes that nobody else has";
     DivergentSaved     "+divergent-saved"               Warning "a returned master saved the writes that nobody else has before it was resynced";
     WebhookDropped     "-webhook-dropped"               Warning "a webhook gave up on an event";
+    Pause              "+pause"                         Warning "a group or an instance is in maintenance";
+    PauseEnd           "-pause"                         Warning "the maintenance is over";
+    Acknowledged       "+acknowledge"                   Notice  "an operator knows of the failovers so far; they count no more";
+    FailoverHeld       "+failover-held"                 Warning "something is due in a group and is held back; the text says by what";
+    FailoverReleased   "-failover-held"                 Warning "nothing is held back in the group any more";
+    FailoversHeld      "+failovers-held"                Warning "too many groups lost their master together: all automatic failovers are held";
+    FailoversReleased  "-failovers-held"                Warning "automatic failovers are done again";
+    HandoverDropped    "-handover"                      Warning "the preferred replica does not become master after all; the text says why";
 }
 
 impl EventKind {

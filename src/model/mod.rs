@@ -3,9 +3,11 @@
 pub mod address;
 pub mod drill;
 pub mod event;
+pub mod explain;
 pub mod ids;
 pub mod incident;
 pub mod info;
+pub mod policy;
 pub mod status;
 pub mod tls_fault;
 

@@ -4,6 +4,7 @@
 use crate::model::drill::DrillsStatus;
 use crate::model::event::Event;
 use crate::model::incident::Incident;
+use crate::model::policy::{HeldStatus, PauseStatus, PolicyStatus};
 use crate::model::{Address, Epoch, NodeId, Offset};
 use serde::{Deserialize, Serialize, Serializer};
 use std::sync::Arc;
@@ -28,6 +29,9 @@ pub struct Status {
     /// The newest events, oldest first.
     pub events: Vec<Event>,
     pub webhooks: Vec<WebhookStatus>,
+    /// All automatic failovers are held: too many groups lost their master together.
+    #[serde(default)]
+    pub held: Option<HeldStatus>,
     /// Failover drills: the one that runs, those planned, and what the last ones found.
     #[serde(default)]
     pub drills: DrillsStatus,
@@ -78,6 +82,9 @@ pub struct GroupStatus {
     /// When a switchover is to begin, in milliseconds since the Unix epoch.
     #[serde(default)]
     pub scheduled_ms: Option<u64>,
+    /// Maintenance and guards.
+    #[serde(default)]
+    pub policy: PolicyStatus,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -102,6 +109,12 @@ pub struct InstanceStatus {
     pub in_sync_set: bool,
     pub priority: Option<i64>,
     pub lease_ms: Option<u64>,
+    /// In maintenance: never chosen, and its silence is nobody's worry.
+    #[serde(default)]
+    pub paused: Option<PauseStatus>,
+    /// As the operator placed it.
+    #[serde(default)]
+    pub zone: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

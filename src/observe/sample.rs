@@ -24,6 +24,8 @@ pub(crate) fn instance(address: &str, role: &str, offset: u64) -> InstanceStatus
         in_sync_set: role == "slave",
         priority: Some(100),
         lease_ms: (role == "master").then_some(412),
+        paused: None,
+        zone: None,
     }
 }
 
@@ -47,6 +49,7 @@ pub(crate) fn group(name: &str, subnet: &str) -> GroupStatus {
         failovers: 3,
         last_switch_ms: Some(1_795_300_000_000),
         scheduled_ms: None,
+        policy: Default::default(),
     }
 }
 
@@ -113,6 +116,7 @@ pub(crate) fn well() -> Status {
             ),
             event(418, at + 310, EventKind::FailoverEnd, "mymaster", "master mymaster 10.0.0.1 6379"),
         ],
+        held: None,
         webhooks: vec![WebhookStatus {
             name: "ops".into(),
             delivered_up_to: 418,

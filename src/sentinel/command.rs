@@ -5,6 +5,7 @@ use crate::model::Address;
 use crate::model::event::EventKind;
 use crate::sentinel::decision::{Cause, Decision};
 use crate::sentinel::ledger::{GROUPS_MAX, Group, Ledger};
+use crate::sentinel::policy::PolicyCommand;
 use crate::sentinel::settings::Settings;
 use crate::sentinel::wish::Wish;
 use crate::stdx::glob;
@@ -34,6 +35,8 @@ pub enum Command {
     Configure {
         options: Vec<(String, String)>,
     },
+    /// Maintenance and holds.
+    Policy(PolicyCommand),
 }
 
 const NAME_BYTES_MAX: usize = 128;
@@ -61,6 +64,7 @@ impl Command {
                 words.push("CONFIGURE".into());
                 words.extend(options.iter().flat_map(|(name, value)| [name.clone(), value.clone()]));
             }
+            Command::Policy(command) => words.extend(command.words()),
         }
         words.into_iter().map(String::into_bytes).collect()
     }
@@ -87,7 +91,7 @@ impl Command {
                 options: options.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect(),
             },
             ["RESET", pattern] => Command::Reset { pattern: (*pattern).to_owned() },
-            _ => return None,
+            other => Command::Policy(PolicyCommand::parse(other)?),
         })
     }
 
@@ -113,7 +117,7 @@ impl Command {
             ("FAILOVER", [name, ..]) => {
                 Command::Failover { name: (*name).to_owned(), wish: Wish::parse(&argv[3..]).ok()? }
             }
-            _ => return None,
+            _ => Command::Policy(PolicyCommand::from_client(&words[1..]).ok()?),
         })
     }
 
@@ -121,6 +125,7 @@ impl Command {
     pub fn decisions(&self, ledger: &Ledger) -> Result<Vec<Decision>, String> {
         let unknown = || "ERR No such master with that name".to_owned();
         match self {
+            Command::Policy(command) => command.decisions(ledger),
             Command::Monitor { name, address, quorum } => {
                 let fits = (1..=NAME_BYTES_MAX).contains(&name.len());
                 if !fits || !name.bytes().all(|b| b.is_ascii_graphic()) {

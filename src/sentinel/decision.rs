@@ -7,6 +7,7 @@
 use crate::model::event::EventKind;
 use crate::model::incident::{Copy, Evidence};
 use crate::model::{Address, Epoch, NodeId, Offset, ReplId, RunId};
+use crate::sentinel::policy::PolicyDecision;
 use crate::sentinel::settings::Settings;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -272,6 +273,8 @@ pub enum Decision {
     Configure {
         options: Vec<(String, String)>,
     },
+    /// Maintenance and holds.
+    Policy(PolicyDecision),
     Webhooks {
         cursors: BTreeMap<String, u64>,
         dropped: BTreeMap<String, u64>,
@@ -286,6 +289,7 @@ impl Decision {
     /// The group it concerns, if it concerns one.
     pub fn group(&self) -> Option<&str> {
         match self {
+            Decision::Policy(decision) => decision.group(),
             Decision::Lead { .. }
             | Decision::Sentinel { .. }
             | Decision::Configure { .. }

@@ -9,6 +9,7 @@ use super::facts::{BundledRole, Facts};
 use super::lead::Work;
 use super::lease::with_margin;
 use super::ledger::{Failover, Phase, Rule};
+use super::loss;
 use super::registry::Instance;
 use super::request::Request;
 use super::subjective;
@@ -314,7 +315,7 @@ impl Work<'_> {
             }
         }
         let last_resort = (self.all_is_seen(failover, conduct) && holding.is_empty() && self.group.bundled)
-            .then(|| successor::last_resort(&conduct.frozen))
+            .then(|| successor::last_resort(self.group, &conduct.frozen))
             .flatten();
         let waited = self.now.since(conduct.since);
         let silent_ones = self.group.replicas.iter().any(|address| {
@@ -351,16 +352,20 @@ impl Work<'_> {
                 Some(short.explain())
             }
         };
-        let candidates: Vec<(Address, Frozen)> =
-            conduct.frozen.iter().map(|(a, f)| (a.clone(), f.clone())).collect();
         let (address, offset) =
-            match successor::choose(self.group, &candidates, failover.target.as_ref(), take_risk) {
+            match successor::choose(self.group, &conduct.frozen, failover.target.as_ref(), take_risk) {
                 Choice::Promote(address, offset) => (address, offset),
                 Choice::Nobody(reason) => match last_resort {
                     Some(choice) => choice,
                     None => return self.abort(failover, conduct, AbortKind::NoGoodReplica, reason),
                 },
             };
+        let loss = self.own.trail.loss(self.group, offset, self.now);
+        if failover.cause != Cause::Forced
+            && let Some(reason) = loss::too_much(self.group, loss)
+        {
+            return self.abort(failover, conduct, AbortKind::NoGoodReplica, format!("{address}: {reason}"));
+        }
         let until = self.silence_until(conduct);
         if until > self.now {
             self.next = self.next.min(until);

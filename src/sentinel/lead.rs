@@ -6,11 +6,15 @@ use super::Action;
 use super::decision::{Cause, Decision};
 use super::facts::Role;
 use super::failover::Conduct;
+use super::guard::{FleetView, Hold};
 use super::lease::LeaseBook;
 use super::ledger::{Group, Phase, Rule};
+use super::loss::Trail;
+use super::maintenance::Countdown;
 use super::node::{Bugs, Peer, Sentinel, Timer};
 use super::objective::{self, Verdict};
 use super::probe;
+use super::prospect::{Prospect, prospect};
 use super::registry::{Complaint, Instance, Registry};
 use super::request::Request;
 use super::situation::Situation;
@@ -18,7 +22,7 @@ use super::subjective;
 use super::sync_set::Settling;
 use super::testimony::Homecoming;
 use crate::model::event::EventKind;
-use crate::model::{Address, NodeId, Offset, RunId};
+use crate::model::{Address, NodeId, Offset};
 use crate::resp::Reply;
 use crate::stdx::time::{Duration, Instant, Now};
 use std::collections::BTreeMap;
@@ -60,6 +64,9 @@ pub(super) struct Supervision {
     unreachable_since: Option<Instant>,
     retry_at: Instant,
     attempts: u32,
+    pub countdown: Countdown,
+    /// The master's offsets as they went by.
+    pub trail: Trail,
 }
 
 impl Supervision {
@@ -82,6 +89,8 @@ impl Supervision {
             unreachable_since: None,
             retry_at: now,
             attempts: 0,
+            countdown: Countdown::default(),
+            trail: Trail::default(),
         }
     }
 
@@ -126,8 +135,15 @@ pub(super) struct Office {
 /// One look at one group.
 pub(super) struct Work<'a> {
     pub now: Instant,
-    /// For what people named a time for; nothing else rests on it.
+    /// As entries are stamped; for what people set by the clock.
     pub wall_ms: u64,
+    pub fleet: FleetView,
+    /// Something was due and is held back.
+    pub hold: Option<Hold>,
+    /// Nothing holds what was due.
+    pub unheld: bool,
+    /// The whole fleet is to be held.
+    pub hold_fleet: bool,
     pub group: &'a Group,
     pub registry: &'a mut Registry,
     pub own: &'a mut Supervision,
@@ -185,6 +201,10 @@ impl Sentinel {
         let mut work = Work {
             now: now.mono,
             wall_ms: now.wall.as_millis(),
+            fleet: self.guard.view(now.mono, &self.ledger, self.config.blast_radius_percent),
+            hold: None,
+            unheld: false,
+            hold_fleet: false,
             group,
             registry: &mut self.registry,
             own: &mut own,
@@ -202,8 +222,11 @@ impl Sentinel {
             work.lead(verdict);
         }
         let decisions = std::mem::take(&mut work.decisions);
+        let hold_fleet = work.hold_fleet.then(|| work.fleet.blast.take()).flatten();
         let hurry = work.hurry || (work.own.urgent && !was_urgent);
         let mut next = work.next;
+        let seen = work.registry.get(&group.master).is_some_and(|master| master.ever_valid);
+        self.guard.note(now.mono, group, verdict, seen);
         if hurry {
             for address in group.instances() {
                 if let Some(instance) = self.registry.get_mut(address) {
@@ -224,6 +247,7 @@ impl Sentinel {
         self.welcome_back(now, name, &mut decisions);
         let timer = Timer::Group(name.to_owned());
         self.schedule.set(&timer, next.max(now.mono + Duration::from_millis(1)));
+        self.keep_fleet_guard(now, hold_fleet, actions);
         if free
             && !decisions.is_empty()
             && let Ok(index) = self.propose(now, decisions, actions)
@@ -267,7 +291,9 @@ impl Work<'_> {
         let verdict = objective::judge(self.group, self.registry, self.peers, self.now);
         let suspect = |i: &Instance| subjective::suspect(i, self.group, self.now);
         let master_suspect = self.master().is_some_and(suspect);
-        let any_suspect = self.group.instances().filter_map(|a| self.registry.get(a)).any(suspect);
+        let cared_for = |a: &&Address| !self.in_maintenance(a);
+        let any_suspect =
+            self.group.instances().filter(cared_for).filter_map(|a| self.registry.get(a)).any(suspect);
         let members = &self.group.sync_set().members;
         let unsettled = self.group.sets.len() > 1
             || self.group.replicas.iter().any(|a| {
@@ -276,10 +302,12 @@ impl Work<'_> {
             });
         let restarted = self.restarted();
         self.own.suspected_since = master_suspect.then(|| self.own.suspected_since.unwrap_or(self.now));
+        self.own.countdown.note(self.now, self.wall_ms, self.group);
         self.own.uneasy = any_suspect || restarted;
         self.own.urgent =
             master_suspect || restarted || unsettled || self.group.confirm || self.group.failover.is_some();
         self.own.situation = self.situation(verdict, restarted);
+        self.note_trail();
         let sample = self.master().and_then(Instance::current).map(|f| (f.asked_at, f.offset));
         if let Some((at, offset)) = sample {
             let old =
@@ -289,6 +317,15 @@ impl Work<'_> {
             }
         }
         verdict
+    }
+
+    fn note_trail(&mut self) {
+        let Some(facts) = self.registry.get(&self.group.master).and_then(Instance::current) else { return };
+        if let Some(history) = facts.history.as_ref().filter(|h| self.group.history.as_ref() == Some(*h))
+            && facts.is_master()
+        {
+            self.own.trail.note(history, facts.asked_at, facts.offset);
+        }
     }
 
     /// Another process than the agreed one answers at the master's address, or one without a role.
@@ -301,6 +338,9 @@ impl Work<'_> {
     fn situation(&self, verdict: Verdict, restarted: bool) -> Situation {
         if let Some(failover) = self.group.failover.as_ref().filter(|f| f.phase != Phase::Switched) {
             return Situation::FailingOver(failover.cause);
+        }
+        if let Some(held) = &self.group.policy.held {
+            return Situation::Held(held.reason.clone());
         }
         if let Some(reason) = &self.group.refused {
             return Situation::Refused(reason.clone());
@@ -353,6 +393,7 @@ impl Work<'_> {
         }
         self.tell_health(verdict);
         self.tell_changes();
+        self.end_maintenance();
         match self.group.failover.clone() {
             Some(failover) => self.conduct(&failover),
             None => self.own.conduct = None,
@@ -370,6 +411,7 @@ impl Work<'_> {
             self.keep_sync_set();
             self.reconcile();
         }
+        self.settle_hold(verdict);
     }
 
     /// Servers that an older fleet supervised show epochs above ours: ours must pass them.
@@ -392,6 +434,9 @@ impl Work<'_> {
             if down != agreed {
                 // A crash that is not proven any more is no answer yet.
                 if agreed && subjective::suspect(instance, self.group, self.now) {
+                    continue;
+                }
+                if down && self.in_maintenance(&address) {
                     continue;
                 }
                 let kind = if down { EventKind::SDown } else { EventKind::SDownEnd };
@@ -511,26 +556,19 @@ impl Work<'_> {
             }
             _ => return,
         };
-        if self.now < self.own.retry_at {
+        if self.held_back("the master is lost and a failover is due") || self.now < self.own.retry_at {
             return;
         }
         // Whoever could be frozen now: is an attempt worth disturbing the replicas?
-        let reachable: BTreeMap<Address, RunId> = self
-            .group
-            .replicas
-            .iter()
-            .filter_map(|address| {
-                let replica = self.registry.get(address)?;
-                let run_id = replica.current()?.run_id.clone()?;
-                (!subjective::down(replica, self.group, self.now)).then(|| (address.clone(), run_id))
-            })
-            .collect();
-        let rule = self.group.promotion_rule(&reachable);
+        let Prospect { reachable, rule, too_much, .. } =
+            prospect(self.group, self.registry, &self.own.trail, self.now);
         let hopeful = rule == Rule::Met || (!self.group.settings.safe() && !reachable.is_empty());
         // A restarted master may turn out to be the best there is; that too is decided in a failover.
+        let hopeful = hopeful && too_much.is_none();
         let all_here = reachable.len() == self.group.replicas.len();
         if !hopeful && !(cause == Cause::Restarted && (all_here || !self.group.settings.safe())) {
-            let reason = rule.explain();
+            let by_loss = too_much.filter(|_| rule == Rule::Met || !self.group.settings.safe());
+            let reason = by_loss.unwrap_or_else(|| rule.explain());
             if self.group.refused.as_ref() != Some(&reason) {
                 self.decisions.push(Decision::Refused { group: self.group.name.clone(), reason });
             }

@@ -10,6 +10,7 @@
 //! | `request`, `peer` | what it says to data servers and to other sentinels |
 //! | `decision`, `ledger` | what is agreed, and the state that agreeing has made |
 //! | `settings`, `fleet_settings`, `command`, `wish` | what an operator may change, and ask for |
+//! | `policy`, `guard`, `maintenance` | what holds back: agreed, judged, ended |
 //! | `schedule`, `registry`, `facts`, `probe` | watching: deadlines, what was seen, INFO understood |
 //! | `beat` | touch with the majority |
 //! | `changes` | restarts and roles of instances, told |
@@ -17,6 +18,7 @@
 //! | `scripts` | which programs and hooks belong to an event |
 //! | `subjective`, `objective`, `situation` | judging: alone, together, by name |
 //! | `lead` | what a leader does about one group: the order of judging and acting |
+//! | `prospect`, `loss`, `explain` | what a failover would find, lose, and say |
 //! | `failover`, `switchover`, `successor`, `lease`, `sync_set`, `reconcile` | acting |
 //! | `scheduled` | switchovers that are to happen at a time |
 //! | `testimony` | what a leader saw, for the incident records |
@@ -27,18 +29,24 @@ mod beat;
 mod changes;
 pub mod command;
 pub mod decision;
+mod explain;
 mod facts;
 mod failover;
 pub mod fleet_settings;
+mod guard;
 mod lead;
 mod lease;
 pub mod ledger;
+mod loss;
+mod maintenance;
 mod node;
 mod objective;
 mod office;
 pub mod peer;
 pub mod peer_codec;
+pub mod policy;
 mod probe;
+mod prospect;
 mod reconcile;
 pub mod registry;
 pub mod request;

@@ -1,6 +1,7 @@
 //! [`Sentinel`]: routes what happens to the file whose business it is, and keeps the time.
 
 use super::beat::Beat;
+use super::guard::FleetGuard;
 use super::lead::Supervision;
 use super::registry::Registry;
 use super::schedule::Schedule;
@@ -109,6 +110,7 @@ pub struct Sentinel {
     pub(super) next_webhooks: Option<Instant>,
     /// What this process is to crash after, as asked by SIMULATE-FAILURE.
     pub(super) simulated_failures: u8,
+    pub(super) guard: FleetGuard,
     pub(super) ended: bool,
 }
 
@@ -162,6 +164,7 @@ impl Sentinel {
             webhook_dropped: BTreeMap::new(),
             next_webhooks: None,
             simulated_failures: 0,
+            guard: FleetGuard::default(),
             ended: false,
         };
         let mut actions = Vec::new();

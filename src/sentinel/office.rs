@@ -177,6 +177,7 @@ impl Sentinel {
         let timer = Timer::Group(name.to_owned());
         let Some(group) = group else {
             self.groups.remove(name);
+            self.guard.forget(name);
             self.schedule.remove(&timer);
             return;
         };

@@ -61,6 +61,8 @@ impl Work<'_> {
         let mut stages = Vec::new();
         let mut syncing = switched.map_or(0, |_| self.syncing());
         let mut all_done = true;
+        let paused = switched.is_none() && self.group.policy.pause.is_some();
+        let mut would = Vec::new();
         for address in self.group.replicas.clone() {
             let Some(replica) = self.registry.get(&address) else { continue };
             let reachable = !subjective::suspect(replica, self.group, self.now);
@@ -93,6 +95,14 @@ impl Work<'_> {
                 all_done &= done || !reachable;
             }
             if placed {
+                continue;
+            }
+            // Who repairs a server by hand is not fought; one without a role is given one.
+            if switched.is_none() && self.in_maintenance(&address) && !facts.awaiting() {
+                continue;
+            }
+            if paused {
+                would.push(format!("{address} would be made to follow {}", self.group.master));
                 continue;
             }
             // One that takes itself for a master is demoted at once, whatever the limit.
@@ -131,6 +141,9 @@ impl Work<'_> {
             } else if switched.is_none() && wrong && !rogue {
                 self.flag(&address, EventKind::FixReplicaConfig, "");
             }
+        }
+        if !would.is_empty() {
+            self.held_back(&would.join(", "));
         }
         if let Some(failover) = switched {
             let (group, epoch) = (self.group.name.clone(), failover.epoch);

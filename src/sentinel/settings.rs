@@ -2,6 +2,7 @@
 //! replicated state, so every sentinel works with the same numbers. Secrets are not among them: they
 //! stay in files on each node.
 
+use crate::config::policy::{self, Policy};
 use crate::config::sentinel::{MasterConfig, Mode};
 use crate::stdx::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,9 @@ pub struct Settings {
     pub notification_script: Option<String>,
     #[serde(default)]
     pub client_reconfig_script: Option<String>,
+    /// What limits and steers failovers.
+    #[serde(default)]
+    pub policy: Policy,
 }
 
 impl Settings {
@@ -34,6 +38,7 @@ impl Settings {
             mode: Mode::default(),
             notification_script: None,
             client_reconfig_script: None,
+            policy: Policy::default(),
         }
     }
 
@@ -47,6 +52,7 @@ impl Settings {
             mode: config.mode,
             notification_script: None,
             client_reconfig_script: None,
+            policy: config.policy(),
         }
     }
 
@@ -152,7 +158,77 @@ pub const ROWS: &[Row] = &[
         set: |s, v| path(v).map(|v| s.client_reconfig_script = Some(v)),
         get: |s| s.client_reconfig_script.clone().unwrap_or_default(),
     },
+    Row {
+        name: "failovers-max",
+        expected: "automatic failovers per window, 1 to 100, or 0 for no limit",
+        set: |s, v| within(v, 0, policy::FAILOVERS_MAX).map(|v| s.policy.failovers_max = v),
+        get: |s| s.policy.failovers_max.to_string(),
+    },
+    Row {
+        name: "failovers-window",
+        expected: "milliseconds from 1000 to 604800000",
+        set: |s, v| {
+            within(v, policy::WINDOW_MS_MIN, policy::WINDOW_MS_MAX).map(|v| s.policy.failovers_window_ms = v)
+        },
+        get: |s| s.policy.failovers_window_ms.to_string(),
+    },
+    Row {
+        name: "max-loss-bytes",
+        expected: "off or bytes",
+        set: |s, v| limit(v).map(|v| s.policy.max_loss_bytes = v),
+        get: |s| s.policy.max_loss_bytes.map_or("off".to_owned(), |v| v.to_string()),
+    },
+    Row {
+        name: "max-loss-seconds",
+        expected: "off or seconds",
+        set: |s, v| limit(v).map(|v| s.policy.max_loss_seconds = v),
+        get: |s| s.policy.max_loss_seconds.map_or("off".to_owned(), |v| v.to_string()),
+    },
+    Row {
+        name: "sync-quorum",
+        expected: "auto or a number from 1 to 128",
+        set: |s, v| {
+            s.policy.sync_quorum = match v.eq_ignore_ascii_case("auto") {
+                true => None,
+                false => Some(within(v, 1, policy::SYNC_QUORUM_MAX as u64)? as usize),
+            };
+            Some(())
+        },
+        get: |s| s.policy.sync_quorum.map_or("auto".to_owned(), |v| v.to_string()),
+    },
+    Row {
+        name: "zones",
+        expected: "HOST:PORT=ZONE pairs with commas between them, or an empty text",
+        set: |s, v| policy::zones_from_text(v).map(|v| s.policy.zones = v),
+        get: |s| s.policy.zones_text(),
+    },
+    Row {
+        name: "prefer-zone",
+        expected: "a zone, or an empty text for none",
+        set: |s, v| {
+            let zone = (!v.is_empty()).then(|| v.to_owned());
+            zone.as_deref().is_none_or(policy::is_zone).then(|| s.policy.prefer_zone = zone)
+        },
+        get: |s| s.policy.prefer_zone.clone().unwrap_or_default(),
+    },
+    Row {
+        name: "prefer-handover",
+        expected: "yes or no",
+        set: |s, v| {
+            s.policy.prefer_handover = match v.to_ascii_lowercase().as_str() {
+                "yes" => true,
+                "no" => false,
+                _ => return None,
+            };
+            Some(())
+        },
+        get: |s| if s.policy.prefer_handover { "yes" } else { "no" }.to_owned(),
+    },
 ];
+
+fn limit(value: &str) -> Option<Option<u64>> {
+    if value.eq_ignore_ascii_case("off") { Some(None) } else { value.parse().ok().map(Some) }
+}
 
 pub fn mode_name(mode: Mode) -> &'static str {
     match mode {

@@ -29,6 +29,8 @@ pub enum Situation {
     /// A promotion is needed and may not be done.
     Refused(String),
     FailingOver(Cause),
+    /// Something is due and is held back, by maintenance or by a guard.
+    Held(String),
     /// The master has still to take its epoch.
     Confirming,
     LeaseLost,
@@ -55,6 +57,7 @@ impl Situation {
             Situation::MasterTls(_) => "master-tls",
             Situation::Refused(_) => "failover-refused",
             Situation::FailingOver(_) => "failing-over",
+            Situation::Held(_) => "held",
             Situation::Confirming => "confirming",
             Situation::LeaseLost => "lease-lost",
         }
@@ -90,6 +93,7 @@ impl Situation {
             Situation::MasterTls(fault) => format!("There is no TLS session with the master: {fault}."),
             Situation::Refused(reason) => format!("A failover is needed and refused: {reason}."),
             Situation::FailingOver(cause) => format!("A failover is under way (cause: {}).", cause.name()),
+            Situation::Held(reason) => format!("Held back: {reason}."),
             Situation::Confirming => "The master keeps its role and is being told its new epoch.".into(),
             Situation::LeaseLost => "The master is not vouched for and refuses writes.".into(),
         }

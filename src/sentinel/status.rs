@@ -4,15 +4,18 @@
 use super::api;
 use super::decision::Stage;
 use super::fleet_settings::FleetSettings;
-use super::ledger::Group;
+use super::ledger::{Group, Pause};
 use super::node::Sentinel;
+use super::policy::Guard;
 use super::registry::Instance;
 use super::scripts::Script;
 use super::settings::mode_name;
+use super::situation::Situation;
 use super::{fleet_settings, probe, reconcile, subjective};
 use crate::config::sentinel::SentinelConfig;
 use crate::model::drill::DrillsStatus;
 use crate::model::event::EventKind;
+use crate::model::policy::{HeldStatus, PauseStatus, PolicyStatus};
 use crate::model::status::{FailoverStatus, GroupStatus, InstanceStatus, PeerStatus, Status, WebhookStatus};
 use crate::model::{Address, RunId};
 use crate::stdx::time::{Duration, Instant, Now};
@@ -22,6 +25,43 @@ const EVENTS_SHOWN: usize = 50;
 
 fn ms(duration: Duration) -> u64 {
     duration.as_millis() as u64
+}
+
+fn pause_status(pause: &Pause) -> PauseStatus {
+    PauseStatus {
+        owner: pause.owner.clone(),
+        reason: pause.reason.clone(),
+        since_ms: pause.since_ms,
+        until_ms: pause.until_ms,
+    }
+}
+
+fn policy_status(group: &Group) -> PolicyStatus {
+    let policy = &group.policy;
+    PolicyStatus {
+        paused: policy.pause.as_ref().map(pause_status),
+        held: policy.held.as_ref().map(|held| HeldStatus {
+            guard: held.guard.name().to_owned(),
+            reason: held.reason.clone(),
+            since_ms: held.since_ms,
+            until_ms: held.until_ms,
+        }),
+        failovers_counted: policy.automatic_ms.len() as u64,
+        failovers_max: group.settings.policy.failovers_max,
+        failovers_window_ms: group.settings.policy.failovers_window_ms,
+        flapping: policy.flapping,
+        handover_to: policy.handover.as_ref().map(|handover| handover.target.clone()),
+    }
+}
+
+/// The situation, and that nothing would be done about a worse one.
+fn sentence(group: &Group, situation: &Situation) -> String {
+    let mut text = situation.sentence();
+    let said = group.policy.held.as_ref().is_some_and(|held| held.guard == Guard::Pause);
+    if let Some(pause) = group.policy.pause.as_ref().filter(|_| !said) {
+        text.push_str(&format!(" In maintenance{}: no automatic failover.", pause.describe()));
+    }
+    text
 }
 
 impl Sentinel {
@@ -57,6 +97,12 @@ impl Sentinel {
             groups: self.ledger.groups.values().map(|group| self.group_status(group, mono)).collect(),
             events: self.ledger.events.iter().skip(newest).cloned().collect(),
             incidents: self.ledger.incidents.iter().cloned().collect(),
+            held: self.ledger.held.as_ref().filter(|held| !held.acknowledged).map(|held| HeldStatus {
+                guard: Guard::BlastRadius.name().to_owned(),
+                reason: held.reason.clone(),
+                since_ms: held.since_ms,
+                until_ms: None,
+            }),
             webhooks: self
                 .config
                 .webhooks
@@ -96,7 +142,8 @@ impl Sentinel {
             replicas: group.replicas.iter().map(|a| self.instance_status(group, a, lead, now)).collect(),
             master,
             situation: situation.name().to_owned(),
-            summary: situation.sentence(),
+            summary: sentence(group, &situation),
+            policy: policy_status(group),
             sync_set: set.members.keys().cloned().collect(),
             sync_quorum: set.quorum,
             failover: group.failover.as_ref().map(|failover| FailoverStatus {
@@ -146,6 +193,8 @@ impl Sentinel {
             lease_ms: own
                 .filter(|_| is_master && group.bundled && self.in_office())
                 .map(|own| ms(own.lease.end.since(now))),
+            paused: group.policy.instances.get(address).map(pause_status),
+            zone: group.settings.policy.zone(address).map(str::to_owned),
         }
     }
 

@@ -46,7 +46,8 @@ impl Frozen {
         })
     }
 
-    /// From INFO of a stock replica that was sent to a closed port.
+    /// From INFO: of a stock replica that was sent to a closed port, or of any replica, as what it
+    /// would be frozen with.
     pub fn from_facts(facts: &Facts) -> Option<Self> {
         Some(Frozen {
             run_id: facts.run_id.clone()?,
@@ -54,7 +55,7 @@ impl Frozen {
             offset: facts.offset,
             history2: facts.history2.clone(),
             offset2: facts.offset2,
-            synced: facts.offset > 0 && !facts.syncing && !facts.loading,
+            synced: facts.holds_data() && !facts.syncing && !facts.loading,
             priority: facts.priority,
             at: facts.asked_at,
             heard_at: None,
@@ -99,7 +100,7 @@ pub enum Choice {
 /// holds less than the best.
 pub fn choose(
     group: &Group,
-    frozen: &[(Address, Frozen)],
+    frozen: &BTreeMap<Address, Frozen>,
     wanted: Option<&Address>,
     take_risk: bool,
 ) -> Choice {
@@ -111,9 +112,16 @@ pub fn choose(
     let fit = |least: Offset| {
         holders
             .iter()
-            .filter(|(_, f, offset)| *offset >= least && f.priority != 0)
+            .filter(|(a, f, offset)| {
+                *offset >= least && (wanted == Some(*a) && f.priority != 0 || barred(group, a, f).is_none())
+            })
             .min_by_key(|(a, f, offset)| {
-                (wanted != Some(*a), std::cmp::Reverse(*offset), f.priority, (*a).clone())
+                (
+                    wanted != Some(*a),
+                    std::cmp::Reverse(*offset),
+                    preference(group, a, f.priority),
+                    (*a).clone(),
+                )
             })
             .map(|(a, _, offset)| ((*a).clone(), *offset))
     };
@@ -123,17 +131,72 @@ pub fn choose(
             Choice::Nobody(format!("{wanted} does not hold everything that {address} holds (offset {best})"))
         }
         (Some((address, offset)), _) => Choice::Promote(address, offset),
-        (None, _) => Choice::Nobody(format!(
-            "only replicas with priority 0 hold everything (offset {best}); give one of them another priority"
-        )),
+        (None, _) => {
+            let each = |(address, frozen, offset): &(&Address, &Frozen, Offset)| match barred(
+                group, address, frozen,
+            ) {
+                Some(why) => format!("{address} has {offset} ({why})"),
+                None => format!("{address} has {offset}"),
+            };
+            let offsets: Vec<String> = holders.iter().map(each).collect();
+            Choice::Nobody(format!(
+                "only replicas that may not be master hold everything: {}",
+                offsets.join(", ")
+            ))
+        }
     }
+}
+
+/// Why this one may never be chosen by itself, whatever it holds.
+pub fn barred(group: &Group, address: &Address, frozen: &Frozen) -> Option<String> {
+    if frozen.priority == 0 {
+        return Some("replica-priority 0".to_owned());
+    }
+    let pause = group.policy.instances.get(address)?;
+    Some(format!("in maintenance{}", pause.describe()))
+}
+
+/// Why it holds nothing of the group's history, if it does not.
+pub fn holds_nothing(group: &Group, frozen: &Frozen) -> Option<String> {
+    if !frozen.synced {
+        return Some("never completed a sync".to_owned());
+    }
+    frozen.holds(group).is_none().then(|| "holds another history than the group's".to_owned())
+}
+
+/// Less is better: the priority that the server itself was given, then the zone that the operator
+/// wants the master in.
+pub fn preference(group: &Group, address: &Address, priority: i64) -> (i64, bool) {
+    let policy = &group.settings.policy;
+    let elsewhere = policy.prefer_zone.as_deref().is_some_and(|zone| policy.zone(address) != Some(zone));
+    (priority, elsewhere)
+}
+
+/// The one that would have been chosen before `chosen`, had it not been behind.
+pub fn preferred_over(
+    group: &Group,
+    frozen: &BTreeMap<Address, Frozen>,
+    chosen: &Address,
+) -> Option<Address> {
+    let known = frozen.get(chosen)?;
+    let had = known.holds(group)?;
+    let least = preference(group, chosen, known.priority);
+    frozen
+        .iter()
+        .filter(|(a, f)| f.holds(group).is_some_and(|offset| offset < had) && barred(group, a, f).is_none())
+        .filter(|(a, f)| preference(group, a, f.priority) < least)
+        .min_by_key(|(a, f)| {
+            (preference(group, a, f.priority), std::cmp::Reverse(f.holds(group)), (*a).clone())
+        })
+        .map(|(a, _)| a.clone())
 }
 
 /// When every bundled server of the group was read and none holds the agreed history: the one that
 /// holds most of any history of this group. It may have followed a master that died before its
 /// history was agreed; a server of another group would have refused the order by its name.
-pub fn last_resort(frozen: &BTreeMap<Address, Frozen>) -> Option<(Address, Offset)> {
-    let candidates = frozen.iter().filter(|(_, f)| f.synced && f.offset > 0 && f.priority != 0);
+pub fn last_resort(group: &Group, frozen: &BTreeMap<Address, Frozen>) -> Option<(Address, Offset)> {
+    let fit = |a: &Address, f: &Frozen| f.synced && f.offset > 0 && barred(group, a, f).is_none();
+    let candidates = frozen.iter().filter(|(a, f)| fit(a, f));
     let best = candidates.max_by_key(|(address, f)| (f.offset, std::cmp::Reverse((*address).clone())))?;
     Some((best.0.clone(), best.1.offset))
 }

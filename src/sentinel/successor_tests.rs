@@ -50,9 +50,9 @@ fn the_largest_offset_of_the_agreed_history_wins() {
     let mut empty = frozen(3, "now", 800);
     empty.1.synced = false;
     let (behind, ahead) = (frozen(4, "now", 10), frozen(5, "now", 20));
-    let all = [foreign.clone(), empty.clone(), behind.clone(), ahead.clone()];
+    let all = BTreeMap::from([foreign.clone(), empty.clone(), behind.clone(), ahead.clone()]);
     assert_eq!(choose(&group, &all, None, false), Choice::Promote(address(5), 20));
-    assert!(matches!(choose(&group, &[foreign, empty], None, true), Choice::Nobody(_)));
+    assert!(matches!(choose(&group, &[foreign, empty].into(), None, true), Choice::Nobody(_)));
     // A wish is granted among equals only.
     assert!(matches!(choose(&group, &all, Some(&address(4)), false), Choice::Nobody(_)));
 }
@@ -64,13 +64,13 @@ fn priority_breaks_ties_and_zero_is_never_master() {
     low.1.priority = 1;
     never.1.priority = 0;
     let plain = frozen(4, "now", 20);
-    let all = [never.clone(), plain.clone(), low];
+    let all = BTreeMap::from([never.clone(), plain.clone(), low]);
     assert_eq!(choose(&group, &all, None, false), Choice::Promote(address(5), 20));
     assert_eq!(choose(&group, &all, Some(&address(4)), false), Choice::Promote(address(4), 20));
     // It alone holds the tail: nobody else may be promoted over it unless the loss is taken.
     never.1.offset = 30;
-    assert!(matches!(choose(&group, &[never.clone(), plain.clone()], None, false), Choice::Nobody(_)));
-    assert_eq!(choose(&group, &[never, plain], None, true), Choice::Promote(address(4), 20));
+    assert!(matches!(choose(&group, &[never.clone(), plain.clone()].into(), None, false), Choice::Nobody(_)));
+    assert_eq!(choose(&group, &[never, plain].into(), None, true), Choice::Promote(address(4), 20));
 }
 
 #[test]
@@ -128,6 +128,49 @@ fn the_last_resort_is_the_largest_completed_copy_that_may_be_master() {
     let mut never = frozen(3, "b", 800);
     never.1.priority = 0;
     let all: BTreeMap<_, _> = [half.clone(), never.clone(), frozen(4, "c", 10), frozen(5, "d", 20)].into();
-    assert_eq!(last_resort(&all), Some((address(5), 20)));
-    assert_eq!(last_resort(&[half, never, frozen(6, "e", 0)].into()), None);
+    assert_eq!(last_resort(&group(), &all), Some((address(5), 20)));
+    assert_eq!(last_resort(&group(), &[half, never, frozen(6, "e", 0)].into()), None);
+}
+
+#[test]
+fn a_zone_breaks_what_priority_leaves_equal() {
+    let mut group = group();
+    group.settings.set("zones", "h:4=east,h:5=west").unwrap();
+    group.settings.set("prefer-zone", "west").unwrap();
+    let all = BTreeMap::from([frozen(4, "now", 20), frozen(5, "now", 20), frozen(6, "now", 20)]);
+    assert_eq!(choose(&group, &all, None, false), Choice::Promote(address(5), 20));
+    // The word about the server itself is stronger than the word about its place.
+    let mut first = frozen(4, "now", 20);
+    first.1.priority = 10;
+    let all = BTreeMap::from([first, frozen(5, "now", 20)]);
+    assert_eq!(choose(&group, &all, None, false), Choice::Promote(address(4), 20));
+}
+
+#[test]
+fn one_that_is_preferred_and_behind_waits_for_its_turn() {
+    let group = group();
+    let (mut preferred, mut never) = (frozen(4, "now", 10), frozen(5, "now", 15));
+    preferred.1.priority = 1;
+    never.1.priority = 0;
+    let all = BTreeMap::from([preferred, never, frozen(6, "now", 20), frozen(7, "other", 12)]);
+    assert_eq!(choose(&group, &all, None, false), Choice::Promote(address(6), 20));
+    assert_eq!(preferred_over(&group, &all, &address(6)), Some(address(4)));
+    assert_eq!(preferred_over(&group, &all, &address(4)), None, "the best is not preferred");
+}
+
+#[test]
+fn one_in_maintenance_is_not_chosen_but_its_offset_counts() {
+    let mut group = group();
+    let pause = crate::sentinel::ledger::Pause {
+        owner: "ops".into(),
+        reason: String::new(),
+        since_ms: 0,
+        until_ms: None,
+    };
+    group.policy.instances.insert(address(5), pause);
+    let equal = BTreeMap::from([frozen(5, "now", 20), frozen(6, "now", 20)]);
+    assert_eq!(choose(&group, &equal, None, false), Choice::Promote(address(6), 20));
+    let ahead = BTreeMap::from([frozen(5, "now", 20), frozen(6, "now", 19)]);
+    let Choice::Nobody(why) = choose(&group, &ahead, None, false) else { panic!("it lacks a byte") };
+    assert!(why.contains("h:5 has 20 (in maintenance by ops)") && why.contains("h:6 has 19"), "{why}");
 }

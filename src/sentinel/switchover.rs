@@ -16,6 +16,7 @@ use super::node::Sentinel;
 use super::registry::Instance;
 use super::request::Request;
 use super::subjective;
+use super::successor;
 use super::wish::Wish;
 use crate::model::{Address, Offset, ReplId, RunId};
 use crate::resp::Reply;
@@ -176,7 +177,8 @@ impl Work<'_> {
             });
             match fitness {
                 Ok((run_id, priority, offset)) => {
-                    let key = (priority, std::cmp::Reverse(offset), address.clone());
+                    let rank = successor::preference(self.group, &address, priority);
+                    let key = (rank, std::cmp::Reverse(offset), address.clone());
                     if best.as_ref().is_none_or(|(known, _)| key < *known) {
                         best = Some((key, StandBy { address, run_id }));
                     }
@@ -218,6 +220,8 @@ impl Work<'_> {
         let in_step = facts.bundled.as_ref().is_none_or(|b| b.synced && b.epoch >= self.group.epoch);
         if facts.priority == 0 {
             Err("has priority 0: never to be master".into())
+        } else if let Some(pause) = self.group.policy.instances.get(address) {
+            Err(format!("is in maintenance{}", pause.describe()))
         } else if !facts.follows(&self.group.master) || !facts.link_up || facts.syncing || facts.loading {
             Err("does not stream from the master".into())
         } else if facts.history != self.group.history || !in_step {

@@ -67,6 +67,22 @@ fn step(world: &mut Option<World>, line: &str) -> Vec<String> {
             let lines = world.incidents();
             world.transcript.extend(lines);
         }
+        ["sentinel", rest @ ..] => {
+            let argv: Vec<&[u8]> =
+                std::iter::once("SENTINEL").chain(rest.iter().copied()).map(str::as_bytes).collect();
+            world.command(&Command::from_client(&argv).expect("a command that is understood"));
+        }
+        ["explain"] => {
+            let lines = world.explain();
+            world.transcript.extend(lines);
+        }
+        ["priority", port, value] => {
+            world.nodes.get_mut(&address(port)).unwrap().priority = value.parse().unwrap();
+        }
+        ["situation"] => {
+            let lines = world.situation();
+            world.transcript.extend(lines);
+        }
         ["look"] => {
             let lines = world.describe();
             world.transcript.extend(lines);

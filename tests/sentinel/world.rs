@@ -321,6 +321,46 @@ impl World {
         lines
     }
 
+    /// What each sentinel says is the matter.
+    pub fn situation(&self) -> Vec<String> {
+        let said = |(id, sentinel): (&u64, &Sentinel)| {
+            let status = sentinel.status(self.moment());
+            let all = status.held.map(|held| format!("  s{id}: all held: {}", held.reason));
+            let groups = status
+                .groups
+                .iter()
+                .map(|group| format!("  s{id}: {} {}: {}", group.name, group.situation, group.summary));
+            all.into_iter().chain(groups).collect::<Vec<String>>()
+        };
+        let mut lines: Vec<String> = self.sentinels.iter().flat_map(said).collect();
+        // One line is enough when all say the same.
+        let without_id = |line: &String| line.split_once(": ").map(|(_, rest)| rest.to_owned());
+        if self.sentinels.len() > 1 && lines.len() == self.sentinels.len() {
+            let said: BTreeSet<Option<String>> = lines.iter().map(without_id).collect();
+            if said.len() == 1 {
+                lines = vec![format!("  all: {}", without_id(&lines[0]).unwrap())];
+            }
+        }
+        lines
+    }
+
+    /// EXPLAIN of the leader, in short.
+    pub fn explain(&self) -> Vec<String> {
+        let sentinel = &self.sentinels[&self.leader()];
+        let said = sentinel.explain(self.moment(), "m").expect("the group is there");
+        let successor = said.successor.map_or("nobody".to_owned(), |a| a.port.to_string());
+        let mut lines = vec![format!(
+            "  successor {successor}, loss {:?} bytes, {:?} ms after a crash, {:?} ms after silence",
+            said.loss_bytes, said.estimated_ms, said.estimated_silent_ms
+        )];
+        lines.extend(said.blockers.iter().map(|b| format!("  blocked by {}: {}", b.what, b.reason)));
+        lines.extend(said.handover_to.iter().map(|a| format!("  then handed over to {}", a.port)));
+        lines.extend(
+            said.candidates.iter().map(|c| format!("  {}: {}", c.address.port, c.reasons.join("; "))),
+        );
+        lines
+    }
+
     pub fn stop_leader(&mut self) {
         let leader = self.leader();
         self.sentinels.remove(&leader);

@@ -37,6 +37,7 @@ pub(super) trait Source {
     fn facts(&mut self) -> &Facts;
     fn status_json(&mut self) -> Vec<u8>;
     fn ledger(&self) -> &Ledger;
+    fn explain_json(&mut self, group: &str) -> Vec<u8>;
 }
 
 const CLIENTS_MAX: usize = 10_000;
@@ -326,6 +327,10 @@ impl Request<'_> {
                     Some(incident) => reply.bulk(&serde_json::to_vec(incident).unwrap_or_default()),
                     None => reply.error("ERR No such incident; SENTINEL INCIDENTS lists them"),
                 }
+                None
+            }
+            Outcome::Explain { group } => {
+                reply.bulk(&source.explain_json(&group));
                 None
             }
             Outcome::Shutdown => {

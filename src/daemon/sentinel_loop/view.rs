@@ -68,6 +68,12 @@ impl Source for Answers<'_> {
         // Every key of a status is text, so writing it cannot fail.
         serde_json::to_vec(&self.status()).unwrap_or_default()
     }
+
+    fn explain_json(&mut self, group: &str) -> Vec<u8> {
+        // As above; the group was there a moment ago, in the same turn.
+        let explanation = self.core.explain(self.now, group);
+        explanation.and_then(|text| serde_json::to_vec(&text).ok()).unwrap_or_default()
+    }
 }
 
 impl Answers<'_> {

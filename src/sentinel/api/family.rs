@@ -2,7 +2,7 @@
 //! arity (counting SENTINEL and the subcommand), help.
 
 use super::facts::{Facts, GroupFacts};
-use super::{Outcome, change, debug, failover, instance, quoted, settings};
+use super::{Outcome, change, debug, failover, instance, policy, quoted, settings};
 use crate::config::sentinel::Mode;
 use crate::resp::Writer;
 use crate::resp::spec::Arity::{self, AtLeast, Exactly};
@@ -54,7 +54,7 @@ impl Call<'_, '_> {
     }
 
     /// The named group when it may be shown.
-    fn shown_group(&mut self) -> Option<usize> {
+    pub(super) fn shown_group(&mut self) -> Option<usize> {
         let index = self.known_group()?;
         if withheld(self.facts, &self.facts.groups[index]) {
             self.error("NOQUORUM This sentinel is out of touch with the majority, ask another one");
@@ -265,6 +265,15 @@ const fn row(names: &'static [&'static str], arity: Arity, run: Run, help: &'sta
 
 const TABLE: &[Row] = &[
     row(
+        &["ACKNOWLEDGE"],
+        Exactly(3),
+        policy::command,
+        &[
+            "ACKNOWLEDGE <master-name> | *",
+            "    The failovers of a group (or, with *, the hold over the fleet) are known: go on.",
+        ],
+    ),
+    row(
         &["CKQUORUM"],
         Exactly(3),
         ckquorum,
@@ -303,6 +312,15 @@ const TABLE: &[Row] = &[
         &[
             "GET-MASTER-ADDR-BY-NAME <master-name>",
             "    Return the ip and port number of the master with that name.",
+        ],
+    ),
+    row(
+        &["EXPLAIN"],
+        Exactly(3),
+        policy::explain,
+        &[
+            "EXPLAIN <master-name>",
+            "    Who would be promoted now, why nobody else, and what would hold it back; JSON.",
         ],
     ),
     row(&["FAILOVER"], AtLeast(3), failover::failover, failover::HELP),
@@ -380,6 +398,15 @@ const TABLE: &[Row] = &[
         &["REMOVE <master-name>", "    Remove master from Sentinel's monitor list."],
     ),
     row(
+        &["PAUSE"],
+        AtLeast(3),
+        policy::command,
+        &[
+            "PAUSE <master-name> [INSTANCE <host:port>] [FOR <seconds>] [OWNER <who>] [REASON <text>]",
+            "    Maintenance: no automatic failover, nothing is re-pointed.",
+        ],
+    ),
+    row(
         &["REPLICAS", "SLAVES"],
         Exactly(3),
         replicas,
@@ -390,6 +417,12 @@ const TABLE: &[Row] = &[
         Exactly(3),
         change::reset,
         &["RESET <pattern>", "    Forget replicas that are gone, in groups whose name matches."],
+    ),
+    row(
+        &["RESUME"],
+        AtLeast(3),
+        policy::command,
+        &["RESUME <master-name> [INSTANCE <host:port>]", "    End maintenance."],
     ),
     row(
         &["SENTINELS"],

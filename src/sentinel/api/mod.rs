@@ -16,6 +16,7 @@ pub mod family;
 pub mod general;
 pub mod info;
 pub mod instance;
+pub mod policy;
 mod process;
 pub mod settings;
 
@@ -38,6 +39,8 @@ pub enum Outcome {
     Incidents { group: Option<String> },
     /// One incident record as JSON, or an error when there is none of this id.
     Incident { id: String },
+    /// What would happen if this group's master were lost now, as one bulk string of JSON.
+    Explain { group: String },
     /// A hello line was published: the reply is written, the line is for the subscribers.
     Publish,
     /// The process is to end; there is no reply.

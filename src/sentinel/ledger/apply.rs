@@ -4,8 +4,8 @@
 use super::group::ANCESTORS_MAX;
 use super::scribe::{Scribe, detail};
 use super::{
-    Ancestor, EVENTS_MAX, Failover, GROUPS_MAX, Group, Ledger, Phase, REPLICAS_MAX, Scheduled, StandBy,
-    SyncSet, Voter,
+    Ancestor, EVENTS_MAX, Failover, GROUPS_MAX, Group, Ledger, Phase, Policy, REPLICAS_MAX, Scheduled,
+    StandBy, SyncSet, Voter,
 };
 use crate::model::event::{Event, EventKind, Subject};
 use crate::model::{Address, Epoch, ReplId, RunId};
@@ -111,15 +111,14 @@ impl Ledger {
                     let _ = self.fleet.set(name, value);
                 }
             }
+            Decision::Policy(decision) => self.decide_policy(decision, scribe),
             Decision::Webhooks { cursors, dropped } => {
                 for (name, cursor) in cursors {
                     let known = self.webhooks.entry(name.clone()).or_default();
                     *known = (*known).max(*cursor);
                 }
                 for (name, count) in dropped {
-                    let nowhere = Group::new("", &Address::new("-", 0), &Settings::with_quorum(1), 0);
-                    let event =
-                        scribe.tell(EventKind::WebhookDropped, &nowhere, None, format!("{name} {count}"));
+                    let event = scribe.fleet(EventKind::WebhookDropped, format!("{name} {count}"));
                     detail(event, "webhook", name);
                     detail(event, "events", count);
                 }
@@ -168,7 +167,7 @@ impl Ledger {
 }
 
 impl Group {
-    fn new(name: &str, master: &Address, settings: &Settings, epoch: Epoch) -> Self {
+    pub(super) fn new(name: &str, master: &Address, settings: &Settings, epoch: Epoch) -> Self {
         Group {
             name: name.to_owned(),
             settings: settings.clone(),
@@ -192,6 +191,7 @@ impl Group {
             failovers: 0,
             last_switch_ms: None,
             scheduled: None,
+            policy: Policy::default(),
         }
     }
 
@@ -211,6 +211,7 @@ impl Group {
                     if !counts && self.failover.is_none() && self.replicas.remove(replica) {
                         self.down.remove(replica);
                         self.odd_roles.remove(replica);
+                        self.policy.forget(replica);
                         scribe.replica(EventKind::ReplicaGone, self, replica, "");
                     }
                 }
@@ -392,6 +393,7 @@ impl Group {
             | Decision::AddReplica { .. }
             | Decision::EpochFloor { .. }
             | Decision::Configure { .. }
+            | Decision::Policy(_)
             | Decision::Webhooks { .. } => {}
         }
     }
@@ -532,6 +534,9 @@ impl Group {
         self.down.remove(&successor);
         self.odd_roles.clear();
         self.failovers += 1;
+        if let Some(switched) = self.failover.clone() {
+            self.count_switch(&switched, scribe.at_ms);
+        }
         self.last_switch_ms = Some(scribe.at_ms);
         // What WAIT promised under the old master is all in the new one, and in those that held as
         // much; any other replica counts once it has caught up.

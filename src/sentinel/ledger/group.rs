@@ -1,5 +1,6 @@
 //! One group as agreed, and the arithmetic of its sync sets.
 
+use super::Policy;
 use crate::model::{Address, Epoch, Offset, ReplId, RunId};
 use crate::sentinel::decision::{Cause, Stage};
 use crate::sentinel::settings::Settings;
@@ -47,6 +48,9 @@ pub struct Group {
     pub last_switch_ms: Option<u64>,
     #[serde(default)]
     pub scheduled: Option<Scheduled>,
+    /// Maintenance, holds, and the failovers that count.
+    #[serde(default)]
+    pub policy: Policy,
 }
 
 /// A switchover that is to begin at a time, in milliseconds since 1970.
@@ -171,9 +175,12 @@ impl Group {
         &self.sets[self.sets.len() - 1]
     }
 
-    /// n as the number of registered data nodes wants it: floor(nodes / 2), at least 1.
+    /// n as the operator set it, else as the number of registered data nodes wants it:
+    /// floor(nodes / 2), at least 1. An n above the members of a set promises nothing, for no WAIT n
+    /// can be satisfied there: any one member is then enough to promote, and `Situation` says so.
     pub fn wanted_quorum(&self) -> usize {
-        (self.replicas.len().div_ceil(2)).max(1)
+        let by_nodes = self.replicas.len().div_ceil(2).max(1);
+        self.settings.policy.sync_quorum.unwrap_or(by_nodes)
     }
 
     /// A failover that clients do not see the end of yet. From `Switched` on the new master is

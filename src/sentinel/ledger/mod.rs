@@ -6,6 +6,7 @@
 mod apply;
 mod group;
 mod incidents;
+mod policy;
 mod scribe;
 
 use crate::model::event::{Event, EventKind};
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use group::{Ancestor, Failover, Group, Phase, Rule, Scheduled, StandBy, SyncSet};
 pub use incidents::{INCIDENTS_MAX, Incidents};
+pub use policy::{FleetHeld, Handover, Held, Pause, Policy};
 
 /// Recent events kept for those who connect late and for webhooks that lag.
 pub const EVENTS_MAX: usize = 512;
@@ -46,6 +48,9 @@ pub struct Ledger {
     pub webhooks: BTreeMap<String, u64>,
     #[serde(default)]
     pub fleet: FleetSettings,
+    /// Automatic failovers are held fleet-wide.
+    #[serde(default)]
+    pub held: Option<FleetHeld>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

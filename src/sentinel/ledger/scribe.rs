@@ -3,6 +3,7 @@
 use super::Group;
 use crate::model::Address;
 use crate::model::event::{Event, EventKind, Subject};
+use crate::sentinel::settings::Settings;
 
 /// Collects the events of one entry.
 pub(super) struct Scribe<'a> {
@@ -35,6 +36,12 @@ impl Scribe<'_> {
         });
         let last = self.out.len() - 1;
         &mut self.out[last]
+    }
+
+    /// About the fleet, not about a group.
+    pub(super) fn fleet(&mut self, kind: EventKind, payload: String) -> &mut Event {
+        let nowhere = Group::new("", &Address::new("-", 0), &Settings::with_quorum(1), 0);
+        self.tell(kind, &nowhere, None, payload)
     }
 
     /// About the master as it was named `master`.
