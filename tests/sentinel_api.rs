@@ -87,6 +87,7 @@ fn healthy() -> Facts {
         }],
         peers: vec![peer(2), peer(3)],
         timers: vec![("INFO-PERIOD", 1000), ("TILT-PERIOD", 0), ("LEASE", 500)],
+        webhooks: vec!["ops".into()],
         process: ProcessFacts {
             pid: 42,
             port: 26379,

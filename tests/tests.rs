@@ -22,3 +22,4 @@ mod server;
 mod simulation;
 mod support;
 mod systemd;
+mod telling;

@@ -3,22 +3,42 @@
 //! webhook *is* its password), secrets show nothing.
 
 use crate::alerts::reach::Host;
-use crate::alerts::{FORMATS, Format};
-use crate::config::sentinel::WebhookConfig;
-use crate::model::event::{EventKind, Severity};
+use crate::alerts::template::Template;
+use crate::alerts::{FORMATS, Format, request};
+use crate::config::webhook::{Filter, WebhookConfig, check_header};
+use crate::model::Address;
+use crate::model::event::{Event, EventKind};
+use crate::stdx::time::Wall;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use std::collections::BTreeMap;
 use std::fmt;
 
 pub struct Target {
     pub name: String,
     pub endpoint: Endpoint,
     pub format: &'static Format,
-    /// Empty: everything of severity warning.
-    pub events: Vec<EventKind>,
+    pub filter: Filter,
     pub secrets: Vec<Secret>,
+    /// PagerDuty's integration key.
+    pub key: Option<Token>,
+    /// Telegram's chat.
+    pub chat: Option<String>,
+    pub template: Option<Template>,
+    /// Names in lower case.
+    pub headers: Vec<(String, Token)>,
     /// See [`reach`](crate::alerts::reach).
     pub allow_private: bool,
+}
+
+/// What the files say that a webhook's configuration names; absent where it names none.
+#[derive(Default)]
+pub struct Files {
+    pub url: Option<String>,
+    pub secret: Option<String>,
+    pub key: Option<String>,
+    pub template: Option<String>,
+    pub headers: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,42 +47,97 @@ pub enum BadTarget {
     Url(String, &'static str),
     #[error("webhook '{0}': format '{1}' is not known; known are: {2}")]
     Format(String, String, String),
-    #[error("webhook '{0}': event '{1}' is not known; events are named as their channels, as +switch-master")]
-    Event(String, String),
     #[error(
         "webhook '{0}': secret-file, line {1}: {2}; write one secret a line, as text or as whsec_<base64>"
     )]
     Secret(String, usize, &'static str),
+    #[error("webhook '{0}': key-file: expected PagerDuty's integration key, 32 letters and digits")]
+    Key(String),
+    #[error("webhook '{0}': header '{1}': {2}")]
+    Header(String, String, &'static str),
+    #[error("webhook '{0}': template: {1}")]
+    Template(String, String),
 }
 
 impl Target {
-    /// `secrets` is the content of the secret file.
-    pub fn new(config: &WebhookConfig, secrets: Option<&str>) -> Result<Target, BadTarget> {
+    pub fn new(config: &WebhookConfig, files: &Files) -> Result<Target, BadTarget> {
         let name = config.name.clone();
-        let endpoint = Endpoint::parse(&config.url).map_err(|why| BadTarget::Url(name.clone(), why))?;
+        let url = files.url.as_deref().map_or(config.url.as_str(), str::trim);
+        let endpoint = Endpoint::parse(url).map_err(|why| BadTarget::Url(name.clone(), why))?;
         let format = FORMATS.iter().find(|format| format.name == config.format).ok_or_else(|| {
             let known: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
             BadTarget::Format(name.clone(), config.format.clone(), known.join(", "))
         })?;
-        let events = config.events.iter().map(|event| {
-            EventKind::parse(event).ok_or_else(|| BadTarget::Event(name.clone(), event.clone()))
-        });
-        let events = events.collect::<Result<Vec<_>, _>>()?;
-        let secrets = match secrets {
+        let secrets = match &files.secret {
             Some(text) => {
                 Secret::parse_file(text).map_err(|(line, why)| BadTarget::Secret(name.clone(), line, why))?
             }
             None => Vec::new(),
         };
-        Ok(Target { name, endpoint, format, events, secrets, allow_private: config.allow_private })
+        let key = match &files.key {
+            Some(text)
+                if text.trim().len() == 32 && text.trim().bytes().all(|b| b.is_ascii_alphanumeric()) =>
+            {
+                Some(Token(text.trim().to_owned()))
+            }
+            Some(_) => return Err(BadTarget::Key(name)),
+            None => None,
+        };
+        let mut headers = Vec::new();
+        for (header, value) in config.headers.iter().chain(&files.headers) {
+            let value = value.trim_end_matches(['\r', '\n']);
+            check_header(header, value)
+                .map_err(|why| BadTarget::Header(name.clone(), header.clone(), why))?;
+            headers.push((header.to_ascii_lowercase(), Token(value.to_owned())));
+        }
+        let template = config.template.as_ref().or(files.template.as_ref());
+        let template = template.map(|text| Template::parse(text)).transpose();
+        let template = template.map_err(|why| BadTarget::Template(name.clone(), why))?;
+        let target = Target {
+            name,
+            endpoint,
+            format,
+            filter: config.filter(),
+            secrets,
+            key,
+            chat: config.chat.clone(),
+            template,
+            headers,
+            allow_private: config.allow_private,
+        };
+        target.rehearse()?;
+        Ok(target)
     }
 
-    pub fn wants(&self, kind: EventKind) -> bool {
-        if self.events.is_empty() {
-            kind.row().severity == Severity::Warning
-        } else {
-            self.events.contains(&kind)
-        }
+    /// A template is tried once before it is needed.
+    fn rehearse(&self) -> Result<(), BadTarget> {
+        let event = Event {
+            id: 1,
+            at_ms: 1_700_000_000_000,
+            kind: EventKind::SwitchMaster,
+            group: "example".to_owned(),
+            epoch: 1,
+            instance: Some(Address::new("192.0.2.2", 6379)),
+            payload: "example 192.0.2.1 6379 192.0.2.2 6379".to_owned(),
+            details: Vec::new(),
+        };
+        let tried = request(&event, self, "example", Wall(event.at_ms));
+        tried.map(drop).map_err(|why| BadTarget::Template(self.name.clone(), why))
+    }
+
+    pub fn wants(&self, event: &Event) -> bool {
+        self.filter.wants(event)
+    }
+}
+
+/// A password-like word. Has neither `Debug` nor `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// For the request only.
+    pub fn reveal(&self) -> &str {
+        &self.0
     }
 }
 

@@ -10,6 +10,7 @@ pub(super) fn run(file: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::usage(format!("cannot read {shown}: {error}")))?;
     match sentinel::parse(&text) {
         Ok(config) => {
+            webhooks(&config, &shown.to_string())?;
             let mut said: String = validate::warnings(&config)
                 .iter()
                 .map(|warning| format!("{shown}: note: {warning}\n"))
@@ -33,4 +34,17 @@ pub(super) fn run(file: &Path) -> Result<(), Failure> {
             Err(Failure::said(2))
         }
     }
+}
+
+/// Templates and files of webhooks are read as a start would read them; a file that only the
+/// daemon's user may read is its own affair.
+fn webhooks(config: &sentinel::SentinelConfig, shown: &str) -> Result<(), Failure> {
+    let mut wrong = false;
+    for webhook in &config.webhooks {
+        if let Err(error) = crate::daemon::alert_sender::check(webhook) {
+            eprintln!("{shown}: {error}");
+            wrong = true;
+        }
+    }
+    if wrong { Err(Failure::said(2)) } else { Ok(()) }
 }

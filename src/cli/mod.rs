@@ -18,6 +18,7 @@ mod status;
 mod transport;
 mod up;
 mod watch;
+mod webhooks;
 
 use crate::daemon::logging::{LogFormat, LogLevel};
 use crate::model::Address;
@@ -147,6 +148,13 @@ enum Command {
     Resume(policy::ResumeOptions),
     /// Say that a group's failovers are known, or that a held fleet may go on
     Acknowledge(policy::AcknowledgeOptions),
+    /// Show the webhooks; test one, enable one that was gone, send again what was given up
+    Webhooks {
+        #[command(flatten)]
+        to: SentinelOptions,
+        #[command(subcommand)]
+        wish: webhooks::Wish,
+    },
     /// Read a sentinel.yaml and say everything that is wrong with it
     Check {
         /// The sentinel.yaml
@@ -222,6 +230,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Pause(options) => policy::pause(&options),
         Command::Resume(options) => policy::resume(&options),
         Command::Acknowledge(options) => policy::acknowledge(&options),
+        Command::Webhooks { to, wish } => webhooks::run(&to, &wish),
         Command::Check { file } => check::run(&file),
         Command::Completions { shell } => {
             let mut script = Vec::new();

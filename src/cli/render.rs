@@ -162,6 +162,7 @@ pub(super) mod tests {
             lease_ms: (role == "master").then_some(480),
             paused: None,
             zone: None,
+            probe: Default::default(),
         }
     }
 

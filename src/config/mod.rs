@@ -10,6 +10,7 @@ pub mod sentinel;
 pub mod server;
 pub mod tls;
 pub mod validate;
+pub mod webhook;
 pub mod yes_no;
 
 pub use error::ConfigError;

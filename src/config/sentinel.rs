@@ -9,8 +9,8 @@ use super::http_users::{HttpUser, HttpView};
 use super::policy::Policy;
 use super::tls::AuthClients;
 use super::validate::validate;
+pub use super::webhook::WebhookConfig;
 use super::yes_no;
-use crate::model::event::{EventKind, Severity};
 use crate::model::{Address, NodeId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -120,17 +120,6 @@ pub enum Mode {
     Available,
 }
 
-impl WebhookConfig {
-    /// Whether this event is for it: the named ones, or all warnings when none is named.
-    pub fn wants(&self, kind: EventKind) -> bool {
-        if self.events.is_empty() {
-            kind.row().severity == Severity::Warning
-        } else {
-            self.events.iter().any(|name| name == kind.name())
-        }
-    }
-}
-
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct MasterConfig {
@@ -210,26 +199,6 @@ impl MasterConfig {
             prefer_handover: self.prefer_handover,
         }
     }
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct WebhookConfig {
-    pub name: String,
-    pub url: String,
-    /// A row of `alerts::FORMATS`.
-    #[serde(default = "defaults::webhook_format")]
-    pub format: String,
-    /// Event names; empty: all of severity warning.
-    #[serde(default)]
-    pub events: Vec<String>,
-    /// One signing secret a line; two while they are being rotated.
-    #[serde(default)]
-    pub secret_file: Option<PathBuf>,
-    /// The URL's host *name* may lead to loopback or a private network (10/8, 172.16/12, 192.168/16,
-    /// 100.64/10, fc00::/7). An IP address or `localhost` in the URL needs no permission.
-    #[serde(default, with = "yes_no")]
-    pub allow_private: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,13 +2,9 @@
 //! remedy; all of them are given at once, so a file is repaired in one round.
 
 use super::ConfigError;
-use super::sentinel::{MasterConfig, SentinelConfig, WebhookConfig};
-use crate::model::event::EventKind;
+use super::sentinel::{MasterConfig, SentinelConfig};
+use super::webhook;
 use std::collections::BTreeSet;
-
-/// The webhook formats that `alerts` can dress an event in. The names stand here because
-/// configuration may not look up at `alerts`; a test there holds the two lists together.
-pub const WEBHOOK_FORMATS: &[&str] = &["generic"];
 
 /// Everything wrong with it, in the order of the file.
 pub fn validate(config: &SentinelConfig) -> Vec<ConfigError> {
@@ -24,7 +20,7 @@ pub fn validate(config: &SentinelConfig) -> Vec<ConfigError> {
                 format!("two webhooks are named '{}'; rename one", webhook.name),
             ));
         }
-        check_webhook(&key, webhook, &mut errors);
+        webhook::check(&key, webhook, &mut errors);
     }
     super::hooks::validate("hooks", &config.hooks, &mut errors);
     timing(config, &mut errors);
@@ -192,31 +188,6 @@ fn check_master(key: &str, master: &MasterConfig, voters: usize, errors: &mut Ve
             "auth-user",
             "a user needs a password; add auth-pass-file with the file that holds it".to_owned(),
         );
-    }
-}
-
-fn check_webhook(key: &str, webhook: &WebhookConfig, errors: &mut Vec<ConfigError>) {
-    let mut refuse =
-        |field: &str, message: String| errors.push(ConfigError::key(format!("{key}.{field}"), message));
-    if !is_group_name(&webhook.name) {
-        refuse("name", format!("'{}' is no name; use letters, digits, '.', '-' and '_'", webhook.name));
-    }
-    if !is_http_url(&webhook.url) {
-        refuse("url", "expected http://host[:port]/path or https://host[:port]/path".to_owned());
-    }
-    if !WEBHOOK_FORMATS.contains(&webhook.format.as_str()) {
-        refuse(
-            "format",
-            format!("'{}' is no format; one of: {}", webhook.format, WEBHOOK_FORMATS.join(", ")),
-        );
-    }
-    for (index, event) in webhook.events.iter().enumerate() {
-        if EventKind::parse(event).is_none() {
-            refuse(
-                &format!("events[{index}]"),
-                format!("there is no event '{event}'; names are as on pub/sub, for example +switch-master"),
-            );
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! For the sentinel's loop, which must give it, in this order:
 //! 1. every `Action::Emit`, replayed or not, owner or not: [`AlertSender::event`];
-//! 2. every `Action::Webhook`: [`AlertSender::own`] (`from: Some`) or [`AlertSender::disown`];
+//! 2. every `Action::Webhook`: [`AlertSender::own`] or [`AlertSender::disown`];
 //!
 //! and hand on what comes back: each [`Progress`] as `Input::WebhookProgress`, and [`status`] laid
 //! over the snapshot's webhooks with [`lay_over`]. None of these calls waits for anything.
@@ -16,18 +16,20 @@
 use crate::alerts::delivery::{Action, Answer, Delivery, Input};
 use crate::alerts::reach::Host;
 use crate::alerts::target::BadTarget;
-use crate::alerts::{HttpRequest, Target};
-use crate::config::sentinel::WebhookConfig;
+use crate::alerts::{Files, HttpRequest, Target, retry};
+use crate::config::webhook::{TEMPLATE_BYTES_MAX, WebhookConfig};
 use crate::model::event::Event;
 use crate::model::status::WebhookStatus;
+use crate::model::webhook::{Office, Progress};
 use crate::stdx::Rng;
-use crate::stdx::time::Now;
+use crate::stdx::time::{Now, Wall};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use slog::{Logger, info, warn};
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::io::Read;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -37,21 +39,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
 const BODY_BYTES_READ: usize = 4096;
 const SECRET_FILE_BYTES: usize = 4096;
-
-/// Everything up to `up_to` is delivered, unwanted or given up; `dropped`: how many were given up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
-    pub webhook: String,
-    pub up_to: u64,
-    pub dropped: Option<u64>,
-}
+const CA_FILE_BYTES: usize = 1 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
     Target(#[from] BadTarget),
-    #[error("webhook '{0}': secret-file {1}: {2}")]
-    SecretFile(String, PathBuf, String),
+    #[error("webhook '{0}': {1} {2}: {3}")]
+    File(String, &'static str, PathBuf, String),
     #[error("webhook '{0}': no HTTPS client can be made ({1}); are the system's CA certificates installed?")]
     Client(String, String),
 }
@@ -76,10 +71,11 @@ impl AlertSender {
         let mut targets = Vec::new();
         let mut lines = BTreeMap::new();
         for webhook in config {
-            let secrets = read_secrets(webhook)?;
-            let target = Target::new(webhook, secrets.as_deref())?;
-            let client =
-                client(&target).map_err(|e| StartError::Client(webhook.name.clone(), innermost(&e)))?;
+            let files = read_files(webhook)?;
+            let target = Target::new(webhook, &files)?;
+            let authority = authority(webhook)?;
+            let client = client(&target, authority)
+                .map_err(|e| StartError::Client(webhook.name.clone(), innermost(&e)))?;
             let url = Arc::from(target.endpoint.reveal());
             lines.insert(target.name.clone(), Line { client, url });
             targets.push(target);
@@ -111,9 +107,9 @@ impl AlertSender {
         self.give(Input::Event(event));
     }
 
-    /// Deliveries of this webhook are ours from event id `from` on.
-    pub fn own(&self, webhook: &str, from: u64) {
-        self.give(Input::Own { webhook: webhook.to_owned(), from });
+    /// Deliveries of this webhook are ours.
+    pub fn own(&self, webhook: &str, office: Office) {
+        self.give(Input::Own { webhook: webhook.to_owned(), office });
     }
 
     /// They are another node's.
@@ -132,12 +128,13 @@ impl AlertSender {
     }
 }
 
-/// What the owner knows about its webhooks replaces what the log knows about them.
-pub fn lay_over(known: &mut Vec<WebhookStatus>, ours: &[WebhookStatus]) {
-    for webhook in ours {
-        match known.iter_mut().find(|known| known.name == webhook.name) {
-            Some(known) => *known = webhook.clone(),
-            None => known.push(webhook.clone()),
+/// What the owner knows about its webhooks replaces what the log knows about them. Dead letters are
+/// the log's.
+pub fn lay_over(known: &mut [WebhookStatus], ours: &[WebhookStatus]) {
+    for ours in ours {
+        if let Some(known) = known.iter_mut().find(|known| known.name == ours.name) {
+            let (dead, lost) = (std::mem::take(&mut known.dead), known.lost);
+            *known = WebhookStatus { dead, lost, ..ours.clone() };
         }
     }
 }
@@ -197,16 +194,16 @@ impl<C: Fn() -> Now> Carrier<C> {
         match action {
             Action::Send { webhook, request } => {
                 let Some(line) = self.lines.get(&webhook) else { return };
-                let flight = post(line.client.clone(), line.url.clone(), request);
+                let flight = post(line.client.clone(), line.url.clone(), request, (self.clock)().wall);
                 let id = self.flights.spawn(flight).id();
                 self.passengers.insert(id, webhook);
             }
-            Action::Progress { webhook, up_to, dropped } => {
-                if dropped.is_none() {
-                    info!(self.logger, "webhook delivered"; "webhook" => &webhook, "up_to" => up_to);
+            Action::Progress(progress) => {
+                if progress.dead.is_empty() && progress.lost == 0 && progress.disabled.is_none() {
+                    info!(self.logger, "webhook delivered"; "webhook" => &progress.webhook, "up_to" => progress.up_to);
                 }
                 // The loop that reads this ends only together with us.
-                let _ = self.progress.send(Progress { webhook, up_to, dropped });
+                let _ = self.progress.send(progress);
             }
             Action::Notice { webhook, text } => {
                 warn!(self.logger, "webhook trouble"; "webhook" => webhook, "what" => text);
@@ -215,7 +212,7 @@ impl<C: Fn() -> Now> Carrier<C> {
     }
 }
 
-async fn post(client: reqwest::Client, url: Arc<str>, request: HttpRequest) -> Answer {
+async fn post(client: reqwest::Client, url: Arc<str>, request: HttpRequest, at: Wall) -> Answer {
     let mut post = client.post(&*url).body(request.body);
     for (name, value) in request.headers {
         post = post.header(name, value);
@@ -226,7 +223,7 @@ async fn post(client: reqwest::Client, url: Arc<str>, request: HttpRequest) -> A
     };
     let code = response.status().as_u16();
     let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
-    let retry_after = retry_after.and_then(|text| text.parse().ok()).map(Duration::from_secs);
+    let retry_after = retry_after.and_then(|text| retry::retry_after(text, at));
     // Read a little, so that an ordinary receiver is not met with a reset; the status is the answer.
     let mut read = 0;
     while read < BODY_BYTES_READ {
@@ -238,10 +235,14 @@ async fn post(client: reqwest::Client, url: Arc<str>, request: HttpRequest) -> A
     Answer::Status { code, retry_after }
 }
 
-fn client(target: &Target) -> reqwest::Result<reqwest::Client> {
+fn client(target: &Target, authority: Vec<reqwest::Certificate>) -> reqwest::Result<reqwest::Client> {
     let resolver =
         GuardedResolver { host: target.endpoint.host().clone(), allow_private: target.allow_private };
-    reqwest::Client::builder()
+    let mut builder = reqwest::Client::builder();
+    if !authority.is_empty() {
+        builder = builder.tls_certs_only(authority);
+    }
+    builder
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
@@ -296,14 +297,54 @@ fn innermost(error: &reqwest::Error) -> String {
     }
 }
 
-fn read_secrets(webhook: &WebhookConfig) -> Result<Option<String>, StartError> {
-    let Some(path) = &webhook.secret_file else { return Ok(None) };
-    let refuse = |why: String| StartError::SecretFile(webhook.name.clone(), path.clone(), why);
-    let text = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
-    if text.len() > SECRET_FILE_BYTES {
-        return Err(refuse(format!("larger than {SECRET_FILE_BYTES} bytes")));
+/// What a start would complain about, but for files that are not there or not ours to read.
+pub fn check(webhook: &WebhookConfig) -> Result<(), StartError> {
+    let tried = read_files(webhook).and_then(|files| Ok(Target::new(webhook, &files).map(drop)?));
+    match tried {
+        Err(StartError::File(..)) => Ok(()),
+        other => other.and_then(|()| match authority(webhook) {
+            Err(StartError::File(..)) | Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        }),
     }
-    String::from_utf8(text).map(Some).map_err(|_| refuse("not text".to_owned()))
+}
+
+fn read_files(webhook: &WebhookConfig) -> Result<Files, StartError> {
+    let optional = |key: &'static str, path: &Option<PathBuf>, most: usize| {
+        path.as_deref().map(|path| read(webhook, key, path, most)).transpose()
+    };
+    let mut headers = BTreeMap::new();
+    for (name, path) in &webhook.header_files {
+        headers.insert(name.clone(), read(webhook, "header-files", path, SECRET_FILE_BYTES)?);
+    }
+    Ok(Files {
+        url: optional("url-file", &webhook.url_file, SECRET_FILE_BYTES)?,
+        secret: optional("secret-file", &webhook.secret_file, SECRET_FILE_BYTES)?,
+        key: optional("key-file", &webhook.key_file, SECRET_FILE_BYTES)?,
+        template: optional("template-file", &webhook.template_file, TEMPLATE_BYTES_MAX)?,
+        headers,
+    })
+}
+
+/// The authorities that this webhook's receiver may be certified by; none: the system's.
+fn authority(webhook: &WebhookConfig) -> Result<Vec<reqwest::Certificate>, StartError> {
+    let Some(path) = &webhook.ca_file else { return Ok(Vec::new()) };
+    let text = read(webhook, "ca-file", path, CA_FILE_BYTES)?;
+    let refuse = |why: &str| StartError::File(webhook.name.clone(), "ca-file", path.clone(), why.to_owned());
+    let certificates = reqwest::Certificate::from_pem_bundle(text.as_bytes())
+        .map_err(|_| refuse("is no PEM certificate"))?;
+    if certificates.is_empty() { Err(refuse("holds no certificate (PEM)")) } else { Ok(certificates) }
+}
+
+fn read(webhook: &WebhookConfig, key: &'static str, path: &Path, most: usize) -> Result<String, StartError> {
+    let refuse = |why: String| StartError::File(webhook.name.clone(), key, path.to_owned(), why);
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| refuse(error.to_string()))?;
+    file.take(most as u64 + 1).read_to_end(&mut bytes).map_err(|error| refuse(error.to_string()))?;
+    if bytes.len() > most {
+        return Err(refuse(format!("larger than {most} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|_| refuse("not text".to_owned()))
 }
 
 #[cfg(test)]

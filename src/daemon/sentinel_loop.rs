@@ -17,7 +17,7 @@ mod voters;
 
 use crate::config::sentinel::SentinelConfig;
 use crate::consensus::Role;
-use crate::daemon::alert_sender::{AlertSender, Progress};
+use crate::daemon::alert_sender::AlertSender;
 use crate::daemon::clock;
 use crate::daemon::logging;
 use crate::daemon::shutdown::Shutdown;
@@ -25,6 +25,7 @@ use crate::daemon::systemd::Notifier;
 use crate::disk::raft_log::RaftLog;
 use crate::model::event::{Event, Severity};
 use crate::model::status::{Status, WebhookStatus};
+use crate::model::webhook::Progress;
 use crate::model::{Address, NodeId, TlsFault};
 use crate::net::http::Door;
 use crate::net::link::{Link, LinkEvent};
@@ -139,8 +140,7 @@ impl Shell {
                 Some(event) = self.client_events.recv() => self.client(event)?,
                 Some(secrets) = self.fresh_secrets.recv() => self.take_up(secrets)?,
                 Some(progress) = self.alert_progress.recv() => {
-                    let Progress { webhook, up_to, dropped } = progress;
-                    self.input(clock::now(), Input::WebhookProgress { webhook, up_to, dropped })?;
+                    self.input(clock::now(), Input::Webhook(progress))?;
                 }
                 Some(ask) = self.asks.next() => self.ask(ask)?,
                 name = self.shutdown.requested() => self.stopping = Some(name.to_owned()),
@@ -327,8 +327,8 @@ impl Shell {
                     let (mut source, clients) = self.answers(now);
                     clients.respond(now, session, &bytes, &mut source, &mut wishes);
                 }
-                Action::Webhook { name, from } => match from {
-                    Some(from) => self.alerts.own(&name, from),
+                Action::Webhook { name, office } => match office {
+                    Some(office) => self.alerts.own(&name, office),
                     None => self.alerts.disown(&name),
                 },
                 Action::Exit { status, why } => {

@@ -106,6 +106,9 @@ catalogue! {
     FailoversHeld      "+failovers-held"                Warning "too many groups lost their master together: all automatic failovers are held";
     FailoversReleased  "-failovers-held"                Warning "automatic failovers are done again";
     HandoverDropped    "-handover"                      Warning "the preferred replica does not become master after all; the text says why";
+    WebhookTest        "+webhook-test"                  Notice  "an operator tests a webhook";
+    WebhookDisabled    "+webhook-disabled"              Warning "a receiver answered 410 Gone: nothing is sent to it until it is enabled";
+    WebhookEnabled     "-webhook-disabled"              Warning "a webhook was enabled again";
 }
 
 impl EventKind {

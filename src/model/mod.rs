@@ -8,8 +8,10 @@ pub mod ids;
 pub mod incident;
 pub mod info;
 pub mod policy;
+pub mod problem;
 pub mod status;
 pub mod tls_fault;
+pub mod webhook;
 
 pub use address::Address;
 pub use ids::{Epoch, NodeId, Offset, ReplId, RunId};

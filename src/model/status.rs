@@ -2,7 +2,7 @@
 //! may know. Plain data; made by the sentinel, read by everyone else.
 
 use crate::model::drill::DrillsStatus;
-use crate::model::event::Event;
+use crate::model::event::{Event, EventKind};
 use crate::model::incident::Incident;
 use crate::model::policy::{HeldStatus, PauseStatus, PolicyStatus};
 use crate::model::{Address, Epoch, NodeId, Offset};
@@ -21,6 +21,11 @@ pub struct Status {
     pub raft_term: u64,
     pub raft_leader: Option<NodeId>,
     pub raft_applied: u64,
+    #[serde(default)]
+    pub commits: CommitStatus,
+    /// Every name that a group's situation can have, for those who count.
+    #[serde(skip)]
+    pub situations: &'static [&'static str],
     /// In touch with the majority within an election time; when false, answers are withheld in
     /// `safe` mode and marked in `available` mode.
     pub fresh: bool,
@@ -115,6 +120,28 @@ pub struct InstanceStatus {
     /// As the operator placed it.
     #[serde(default)]
     pub zone: Option<String>,
+    #[serde(default)]
+    pub probe: ProbeStatus,
+}
+
+/// What this sentinel asked an instance, counted since it watches it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeStatus {
+    pub linked: bool,
+    pub connects: u64,
+    /// Attempts that failed and connections that broke.
+    pub failures: u64,
+    pub asked: u64,
+    pub timeouts: u64,
+    /// Of the newest PING.
+    pub round_trip_us: Option<u64>,
+}
+
+/// Proposals of this sentinel that were agreed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitStatus {
+    pub count: u64,
+    pub total_us: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -128,11 +155,32 @@ pub struct FailoverStatus {
     pub started_ms: u64,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct WebhookStatus {
     pub name: String,
+    pub format: String,
+    /// Scheme and host only: the rest of the URL may be a password.
+    pub endpoint: String,
     pub delivered_up_to: u64,
+    /// Since the node that delivers it took over.
+    pub delivered: u64,
     pub pending: u64,
     pub failures: u64,
     pub last_error: Option<String>,
+    /// Why nothing is sent until an operator enables it.
+    pub disabled: Option<String>,
+    /// Events that were given up, oldest first; they can be replayed.
+    pub dead: Vec<DeadLetterStatus>,
+    /// Events that were given up and are not kept.
+    pub lost: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeadLetterStatus {
+    pub id: u64,
+    pub at_ms: u64,
+    pub kind: EventKind,
+    pub group: String,
+    pub why: String,
 }

@@ -1,12 +1,15 @@
-//! The snapshot as Prometheus text. Labels are groups, instances, peers, webhooks and kinds of
+//! The snapshot as Prometheus text. Labels are groups, addresses of instances, peers, webhooks and kinds of
 //! events: all bounded by the configuration, none by traffic. Every sentinel shows what it sees;
 //! sums over sentinels mean nothing, take the maximum.
 
 use crate::model::event::{CATALOGUE, EventKind};
-use crate::model::status::{GroupStatus, InstanceStatus, Status, WebhookStatus};
+use crate::model::status::{GroupStatus, InstanceStatus, Status};
 use prometheus::proto::MetricFamily;
 use prometheus::{CounterVec, GaugeVec, Opts, Registry, TextEncoder};
 use std::collections::BTreeMap;
+
+#[path = "prometheus_more.rs"]
+mod more;
 
 /// Counts events across snapshots, each of which holds only the newest.
 #[derive(Default)]
@@ -41,7 +44,11 @@ pub fn text(
     sentinel(&metrics, status)?;
     groups(&metrics, status)?;
     instances(&metrics, status)?;
-    told(&metrics, status, events)?;
+    told(&metrics, events)?;
+    more::agreement(&metrics, status)?;
+    more::probes(&metrics, status)?;
+    more::failovers(&metrics, status)?;
+    more::webhooks(&metrics, status)?;
     let mut families = metrics.registry.gather();
     families.extend_from_slice(process);
     TextEncoder::new().encode_to_string(&families)
@@ -140,9 +147,13 @@ fn groups(m: &Metrics, status: &Status) -> Result<(), prometheus::Error> {
     m.gauge("vedette_group_ok", "1 while nothing is wrong.", label, each(&|g| flag(g.situation == "ok")))?;
     m.gauge(
         "vedette_group_situation",
-        "1 for the situation that the group is in.",
+        "1 for the situation that the group is in, 0 for every other one.",
         ["group", "situation"],
-        status.groups.iter().map(|g| ([g.name.clone(), g.situation.clone()], 1.0)),
+        status.groups.iter().flat_map(|group| {
+            let others = status.situations.iter().filter(|name| **name != group.situation);
+            let others = others.map(|name| ([group.name.clone(), (*name).to_owned()], 0.0));
+            others.chain([([group.name.clone(), group.situation.clone()], 1.0)]).collect::<Vec<_>>()
+        }),
     )?;
     m.gauge("vedette_group_epoch", "Failover epoch.", label, each(&|g| g.epoch as f64))?;
     m.gauge("vedette_group_replicas", "Replicas known.", label, each(&|g| g.replicas.len() as f64))?;
@@ -192,7 +203,7 @@ fn instances(m: &Metrics, status: &Status) -> Result<(), prometheus::Error> {
     let each = |value: &dyn Fn(&InstanceStatus) -> Option<f64>| {
         all().filter_map(|(labels, instance)| Some((labels, value(instance)?))).collect::<Vec<_>>()
     };
-    let labels = ["group", "instance", "role"];
+    let labels = ["group", "address", "role"];
     m.gauge(
         "vedette_instance_up",
         "1 while this sentinel reaches it and does not hold it to be down.",
@@ -237,31 +248,14 @@ fn instances(m: &Metrics, status: &Status) -> Result<(), prometheus::Error> {
     )
 }
 
-fn told(m: &Metrics, status: &Status, events: &EventCounts) -> Result<(), prometheus::Error> {
+fn told(m: &Metrics, events: &EventCounts) -> Result<(), prometheus::Error> {
     m.counter(
         "vedette_events_total",
         "Events agreed since this sentinel started to count.",
         ["kind"],
         CATALOGUE.iter().map(|row| ([row.name.to_owned()], events.of(row.kind) as f64)),
     )?;
-    m.gauge("vedette_last_event_id", "Id of the newest event.", [], [([], events.newest as f64)])?;
-    let hooks = |value: &dyn Fn(&WebhookStatus) -> f64| {
-        status.webhooks.iter().map(|hook| ([hook.name.clone()], value(hook))).collect::<Vec<_>>()
-    };
-    let label = ["webhook"];
-    m.gauge("vedette_webhook_pending", "Events still to deliver.", label, hooks(&|w| w.pending as f64))?;
-    m.counter(
-        "vedette_webhook_failures_total",
-        "Deliveries that failed and are tried again.",
-        label,
-        hooks(&|w| w.failures as f64),
-    )?;
-    m.gauge(
-        "vedette_webhook_delivered_event_id",
-        "Every event up to this id is delivered, unwanted or given up.",
-        label,
-        hooks(&|w| w.delivered_up_to as f64),
-    )
+    m.gauge("vedette_last_event_id", "Id of the newest event.", [], [([], events.newest as f64)])
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("# HELP ") {
             let (name, help) = rest.split_once(' ').expect("a help text");
-            assert!(help.ends_with('.') || help.contains(';'), "a sentence: {help}");
+            assert!(help.ends_with('.') || help.contains(';') || help.contains(':'), "a sentence: {help}");
             assert!(helped.insert(name.to_owned()), "{name} twice");
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').expect("a type");
@@ -37,8 +37,8 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
 #[test]
 fn every_metric_has_help_and_type_and_says_what_the_snapshot_says() {
     let samples = samples(&scrape(&sample::failing_over()));
-    let master = r#"group="sessions",instance="10.0.1.1:6379",role="master""#;
-    let replica = r#"group="mymaster",instance="10.0.0.2:6379",role="replica""#;
+    let master = r#"address="10.0.1.1:6379",group="sessions",role="master""#;
+    let replica = r#"address="10.0.0.2:6379",group="mymaster",role="replica""#;
     for (series, value) in [
         ("vedette_fresh".to_owned(), 1.0),
         ("vedette_raft_term".to_owned(), 12.0),
@@ -58,6 +58,11 @@ fn every_metric_has_help_and_type_and_says_what_the_snapshot_says() {
         (r#"vedette_events_total{kind="+switch-master"}"#.to_owned(), 1.0),
         (r#"vedette_events_total{kind="+data-loss-risk"}"#.to_owned(), 0.0),
         ("vedette_last_event_id".to_owned(), 418.0),
+        (r#"vedette_group_situation{group="sessions",situation="ok"}"#.to_owned(), 0.0),
+        ("vedette_raft_commits_total".to_owned(), 40.0),
+        ("vedette_raft_commit_seconds_total".to_owned(), 0.12),
+        (r#"vedette_link_up{address="10.0.0.2:6379",group="mymaster"}"#.to_owned(), 1.0),
+        (r#"vedette_webhook_disabled{webhook="ops"}"#.to_owned(), 0.0),
         (r#"vedette_webhook_pending{webhook="ops"}"#.to_owned(), 4.0),
         (r#"vedette_webhook_failures_total{webhook="ops"}"#.to_owned(), 9.0),
     ] {

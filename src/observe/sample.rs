@@ -26,6 +26,7 @@ pub(crate) fn instance(address: &str, role: &str, offset: u64) -> InstanceStatus
         lease_ms: (role == "master").then_some(412),
         paused: None,
         zone: None,
+        probe: ProbeStatus { linked: true, ..ProbeStatus::default() },
     }
 }
 
@@ -85,6 +86,8 @@ pub(crate) fn well() -> Status {
         raft_term: 12,
         raft_leader: Some(1),
         raft_applied: 18_204,
+        commits: CommitStatus { count: 40, total_us: 120_000 },
+        situations: &["ok", "master_dead"],
         fresh: true,
         peers: vec![peer(2), peer(3)],
         groups: vec![group("mymaster", "10.0.0"), group("sessions", "10.0.1")],
@@ -120,9 +123,7 @@ pub(crate) fn well() -> Status {
         webhooks: vec![WebhookStatus {
             name: "ops".into(),
             delivered_up_to: 418,
-            pending: 0,
-            failures: 0,
-            last_error: None,
+            ..WebhookStatus::default()
         }],
         drills: drills(at),
         incidents: super::sample_incidents::incidents(at),

@@ -3,7 +3,7 @@
 
 use crate::model::Address;
 use crate::model::event::EventKind;
-use crate::sentinel::decision::{Cause, Decision};
+use crate::sentinel::decision::{Cause, Decision, WebhookWish};
 use crate::sentinel::ledger::{GROUPS_MAX, Group, Ledger};
 use crate::sentinel::policy::PolicyCommand;
 use crate::sentinel::settings::Settings;
@@ -37,6 +37,11 @@ pub enum Command {
     },
     /// Maintenance and holds.
     Policy(PolicyCommand),
+    /// To whoever delivers it.
+    Webhook {
+        name: String,
+        wish: WebhookWish,
+    },
 }
 
 const NAME_BYTES_MAX: usize = 128;
@@ -65,6 +70,10 @@ impl Command {
                 words.extend(options.iter().flat_map(|(name, value)| [name.clone(), value.clone()]));
             }
             Command::Policy(command) => words.extend(command.words()),
+            Command::Webhook { name, wish } => {
+                words.extend(["WEBHOOKS".into()]);
+                words.extend(webhook_words(name, *wish));
+            }
         }
         words.into_iter().map(String::into_bytes).collect()
     }
@@ -91,6 +100,7 @@ impl Command {
                 options: options.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect(),
             },
             ["RESET", pattern] => Command::Reset { pattern: (*pattern).to_owned() },
+            ["WEBHOOKS", words @ ..] => webhook(words)?,
             other => Command::Policy(PolicyCommand::parse(other)?),
         })
     }
@@ -114,6 +124,7 @@ impl Command {
             },
             ("REMOVE", [name]) => Command::Remove { name: (*name).to_owned() },
             ("RESET", [pattern]) => Command::Reset { pattern: (*pattern).to_owned() },
+            ("WEBHOOKS", words) => webhook(words)?,
             ("FAILOVER", [name, ..]) => {
                 Command::Failover { name: (*name).to_owned(), wish: Wish::parse(&argv[3..]).ok()? }
             }
@@ -195,6 +206,9 @@ impl Command {
                 }
                 Ok(vec![Decision::Configure { options: options.clone() }])
             }
+            Command::Webhook { name, wish } => {
+                Ok(vec![Decision::Webhook { name: name.clone(), wish: *wish }])
+            }
             Command::Reset { pattern } => Ok(ledger
                 .groups
                 .values()
@@ -254,6 +268,38 @@ fn failover(group: &Group, wish: &Wish) -> Result<Vec<Decision>, String> {
     }])
 }
 
+/// `TEST name`, `ENABLE name`, `REPLAY name [FROM id]`.
+pub(super) fn webhook(words: &[&str]) -> Option<Command> {
+    let (wish, name) = match words {
+        [verb, name] if verb.eq_ignore_ascii_case("TEST") => (WebhookWish::Test, name),
+        [verb, name] if verb.eq_ignore_ascii_case("ENABLE") => (WebhookWish::Enable, name),
+        [verb, name] if verb.eq_ignore_ascii_case("REPLAY") => (WebhookWish::Replay { from: None }, name),
+        [verb, name, from, id]
+            if verb.eq_ignore_ascii_case("REPLAY") && from.eq_ignore_ascii_case("FROM") =>
+        {
+            (WebhookWish::Replay { from: Some(id.parse().ok()?) }, name)
+        }
+        _ => return None,
+    };
+    Some(Command::Webhook { name: (*name).to_owned(), wish })
+}
+
+fn webhook_words(name: &str, wish: WebhookWish) -> Vec<String> {
+    let mut words = vec![
+        match wish {
+            WebhookWish::Test => "TEST",
+            WebhookWish::Enable => "ENABLE",
+            WebhookWish::Replay { .. } => "REPLAY",
+        }
+        .to_owned(),
+        name.to_owned(),
+    ];
+    if let WebhookWish::Replay { from: Some(id) } = wish {
+        words.extend(["FROM".to_owned(), id.to_string()]);
+    }
+    words
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,6 +326,8 @@ mod tests {
             Command::Failover { name: "m".into(), wish: Wish::Cancel },
             Command::Reset { pattern: "*".into() },
             Command::Configure { options: vec![("ping-period".into(), "70".into())] },
+            Command::Webhook { name: "ops".into(), wish: WebhookWish::Test },
+            Command::Webhook { name: "ops".into(), wish: WebhookWish::Replay { from: Some(7) } },
         ] {
             assert_eq!(Command::parse(&command.words()), Some(command));
         }

@@ -6,6 +6,7 @@
 
 use crate::model::event::EventKind;
 use crate::model::incident::{Copy, Evidence};
+use crate::model::webhook::DeadLetter;
 use crate::model::{Address, Epoch, NodeId, Offset, ReplId, RunId};
 use crate::sentinel::policy::PolicyDecision;
 use crate::sentinel::settings::Settings;
@@ -278,7 +279,30 @@ pub enum Decision {
     Webhooks {
         cursors: BTreeMap<String, u64>,
         dropped: BTreeMap<String, u64>,
+        /// Events given up, for an operator.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        dead: BTreeMap<String, Vec<DeadLetter>>,
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        replayed: BTreeMap<String, Vec<u64>>,
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        disabled: BTreeMap<String, String>,
     },
+    /// What an operator wants of a webhook.
+    Webhook {
+        name: String,
+        wish: WebhookWish,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WebhookWish {
+    /// Tell it something, to see that it hears.
+    Test,
+    /// Send what was given up again, and from this event on also what was delivered.
+    Replay { from: Option<u64> },
+    /// Forget that the receiver wanted no more.
+    Enable,
 }
 
 /// The longest entry; a proposal above it is refused before it is made.
@@ -286,6 +310,15 @@ pub const ENTRY_BYTES_MAX: usize = crate::consensus::MAX_PROPOSAL;
 const VERSION: u8 = 1;
 
 impl Decision {
+    /// Whoever delivers a webhook must hear of it.
+    pub fn changes_webhooks(&self) -> bool {
+        match self {
+            Decision::Webhook { .. } => true,
+            Decision::Webhooks { replayed, .. } => !replayed.is_empty(),
+            _ => false,
+        }
+    }
+
     /// The group it concerns, if it concerns one.
     pub fn group(&self) -> Option<&str> {
         match self {
@@ -293,7 +326,8 @@ impl Decision {
             Decision::Lead { .. }
             | Decision::Sentinel { .. }
             | Decision::Configure { .. }
-            | Decision::Webhooks { .. } => None,
+            | Decision::Webhooks { .. }
+            | Decision::Webhook { .. } => None,
             Decision::Monitor { group, .. }
             | Decision::Set { group, .. }
             | Decision::Remove { group }

@@ -22,12 +22,15 @@
 //! | `failover`, `switchover`, `successor`, `lease`, `sync_set`, `reconcile` | acting |
 //! | `scheduled` | switchovers that are to happen at a time |
 //! | `testimony` | what a leader saw, for the incident records |
+//! | `commits` | how long agreement takes |
+//! | `webhooks` | how far deliveries are, and whose business they are |
 //! | `status` | the snapshot for people |
 
 pub mod api;
 mod beat;
 mod changes;
 pub mod command;
+mod commits;
 pub mod decision;
 mod explain;
 mod facts;
@@ -62,6 +65,7 @@ mod successor;
 mod switchover;
 mod sync_set;
 mod testimony;
+mod webhooks;
 pub mod wish;
 
 use crate::consensus;
@@ -121,12 +125,8 @@ pub enum Input {
     Credentials {
         by_group: BTreeMap<String, Auth>,
     },
-    /// The shell delivered all events up to `up_to` to this webhook; `dropped`: how many it gave up.
-    WebhookProgress {
-        webhook: String,
-        up_to: u64,
-        dropped: Option<u64>,
-    },
+    /// How far the deliveries of this node are.
+    Webhook(crate::model::webhook::Progress),
 }
 
 /// Why a link is down: the typed evidence that judgement rests on.
@@ -172,9 +172,9 @@ pub enum Action {
     Emit { event: Event, replayed: bool },
     /// The late answer to a client's command, already encoded for its protocol.
     Respond { session: SessionId, bytes: Vec<u8> },
-    /// This webhook's deliveries are the business of this node from event id `from` on (`None`: of
-    /// another node).
-    Webhook { name: String, from: Option<u64> },
+    /// This webhook's deliveries are the business of this node (`None`: of another node). Comes again
+    /// when an operator changed something.
+    Webhook { name: String, office: Option<crate::model::webhook::Office> },
     /// The process is to end at this moment with this status, as was asked of it (SIMULATE-FAILURE).
     Exit { status: i32, why: &'static str },
     /// The process cannot go on; the text says why and what to do.

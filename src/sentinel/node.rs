@@ -76,7 +76,6 @@ pub(super) enum Asker {
 
 /// Groups and instances looked at in one call: a guard against a loop of our own making.
 const TURNS_MAX: usize = 100_000;
-pub(super) const WEBHOOK_PACE: Duration = Duration::from_millis(200);
 pub(super) const FORWARD_LIMIT: Duration = Duration::from_secs(5);
 
 pub struct Sentinel {
@@ -105,12 +104,11 @@ pub struct Sentinel {
     pub(super) pending: BTreeMap<u64, (u64, Asker)>,
     pub(super) forwarded: BTreeMap<u64, (SessionId, Instant)>,
     pub(super) next_forward: u64,
-    pub(super) webhook_progress: BTreeMap<String, u64>,
-    pub(super) webhook_dropped: BTreeMap<String, u64>,
-    pub(super) next_webhooks: Option<Instant>,
+    pub(super) webhooks: super::webhooks::Reports,
     /// What this process is to crash after, as asked by SIMULATE-FAILURE.
     pub(super) simulated_failures: u8,
     pub(super) guard: FleetGuard,
+    pub(super) commits: super::commits::Commits,
     pub(super) ended: bool,
 }
 
@@ -160,11 +158,10 @@ impl Sentinel {
             pending: BTreeMap::new(),
             forwarded: BTreeMap::new(),
             next_forward: 1,
-            webhook_progress: BTreeMap::new(),
-            webhook_dropped: BTreeMap::new(),
-            next_webhooks: None,
+            webhooks: super::webhooks::Reports::default(),
             simulated_failures: 0,
             guard: FleetGuard::default(),
+            commits: super::commits::Commits::default(),
             ended: false,
         };
         let mut actions = Vec::new();
@@ -202,14 +199,7 @@ impl Sentinel {
             // Read for display only; membership and topology come from the log.
             Input::Hello { .. } => {}
             Input::Credentials { by_group } => self.set_credentials(by_group, actions),
-            Input::WebhookProgress { webhook, up_to, dropped } => {
-                let known = self.webhook_progress.entry(webhook.clone()).or_default();
-                *known = (*known).max(up_to);
-                if let Some(count) = dropped {
-                    *self.webhook_dropped.entry(webhook).or_default() += count;
-                }
-                self.next_webhooks.get_or_insert(now.mono + WEBHOOK_PACE);
-            }
+            Input::Webhook(progress) => self.webhooks.take(now.mono, progress),
         }
         if self.consensus.next_wakeup().is_some_and(|at| at <= now.mono) {
             self.drive(now, consensus::Input::Tick, actions);
@@ -231,7 +221,7 @@ impl Sentinel {
         }
         let beat = (self.consensus.role() == Role::Leader).then_some(self.next_beat);
         let answer = self.forwarded.values().map(|(_, at)| *at).min();
-        let webhooks = self.next_webhooks.filter(|_| self.in_office());
+        let webhooks = self.webhooks.due.filter(|_| self.in_office());
         [self.consensus.next_wakeup(), self.schedule.next(), beat, answer, webhooks]
             .into_iter()
             .flatten()

@@ -5,7 +5,7 @@ use super::command::Command;
 use super::decision::{Decision, Entry};
 use super::lead::Supervision;
 use super::ledger::Ledger;
-use super::node::{Asker, FORWARD_LIMIT, Sentinel, Timer, WEBHOOK_PACE};
+use super::node::{Asker, FORWARD_LIMIT, Sentinel, Timer};
 use super::registry::Instance;
 use super::settings::Settings;
 use super::{Action, PeerMessage, SessionId};
@@ -93,6 +93,7 @@ impl Sentinel {
             Ok(entry) => entry,
             Err(error) => return self.end(format!("cannot go on at log index {index}: {error}"), actions),
         };
+        self.commits.applied(index, now.mono);
         for event in self.ledger.apply(index, &entry) {
             self.told = event.id;
             let exit = if replayed { None } else { self.crash_after(event.kind) };
@@ -114,6 +115,9 @@ impl Sentinel {
                     self.assign_webhooks(*node == self.config.id, actions);
                 }
             }
+        }
+        if !replayed && entry.decisions.iter().any(Decision::changes_webhooks) && self.in_office() {
+            self.assign_webhooks(true, actions);
         }
         if let Some((asked_in, asker)) = self.pending.remove(&index) {
             self.answer(asker, (asked_in != term).then_some(UNKNOWN_FATE), actions);
@@ -153,13 +157,6 @@ impl Sentinel {
         }
     }
 
-    fn assign_webhooks(&self, ours: bool, actions: &mut Vec<Action>) {
-        for webhook in &self.config.webhooks {
-            let from = ours.then(|| self.ledger.webhooks.get(&webhook.name).map_or(1, |cursor| cursor + 1));
-            actions.push(Action::Webhook { name: webhook.name.clone(), from });
-        }
-    }
-
     /// Watches what the ledger names, and nothing else.
     fn sync_group(&mut self, now: Now, name: &str, actions: &mut Vec<Action>) {
         let group = self.ledger.group(name);
@@ -194,6 +191,7 @@ impl Sentinel {
     }
 
     fn role_changed(&mut self, now: Now, role: Role, actions: &mut Vec<Action>) {
+        self.commits.forget();
         self.beat.reset();
         self.next_beat = now.mono;
         for peer in self.peers.values_mut() {
@@ -242,17 +240,7 @@ impl Sentinel {
                 actions.push(Action::SendPeer { to, message });
             }
         }
-        if self.in_office() && self.next_webhooks.is_some_and(|at| at <= now.mono) {
-            self.next_webhooks = None;
-            let cursors = std::mem::take(&mut self.webhook_progress);
-            let dropped = std::mem::take(&mut self.webhook_dropped);
-            let decision = Decision::Webhooks { cursors: cursors.clone(), dropped: dropped.clone() };
-            if self.propose(now, vec![decision], actions).is_err() {
-                self.webhook_progress = cursors;
-                self.webhook_dropped = dropped;
-                self.next_webhooks = Some(now.mono + WEBHOOK_PACE);
-            }
-        }
+        self.report_webhooks(now, actions);
         let late: Vec<u64> =
             self.forwarded.iter().filter(|(_, (_, at))| *at <= now.mono).map(|(id, _)| *id).collect();
         for id in late {
@@ -352,6 +340,8 @@ impl Sentinel {
         let entry = Entry { at_ms: now.wall.as_millis(), by: self.config.id, decisions };
         let data = entry.encode().map_err(|error| format!("ERR {error}"))?;
         let mut out = Vec::new();
+        // A fleet of one agrees before it returns.
+        self.commits.proposed(self.consensus.last_index() + 1, now.mono);
         let result = self.consensus.propose(now, data, &mut out);
         self.carry_out(now, out, false, actions);
         result.map_err(|error| match error {

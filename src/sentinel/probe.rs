@@ -50,6 +50,7 @@ impl Sentinel {
         instance.link = Link::Up;
         instance.link_since = now;
         instance.generation += 1;
+        instance.probe.connects += 1;
         instance.refused_since = None;
         instance.hanging_up = false;
         instance.dial_failures = 0;
@@ -67,6 +68,7 @@ impl Sentinel {
         let was_up = instance.up();
         let ours = std::mem::replace(&mut instance.hanging_up, false);
         instance.link = Link::Down;
+        instance.probe.failures += 1;
         instance.link_since = now;
         instance.asked.clear();
         match why {
@@ -112,6 +114,7 @@ impl Sentinel {
         let mut news = true;
         match asked.request {
             Request::Ping => {
+                instance.probe.round_trip_us = Some(now.since(asked.at).as_micros() as u64);
                 let is_master = self.ledger.group(&group).is_some_and(|group| group.master == *address);
                 news = pong(instance, now, reply, is_master);
             }
@@ -190,6 +193,7 @@ impl Sentinel {
                 match oldest {
                     Some(at) if at <= now && !instance.hanging_up => {
                         instance.hanging_up = true;
+                        instance.probe.timeouts += 1;
                         actions.push(Action::Hangup { instance: address.clone() });
                         now + limit
                     }
@@ -262,6 +266,7 @@ pub(super) fn send(
     }
     let id = *next_request;
     *next_request += 1;
+    instance.probe.asked += 1;
     actions.push(Action::Send { instance: address.clone(), request: id, argv: request.words() });
     instance.asked.push_back(Asked { id, request, at: now });
     true

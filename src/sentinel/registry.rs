@@ -1,6 +1,7 @@
 //! What this sentinel sees of each instance with its own eyes. Not replicated, gone with the process;
 //! judged by `subjective`, filled by `probe`.
 
+use crate::model::status::ProbeStatus;
 use crate::model::{Address, TlsFault};
 use crate::sentinel::facts::Facts;
 use crate::sentinel::request::{Request, RequestId};
@@ -70,6 +71,8 @@ pub struct Instance {
     pub next_hello: Instant,
     pub next_dial: Instant,
     pub dial_failures: u32,
+    /// For people; nothing is judged by it.
+    pub probe: ProbeStatus,
 }
 
 impl Instance {
@@ -96,6 +99,7 @@ impl Instance {
             next_hello: now,
             next_dial: now,
             dial_failures: 0,
+            probe: ProbeStatus::default(),
         }
     }
 

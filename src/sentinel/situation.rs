@@ -37,6 +37,29 @@ pub enum Situation {
 }
 
 impl Situation {
+    /// All of them, for metrics that show a zero where one does not hold.
+    pub const NAMES: &'static [&'static str] = &[
+        "unknown",
+        "ok",
+        "no-replicas",
+        "none-in-sync",
+        "master-suspect",
+        "master-unreachable",
+        "master-down",
+        "master-crashed",
+        "master-restarted",
+        "master-restarted-empty",
+        "master-wrong-role",
+        "master-loading",
+        "master-busy",
+        "master-cannot-persist",
+        "master-refuses-us",
+        "failover-refused",
+        "failing-over",
+        "confirming",
+        "lease-lost",
+    ];
+
     pub fn name(&self) -> &'static str {
         match self {
             Situation::Unknown => "unknown",

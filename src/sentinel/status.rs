@@ -16,7 +16,7 @@ use crate::config::sentinel::SentinelConfig;
 use crate::model::drill::DrillsStatus;
 use crate::model::event::EventKind;
 use crate::model::policy::{HeldStatus, PauseStatus, PolicyStatus};
-use crate::model::status::{FailoverStatus, GroupStatus, InstanceStatus, PeerStatus, Status, WebhookStatus};
+use crate::model::status::{FailoverStatus, GroupStatus, InstanceStatus, PeerStatus, ProbeStatus, Status};
 use crate::model::{Address, RunId};
 use crate::stdx::time::{Duration, Instant, Now};
 
@@ -80,6 +80,8 @@ impl Sentinel {
             raft_term: self.consensus.term(),
             raft_leader: self.consensus.leader(),
             raft_applied: self.consensus.applied(),
+            commits: self.commits.status(),
+            situations: super::situation::Situation::NAMES,
             fresh: self.is_fresh(mono),
             peers: self
                 .peers
@@ -103,27 +105,7 @@ impl Sentinel {
                 since_ms: held.since_ms,
                 until_ms: None,
             }),
-            webhooks: self
-                .config
-                .webhooks
-                .iter()
-                .map(|webhook| {
-                    let delivered_up_to = self.ledger.webhooks.get(&webhook.name).copied().unwrap_or(0);
-                    WebhookStatus {
-                        name: webhook.name.clone(),
-                        delivered_up_to,
-                        pending: self
-                            .ledger
-                            .events
-                            .iter()
-                            .filter(|event| event.id > delivered_up_to && webhook.wants(event.kind))
-                            .count() as u64,
-                        // Known to the shell that delivers.
-                        failures: 0,
-                        last_error: None,
-                    }
-                })
-                .collect(),
+            webhooks: self.webhook_statuses(),
         }
     }
 
@@ -195,6 +177,7 @@ impl Sentinel {
                 .map(|own| ms(own.lease.end.since(now))),
             paused: group.policy.instances.get(address).map(pause_status),
             zone: group.settings.policy.zone(address).map(str::to_owned),
+            probe: instance.map(|i| ProbeStatus { linked: i.up(), ..i.probe }).unwrap_or_default(),
         }
     }
 
@@ -231,6 +214,7 @@ impl Sentinel {
             simulated_failures: self.simulated_failures(),
             // Known to the shell that runs them.
             scripts: Vec::new(),
+            webhooks: self.config.webhooks.iter().map(|webhook| webhook.name.clone()).collect(),
         }
     }
 

@@ -5,5 +5,5 @@ mod failover;
 pub mod fleet;
 mod mistakes;
 mod switchover;
-mod wire;
+pub mod wire;
 mod writer;

@@ -1,7 +1,8 @@
 //! Stories in virtual time.
 
 use super::*;
-use crate::config::sentinel::WebhookConfig;
+use crate::alerts::Files;
+use crate::config::webhook::WebhookConfig;
 
 struct Story {
     delivery: Delivery,
@@ -12,15 +13,8 @@ struct Story {
 impl Story {
     fn with(webhooks: &[&str]) -> Story {
         let targets = webhooks.iter().map(|name| {
-            let config = WebhookConfig {
-                name: (*name).into(),
-                url: "https://user:hunter2@hook.example/secret-path?k=v".into(),
-                format: "generic".into(),
-                events: Vec::new(),
-                secret_file: None,
-                allow_private: false,
-            };
-            Target::new(&config, None).unwrap()
+            let config = WebhookConfig::new(name, "https://user:hunter2@hook.example/secret-path?k=v");
+            Target::new(&config, &Files::default()).unwrap()
         });
         let delivery = Delivery::new("c".into(), targets.collect(), Rng::with_seed(7));
         Story { delivery, now_ms: 0, actions: Vec::new() }
@@ -52,7 +46,7 @@ impl Story {
     }
 
     fn own(&mut self, webhook: &str, from: u64) -> Vec<Action> {
-        self.give(Input::Own { webhook: webhook.into(), from })
+        self.give(Input::Own { webhook: webhook.into(), office: Office { from, ..Office::default() } })
     }
 
     fn answer(&mut self, webhook: &str, code: u16) -> Vec<Action> {
@@ -88,9 +82,17 @@ fn sent(actions: &[Action]) -> Vec<(String, u64)> {
     actions.iter().filter_map(of).collect()
 }
 
-fn progress(actions: &[Action]) -> Vec<(u64, Option<u64>)> {
+/// How far, and how many events were given up, kept or not.
+fn progress(actions: &[Action]) -> Vec<(u64, u64)> {
+    reports(actions)
+        .into_iter()
+        .map(|report| (report.up_to, report.dead.len() as u64 + report.lost))
+        .collect()
+}
+
+fn reports(actions: &[Action]) -> Vec<Progress> {
     let of = |action: &Action| match action {
-        Action::Progress { up_to, dropped, .. } => Some((*up_to, *dropped)),
+        Action::Progress(progress) => Some(progress.clone()),
         _ => None,
     };
     actions.iter().filter_map(of).collect()
@@ -107,9 +109,9 @@ fn events_go_out_one_at_a_time_and_in_order() {
     assert_eq!(sent(&story.own("ops", 1)), to("ops", 1));
     assert!(sent(&story.event(2, EventKind::ODown)).is_empty(), "one request in flight");
     let after = story.answer("ops", 200);
-    assert_eq!(progress(&after), [(1, None)]);
+    assert_eq!(progress(&after), [(1, 0)]);
     assert_eq!(sent(&after), to("ops", 2));
-    assert_eq!(progress(&story.answer("ops", 204)), [(2, None)]);
+    assert_eq!(progress(&story.answer("ops", 204)), [(2, 0)]);
     assert_eq!(story.delivery.next_wakeup(), None);
 }
 
@@ -122,7 +124,7 @@ fn what_nobody_wants_is_passed_and_the_cursor_committed_a_little_later() {
     }
     let (slept, actions) = story.sleep();
     assert_eq!(slept, 5_000);
-    assert_eq!(progress(&actions), [(40, None)], "one commit for all forty");
+    assert_eq!(progress(&actions), [(40, 0)], "one commit for all forty");
     assert_eq!(story.delivery.next_wakeup(), None);
 }
 
@@ -143,12 +145,12 @@ fn a_failing_receiver_is_tried_later_and_later_with_the_same_id() {
     assert!(waits[11] >= 150_000, "{waits:?}");
     let status = story.delivery.status();
     assert_eq!((status[0].pending, status[0].failures, status[0].delivered_up_to), (1, 12, 0));
-    assert_eq!(progress(&story.answer("ops", 200)), [(1, None)]);
+    assert_eq!(progress(&story.answer("ops", 200)), [(1, 0)]);
     assert_eq!(story.delivery.status()[0].last_error, None);
 }
 
 #[test]
-fn a_receiver_may_ask_for_patience_but_not_for_more_than_five_minutes() {
+fn a_receiver_may_ask_for_patience_but_not_for_more_than_an_hour() {
     let mut story = Story::with(&["ops"]);
     story.own("ops", 1);
     story.event(1, EventKind::SwitchMaster);
@@ -156,7 +158,7 @@ fn a_receiver_may_ask_for_patience_but_not_for_more_than_five_minutes() {
     story.give(Input::Answered { webhook: "ops".into(), answer: patience(60) });
     assert_eq!(story.sleep().0, 60_000);
     story.give(Input::Answered { webhook: "ops".into(), answer: patience(1_000_000) });
-    assert_eq!(story.sleep().0, 300_000);
+    assert_eq!(story.sleep().0, 3_600_000);
 }
 
 #[test]
@@ -173,7 +175,7 @@ fn after_a_day_an_event_is_given_up_and_the_next_gets_its_try() {
         }
         story.sleep();
     };
-    assert_eq!(progress(&given_up), [(1, Some(1))]);
+    assert_eq!(progress(&given_up), [(1, 1)]);
     assert!(story.now_ms >= 24 * 3_600_000 && story.now_ms <= 24 * 3_600_000 + 300_000);
     assert!((288..600).contains(&tries), "{tries}");
     assert!(story.notices().len() < 60, "the log is not flooded: {}", story.notices().len());
@@ -190,18 +192,77 @@ fn giving_up_on_the_notice_of_a_drop_is_not_told_again() {
     story.own("ops", 1);
     story.event(1, EventKind::WebhookDropped);
     story.now_ms += 25 * 3_600_000;
-    assert_eq!(progress(&story.answer("ops", 500)), [(1, None)]);
+    assert_eq!(progress(&story.answer("ops", 500)), [(1, 0)]);
 }
 
 #[test]
-fn gone_means_gone() {
+fn gone_means_gone_until_an_operator_says_otherwise() {
     let mut story = Story::with(&["ops"]);
     story.own("ops", 1);
     story.event(1, EventKind::SwitchMaster);
-    assert_eq!(progress(&story.answer("ops", 410)), [(1, Some(1))]);
+    let told = reports(&story.answer("ops", 410));
+    assert_eq!((told.len(), told[0].up_to), (1, 0), "the event itself still waits");
+    assert!(told[0].disabled.as_deref().unwrap().contains("410 (Gone)"));
     assert!(sent(&story.event(2, EventKind::SwitchMaster)).is_empty());
     assert_eq!(story.delivery.next_wakeup(), None);
-    assert!(story.delivery.status()[0].last_error.as_deref().unwrap().contains("410 Gone"));
+    let disabled = Office { from: 1, disabled: told[0].disabled.clone(), ..Office::default() };
+    assert!(story.give(Input::Own { webhook: "ops".into(), office: disabled.clone() }).is_empty());
+    let mut next = Story::with(&["ops"]);
+    next.event(1, EventKind::SwitchMaster);
+    assert!(
+        next.give(Input::Own { webhook: "ops".into(), office: disabled }).is_empty(),
+        "nor by the next owner"
+    );
+    assert_eq!(sent(&next.own("ops", 1)), to("ops", 1), "enabled: it goes on where it stopped");
+    assert_eq!(sent(&next.answer("ops", 200)), []);
+}
+
+#[test]
+fn a_message_that_is_not_wanted_is_put_aside_and_the_next_goes_on() {
+    let mut story = Story::with(&["ops"]);
+    story.own("ops", 1);
+    story.event(1, EventKind::ODown);
+    story.event(2, EventKind::ODownEnd);
+    let mut actions = story.answer("ops", 400);
+    for _ in 1..UNFIT_TRIES {
+        assert!(reports(&actions).is_empty());
+        assert_eq!(sent(&story.sleep().1), to("ops", 1));
+        actions = story.answer("ops", 400);
+    }
+    let told = reports(&actions);
+    assert_eq!((told[0].up_to, told[0].dead[0].event.id), (1, 1));
+    assert!(told[0].dead[0].why.contains("400"), "{:?}", told[0].dead);
+    assert!(story.now_ms < 60_000, "not for a day");
+    assert_eq!(sent(&story.sleep().1), to("ops", 2));
+}
+
+#[test]
+fn a_replay_comes_after_what_is_new_under_the_old_id_and_is_told_once() {
+    let mut story = Story::with(&["ops"]);
+    story.own("ops", 1);
+    let old = Event {
+        id: 1,
+        at_ms: 0,
+        kind: EventKind::ODown,
+        group: "m".into(),
+        epoch: 1,
+        instance: None,
+        payload: String::new(),
+        details: Vec::new(),
+    };
+    story.event(1, EventKind::ODown);
+    story.answer("ops", 200);
+    assert_eq!(sent(&story.event(2, EventKind::ODown)), to("ops", 2));
+    let office = Office { from: 2, replay: vec![old], ..Office::default() };
+    let again = |office: &Office| Input::Own { webhook: "ops".into(), office: office.clone() };
+    assert!(story.give(again(&office)).is_empty(), "one request in flight");
+    assert_eq!(sent(&story.answer("ops", 200)), to("ops", 1));
+    assert_eq!(story.delivery.status()[0].pending, 1);
+    let done = story.answer("ops", 200);
+    assert_eq!(reports(&done)[0].replayed, [1]);
+    assert!(story.give(again(&office)).is_empty(), "the log has not heard of it yet: not once more");
+    assert!(story.give(again(&Office { from: 3, ..Office::default() })).is_empty());
+    assert_eq!(sent(&story.give(again(&office))), to("ops", 1), "asked for a second time");
 }
 
 #[test]
@@ -214,7 +275,7 @@ fn a_dead_receiver_delays_nobody_else() {
     for id in 2..=100 {
         story.event(id, EventKind::ODown);
         let actions = story.answer("alive", 200);
-        assert_eq!(progress(&actions), [(id - 1, None)]);
+        assert_eq!(progress(&actions), [(id - 1, 0)]);
         assert_eq!(sent(&actions), to("alive", id));
     }
     assert_eq!(story.delivery.status()[0].pending, 100);
@@ -263,7 +324,7 @@ fn overflow_is_one_notice_and_memory_stays_bounded() {
     }
     assert!(story.delivery.ring.len() <= RING);
     assert!((1..=6).contains(&told.len()), "{told:?}");
-    let dropped: u64 = told.iter().filter_map(|(_, dropped)| *dropped).sum();
+    let dropped: u64 = told.iter().map(|(_, dropped)| *dropped).sum();
     assert_eq!(dropped, told.last().unwrap().0, "every event given up is counted, once");
     // The request in flight was about an event long gone; its answer moves nothing back.
     let last = told.last().unwrap().0;
@@ -279,7 +340,7 @@ fn a_new_webhook_starts_with_what_is_there_and_an_old_one_misses_what_is_not() {
     let mut old = Story::with(&["old"]);
     old.event(900, EventKind::ODown);
     let actions = old.own("old", 880);
-    assert_eq!(progress(&actions), [(899, Some(20))]);
+    assert_eq!(progress(&actions), [(899, 20)]);
     assert_eq!(sent(&actions), to("old", 900));
 }
 

@@ -33,6 +33,8 @@ pub struct Facts {
     pub simulated_failures: u8,
     /// Programs of this sentinel that run or wait.
     pub scripts: Vec<ScriptFacts>,
+    /// Names of the webhooks in this sentinel's configuration.
+    pub webhooks: Vec<String>,
 }
 
 impl Facts {

@@ -2,7 +2,7 @@
 //! arity (counting SENTINEL and the subcommand), help.
 
 use super::facts::{Facts, GroupFacts};
-use super::{Outcome, change, debug, failover, instance, policy, quoted, settings};
+use super::{Outcome, change, debug, failover, instance, policy, quoted, settings, webhooks};
 use crate::config::sentinel::Mode;
 use crate::resp::Writer;
 use crate::resp::spec::Arity::{self, AtLeast, Exactly};
@@ -452,5 +452,14 @@ const TABLE: &[Row] = &[
         ],
     ),
     row(&["STATUS"], Exactly(2), status, &["STATUS", "    Return all that this sentinel knows, as JSON."]),
+    row(
+        &["WEBHOOKS"],
+        AtLeast(4),
+        webhooks::wish,
+        &[
+            "WEBHOOKS TEST|ENABLE|REPLAY <name> [FROM <event-id>]",
+            "    Tell a webhook something, enable one that was gone, or send again what was given up.",
+        ],
+    ),
     row(&["HELP"], Exactly(2), help, &["HELP", "    Prints this help."]),
 ];

@@ -19,6 +19,7 @@ pub mod instance;
 pub mod policy;
 mod process;
 pub mod settings;
+pub mod webhooks;
 
 pub use facts::{Facts, GroupFacts, InstanceFacts, PeerFacts, ProcessFacts, ReplicaFacts, ScriptFacts};
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::model::event::{Event, EventKind, Subject};
 use crate::model::{Address, Epoch, ReplId, RunId};
-use crate::sentinel::decision::{AbortKind, Decision, Entry};
+use crate::sentinel::decision::{AbortKind, Decision, Entry, WebhookWish};
 use crate::sentinel::settings::Settings;
 use crate::stdx::calendar::rfc3339;
 use crate::stdx::time::Wall;
@@ -112,17 +112,33 @@ impl Ledger {
                 }
             }
             Decision::Policy(decision) => self.decide_policy(decision, scribe),
-            Decision::Webhooks { cursors, dropped } => {
+            Decision::Webhooks { cursors, dropped, dead, replayed, disabled } => {
                 for (name, cursor) in cursors {
                     let known = self.webhooks.entry(name.clone()).or_default();
                     *known = (*known).max(*cursor);
                 }
+                self.care(dropped, dead, replayed);
                 for (name, count) in dropped {
                     let event = scribe.fleet(EventKind::WebhookDropped, format!("{name} {count}"));
                     detail(event, "webhook", name);
                     detail(event, "events", count);
                 }
+                for (name, why) in disabled {
+                    if self.disable_webhook(name, why) {
+                        let event = scribe.fleet(EventKind::WebhookDisabled, name.clone());
+                        detail(event, "reason", why);
+                    }
+                }
             }
+            Decision::Webhook { name, wish } => match wish {
+                WebhookWish::Test => drop(scribe.fleet(EventKind::WebhookTest, name.clone())),
+                WebhookWish::Replay { from } => self.replay_webhook(name, *from),
+                WebhookWish::Enable => {
+                    if self.enable_webhook(name) {
+                        scribe.fleet(EventKind::WebhookEnabled, name.clone());
+                    }
+                }
+            },
             Decision::AddReplica { group, address } => {
                 if self.group_of(address).is_some() {
                     return;
@@ -394,7 +410,8 @@ impl Group {
             | Decision::EpochFloor { .. }
             | Decision::Configure { .. }
             | Decision::Policy(_)
-            | Decision::Webhooks { .. } => {}
+            | Decision::Webhooks { .. }
+            | Decision::Webhook { .. } => {}
         }
     }
 
@@ -512,8 +529,15 @@ impl Group {
         let cause = failover.cause;
         scribe.replica(EventKind::PromotedReplica, self, &successor, "");
         scribe.master(EventKind::ReconfReplicas, self, &old, "");
-        if self.odown {
+        // Whoever keeps these problems open must hear that they end with the old master's reign.
+        if std::mem::take(&mut self.odown) {
             scribe.master(EventKind::ODownEnd, self, &old, "");
+        }
+        if std::mem::take(&mut self.unreachable) {
+            scribe.master(EventKind::UnreachableEnd, self, &old, "");
+        }
+        if std::mem::take(&mut self.lease_lost) {
+            scribe.master(EventKind::LeaseBack, self, &old, "#switched");
         }
         self.replicas.remove(&successor);
         self.replicas.insert(old.clone());
@@ -527,9 +551,6 @@ impl Group {
         self.master = successor.clone();
         self.epoch = epoch;
         self.confirm = false;
-        self.odown = false;
-        self.unreachable = false;
-        self.lease_lost = false;
         self.refused = None;
         self.down.remove(&successor);
         self.odd_roles.clear();

@@ -8,6 +8,7 @@ mod group;
 mod incidents;
 mod policy;
 mod scribe;
+pub mod webhooks;
 
 use crate::model::event::{Event, EventKind};
 use crate::model::{Address, Epoch, NodeId};
@@ -51,6 +52,9 @@ pub struct Ledger {
     /// Automatic failovers are held fleet-wide.
     #[serde(default)]
     pub held: Option<FleetHeld>,
+    /// What else is known about webhooks; empty for most.
+    #[serde(default)]
+    pub webhook_cares: BTreeMap<String, webhooks::Care>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,6 @@
 use super::Group;
 use crate::model::Address;
 use crate::model::event::{Event, EventKind, Subject};
-use crate::sentinel::settings::Settings;
 
 /// Collects the events of one entry.
 pub(super) struct Scribe<'a> {
@@ -38,10 +37,21 @@ impl Scribe<'_> {
         &mut self.out[last]
     }
 
-    /// About the fleet, not about a group.
+    /// About the fleet as a whole.
     pub(super) fn fleet(&mut self, kind: EventKind, payload: String) -> &mut Event {
-        let nowhere = Group::new("", &Address::new("-", 0), &Settings::with_quorum(1), 0);
-        self.tell(kind, &nowhere, None, payload)
+        *self.last_id += 1;
+        self.out.push(Event {
+            id: *self.last_id,
+            at_ms: self.at_ms,
+            kind,
+            group: String::new(),
+            epoch: 0,
+            instance: None,
+            payload,
+            details: Vec::new(),
+        });
+        let last = self.out.len() - 1;
+        &mut self.out[last]
     }
 
     /// About the master as it was named `master`.
