@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | [`stdx`] | pure | what std could have had: time, chance, tally, glob, numbers; knows no domain word |
 //! | [`model`] | pure | the nouns both products say: ids, addresses, INFO text, events, status |
+//! | [`drill`] | pure | a failover drill judged: what happened to a scorecard, and its reports |
 //! | [`config`] | pure | text to typed configuration, every default and unit named |
 //! | [`resp`] | pure | the wire: requests cut from bytes, replies written to bytes, command specs |
 //! | [`store`] | pure | keyspace and values; knows no command and no reply |
@@ -32,6 +33,7 @@ pub mod config;
 pub mod consensus;
 pub mod daemon;
 pub mod disk;
+pub mod drill;
 pub mod model;
 pub mod net;
 pub mod observe;

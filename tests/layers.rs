@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &str)] = &[
     ("stdx", ""),
     ("model", "stdx"),
+    ("drill", "stdx model"),
     ("resp", "stdx model"),
     ("config", "stdx model resp"),
     ("store", "stdx model"),
@@ -23,9 +24,9 @@ const LAYERS: &[(&str, &str)] = &[
     ("disk", "stdx model config resp store rdb server consensus"),
     (
         "daemon",
-        "stdx model config resp store rdb commands session server consensus sentinel alerts observe net disk",
+        "stdx model config resp store rdb commands session server consensus sentinel alerts observe net disk drill",
     ),
-    ("cli", "stdx model config resp alerts observe net disk daemon"),
+    ("cli", "stdx model config resp alerts observe net disk daemon drill"),
 ];
 
 const SHELLS: &[&str] = &["net", "disk", "daemon", "cli"];

@@ -7,6 +7,7 @@
 mod check;
 mod client;
 mod daemons;
+mod drill;
 mod events;
 mod explain;
 mod failover;
@@ -155,6 +156,8 @@ enum Command {
         #[command(subcommand)]
         wish: webhooks::Wish,
     },
+    /// Practise a failover and keep the score: on a throw-away fleet, or on one that serves
+    Drill(drill::DrillOptions),
     /// Read a sentinel.yaml and say everything that is wrong with it
     Check {
         /// The sentinel.yaml
@@ -231,6 +234,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Resume(options) => policy::resume(&options),
         Command::Acknowledge(options) => policy::acknowledge(&options),
         Command::Webhooks { to, wish } => webhooks::run(&to, &wish),
+        Command::Drill(options) => drill::run(&options),
         Command::Check { file } => check::run(&file),
         Command::Completions { shell } => {
             let mut script = Vec::new();

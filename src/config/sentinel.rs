@@ -4,6 +4,7 @@
 
 use super::ConfigError;
 use super::addresses::NatRule;
+use super::drills::DrillConfig;
 use super::hooks::HooksConfig;
 use super::http_users::{HttpUser, HttpView};
 use super::policy::Policy;
@@ -83,6 +84,9 @@ pub struct SentinelConfig {
     pub masters: Vec<MasterConfig>,
     #[serde(default)]
     pub webhooks: Vec<WebhookConfig>,
+    /// Failover drills on a schedule.
+    #[serde(default)]
+    pub drills: Vec<DrillConfig>,
     #[serde(default)]
     pub raft: RaftConfig,
     /// How long a master's lease lasts.

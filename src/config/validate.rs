@@ -23,6 +23,8 @@ pub fn validate(config: &SentinelConfig) -> Vec<ConfigError> {
         webhook::check(&key, webhook, &mut errors);
     }
     super::hooks::validate("hooks", &config.hooks, &mut errors);
+    let groups: Vec<&str> = config.masters.iter().map(|master| master.name.as_str()).collect();
+    super::drills::check(&config.drills, &groups, &mut errors);
     timing(config, &mut errors);
     super::tls::validate(config, &mut errors);
     super::addresses::validate(config, &mut errors);

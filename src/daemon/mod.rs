@@ -3,6 +3,7 @@
 
 pub mod alert_sender;
 pub mod clock;
+pub mod drill;
 pub mod logging;
 pub mod reload;
 mod replica_follower;

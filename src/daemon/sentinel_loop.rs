@@ -7,6 +7,7 @@
 mod asks;
 mod clients;
 mod connection;
+mod drills;
 mod identity;
 mod material;
 mod process;
@@ -109,6 +110,7 @@ struct Shell {
     status: watch::Sender<Arc<Status>>,
     events: broadcast::Sender<Event>,
     cache: Cache,
+    drills: drills::DrillRunner,
     notifier: Notifier,
     shutdown: Shutdown,
     started: Instant,
@@ -143,6 +145,9 @@ impl Shell {
                     self.input(clock::now(), Input::Webhook(progress))?;
                 }
                 Some(ask) = self.asks.next() => self.ask(ask)?,
+                Some(card) = self.drills.ended() => {
+                    self.input(clock::now(), Input::DrillEnded { card: Box::new(card) })?;
+                }
                 name = self.shutdown.requested() => self.stopping = Some(name.to_owned()),
                 () = tokio::time::sleep(sleep) => {}
             }
@@ -336,6 +341,8 @@ impl Shell {
                     eprintln!("SIMULATE-FAILURE {why}: this process ends now with status {status}");
                     std::process::exit(status);
                 }
+                Action::Drill(drill) => self.drills.start(&drill, &self.core),
+                Action::DrillAbort { id, reason } => self.drills.abort(id, reason),
                 Action::Fatal { message } => return Err(Fatal(message)),
             }
         }

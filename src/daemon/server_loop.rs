@@ -317,6 +317,7 @@ fn carry_out(engine: &Engine, hands: &Hands, actions: Vec<Action>) -> Option<u8>
                 let _held = engine.server.lock();
                 std::thread::sleep(duration);
             }
+            Action::Crash => crash(logger),
             Action::Keep { ticket, record } => {
                 // Rare and small: the loop waits for the disk, connections do not.
                 let result = state_file::keep(&hands.dir, &record);
@@ -332,6 +333,15 @@ fn carry_out(engine: &Engine, hands: &Hands, actions: Vec<Action>) -> Option<u8>
         }
     }
     None
+}
+
+/// The end that a drill asks for: the real one.
+fn crash(logger: &Logger) {
+    crit!(logger, "a failover drill ends this process by SIGKILL");
+    let own = rustix::process::getpid();
+    if let Err(error) = rustix::process::kill_process(own, rustix::process::Signal::KILL) {
+        error!(logger, "cannot end this process: {error}");
+    }
 }
 
 /// What one request may hold, as configured.

@@ -37,10 +37,11 @@ impl Shutdown {
 
     /// Returns the signal's name when the process was asked to stop.
     pub async fn requested(&mut self) -> &'static str {
-        match self.wish.wait_for(Option::is_some).await {
-            Ok(name) => name.unwrap_or("stop"),
+        let told = self.wish.wait_for(Option::is_some).await.map(|name| name.unwrap_or("stop")).ok();
+        match told {
+            Some(name) => name,
             // The sender is gone: nobody can ask any more.
-            Err(_) => std::future::pending().await,
+            None => std::future::pending().await,
         }
     }
 

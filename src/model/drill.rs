@@ -175,8 +175,10 @@ pub struct Scorecard {
     pub started_ms: u64,
     pub fault_ms: Option<u64>,
     pub ended_ms: u64,
-    /// From the last write acknowledged before to the first acknowledged after.
+    /// The longest time between two acknowledged writes that ended after the fault.
     pub gap_us: Option<u64>,
+    /// When it began, in microseconds after the fault (seldom exactly 0, often before it).
+    pub gap_from_us: Option<i64>,
     /// The same for writes that WAIT promised.
     pub promised_gap_us: Option<u64>,
     pub slo_gap_ms: Option<u64>,
@@ -195,6 +197,41 @@ pub struct Scorecard {
     pub replicas: usize,
     pub sentinels: usize,
     pub version: String,
+}
+
+impl Scorecard {
+    /// Of a drill that was never run to its end: it says why, and nothing about the fleet.
+    pub fn aborted(group: &str, scenario: Scenario, id: u64, why: &str) -> Self {
+        Scorecard {
+            id,
+            name: String::new(),
+            group: group.to_owned(),
+            scenario,
+            live: false,
+            verdict: Verdict::Aborted,
+            summary: format!("not run to its end: {why}"),
+            started_ms: 0,
+            fault_ms: None,
+            ended_ms: 0,
+            gap_us: None,
+            gap_from_us: None,
+            promised_gap_us: None,
+            slo_gap_ms: None,
+            old_master: None,
+            new_master: None,
+            steps: Vec::new(),
+            writes: WriteCounts::default(),
+            errors: Vec::new(),
+            checks: Vec::new(),
+            lane: Lane::default(),
+            events: Vec::new(),
+            down_after_ms: 0,
+            sync_quorum: 0,
+            replicas: 0,
+            sentinels: 0,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
 }
 
 /// All about drills in a status snapshot.

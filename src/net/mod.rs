@@ -1,5 +1,6 @@
 //! Sockets and nothing but sockets: bytes in, bytes out, typed errors. Decides nothing.
 
+pub mod client;
 pub mod connection;
 pub mod dial;
 pub mod http;

@@ -4,6 +4,7 @@
 use crate::model::Address;
 use crate::model::event::EventKind;
 use crate::sentinel::decision::{Cause, Decision, WebhookWish};
+use crate::sentinel::drill::DrillCommand;
 use crate::sentinel::ledger::{GROUPS_MAX, Group, Ledger};
 use crate::sentinel::policy::PolicyCommand;
 use crate::sentinel::settings::Settings;
@@ -42,6 +43,7 @@ pub enum Command {
         name: String,
         wish: WebhookWish,
     },
+    Drill(DrillCommand),
 }
 
 const NAME_BYTES_MAX: usize = 128;
@@ -74,6 +76,10 @@ impl Command {
                 words.extend(["WEBHOOKS".into()]);
                 words.extend(webhook_words(name, *wish));
             }
+            Command::Drill(command) => {
+                words.push("DRILL".into());
+                words.extend(command.words());
+            }
         }
         words.into_iter().map(String::into_bytes).collect()
     }
@@ -99,6 +105,7 @@ impl Command {
             ["CONFIGURE", options @ ..] if options.len() % 2 == 0 => Command::Configure {
                 options: options.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect(),
             },
+            ["DRILL", words @ ..] => Command::Drill(DrillCommand::parse(words)?),
             ["RESET", pattern] => Command::Reset { pattern: (*pattern).to_owned() },
             ["WEBHOOKS", words @ ..] => webhook(words)?,
             other => Command::Policy(PolicyCommand::parse(other)?),
@@ -122,6 +129,7 @@ impl Command {
                 name: (*name).to_owned(),
                 options: options.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect(),
             },
+            ("DRILL", words) => Command::Drill(DrillCommand::from_client(words).ok()?),
             ("REMOVE", [name]) => Command::Remove { name: (*name).to_owned() },
             ("RESET", [pattern]) => Command::Reset { pattern: (*pattern).to_owned() },
             ("WEBHOOKS", words) => webhook(words)?,
@@ -209,6 +217,8 @@ impl Command {
             Command::Webhook { name, wish } => {
                 Ok(vec![Decision::Webhook { name: name.clone(), wish: *wish }])
             }
+            // Whether one is safe to run is more than the ledger knows: see `Sentinel::drill_decisions`.
+            Command::Drill(_) => Err("ERR drills are decided by the leader".to_owned()),
             Command::Reset { pattern } => Ok(ledger
                 .groups
                 .values()

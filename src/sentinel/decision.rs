@@ -9,6 +9,7 @@ use crate::model::incident::{Copy, Evidence};
 use crate::model::webhook::DeadLetter;
 use crate::model::{Address, Epoch, NodeId, Offset, ReplId, RunId};
 use crate::sentinel::policy::PolicyDecision;
+use crate::sentinel::drill::DrillDecision;
 use crate::sentinel::settings::Settings;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -292,6 +293,8 @@ pub enum Decision {
         name: String,
         wish: WebhookWish,
     },
+    /// Failover drills: their lease and what they found.
+    Drill(DrillDecision),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -327,7 +330,8 @@ impl Decision {
             | Decision::Sentinel { .. }
             | Decision::Configure { .. }
             | Decision::Webhooks { .. }
-            | Decision::Webhook { .. } => None,
+            | Decision::Webhook { .. }
+            | Decision::Drill(_) => None,
             Decision::Monitor { group, .. }
             | Decision::Set { group, .. }
             | Decision::Remove { group }

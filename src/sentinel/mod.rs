@@ -24,6 +24,8 @@
 //! | `testimony` | what a leader saw, for the incident records |
 //! | `commits` | how long agreement takes |
 //! | `webhooks` | how far deliveries are, and whose business they are |
+//! | `failover`, `successor`, `lease`, `sync_set`, `reconcile` | acting |
+//! | `drill` | practising all that on purpose: one lease, safe or not at all |
 //! | `status` | the snapshot for people |
 
 pub mod api;
@@ -33,6 +35,7 @@ pub mod command;
 mod commits;
 pub mod decision;
 mod explain;
+pub mod drill;
 mod facts;
 mod failover;
 pub mod fleet_settings;
@@ -69,6 +72,7 @@ mod webhooks;
 pub mod wish;
 
 use crate::consensus;
+use crate::model::drill::Scorecard;
 use crate::model::event::Event;
 use crate::model::{Address, NodeId, TlsFault};
 use crate::resp::Reply;
@@ -127,6 +131,16 @@ pub enum Input {
     },
     /// How far the deliveries of this node are.
     Webhook(crate::model::webhook::Progress),
+    /// The shell delivered all events up to `up_to` to this webhook; `dropped`: how many it gave up.
+    WebhookProgress {
+        webhook: String,
+        up_to: u64,
+        dropped: Option<u64>,
+    },
+    /// The drill that this node conducts is over, in whatever way.
+    DrillEnded {
+        card: Box<Scorecard>,
+    },
 }
 
 /// Why a link is down: the typed evidence that judgement rests on.
@@ -177,6 +191,10 @@ pub enum Action {
     Webhook { name: String, office: Option<crate::model::webhook::Office> },
     /// The process is to end at this moment with this status, as was asked of it (SIMULATE-FAILURE).
     Exit { status: i32, why: &'static str },
+    /// This node conducts the drill: run it, and answer with [`Input::DrillEnded`].
+    Drill(Box<drill::Drill>),
+    /// An operator wants that drill to stop where it is.
+    DrillAbort { id: u64, reason: String },
     /// The process cannot go on; the text says why and what to do.
     Fatal { message: String },
 }

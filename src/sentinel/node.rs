@@ -8,6 +8,7 @@ use super::schedule::Schedule;
 use super::{Action, Auth, Input, PeerMessage, SessionId};
 use crate::config::sentinel::SentinelConfig;
 use crate::consensus::{self, Consensus, Role};
+use crate::model::drill::Scorecard;
 use crate::model::{Address, NodeId};
 use crate::sentinel::ledger::Ledger;
 use crate::sentinel::peer::View;
@@ -110,6 +111,10 @@ pub struct Sentinel {
     pub(super) guard: FleetGuard,
     pub(super) commits: super::commits::Commits,
     pub(super) ended: bool,
+    /// When drills are looked after next.
+    pub(super) next_drill_look: Instant,
+    /// What this node found, until the log has taken it.
+    pub(super) drill_card: Option<Box<Scorecard>>,
 }
 
 impl Sentinel {
@@ -163,6 +168,8 @@ impl Sentinel {
             guard: FleetGuard::default(),
             commits: super::commits::Commits::default(),
             ended: false,
+            next_drill_look: now.mono,
+            drill_card: None,
         };
         let mut actions = Vec::new();
         this.carry_out(now, first, true, &mut actions);
@@ -200,6 +207,15 @@ impl Sentinel {
             Input::Hello { .. } => {}
             Input::Credentials { by_group } => self.set_credentials(by_group, actions),
             Input::Webhook(progress) => self.webhooks.take(now.mono, progress),
+            Input::DrillEnded { card } => self.drill_ended(card),
+            Input::WebhookProgress { webhook, up_to, dropped } => {
+                let known = self.webhook_progress.entry(webhook.clone()).or_default();
+                *known = (*known).max(up_to);
+                if let Some(count) = dropped {
+                    *self.webhook_dropped.entry(webhook).or_default() += count;
+                }
+                self.next_webhooks.get_or_insert(now.mono + WEBHOOK_PACE);
+            }
         }
         if self.consensus.next_wakeup().is_some_and(|at| at <= now.mono) {
             self.drive(now, consensus::Input::Tick, actions);

@@ -109,6 +109,7 @@ impl Sentinel {
             }
         }
         for decision in &entry.decisions {
+            self.drill_applied(decision, replayed, actions);
             if let Decision::Lead { node, .. } = decision {
                 self.check_binding(actions);
                 if !replayed {
@@ -241,6 +242,18 @@ impl Sentinel {
             }
         }
         self.report_webhooks(now, actions);
+        if self.in_office() && self.next_webhooks.is_some_and(|at| at <= now.mono) {
+            self.next_webhooks = None;
+            let cursors = std::mem::take(&mut self.webhook_progress);
+            let dropped = std::mem::take(&mut self.webhook_dropped);
+            let decision = Decision::Webhooks { cursors: cursors.clone(), dropped: dropped.clone() };
+            if self.propose(now, vec![decision], actions).is_err() {
+                self.webhook_progress = cursors;
+                self.webhook_dropped = dropped;
+                self.next_webhooks = Some(now.mono + WEBHOOK_PACE);
+            }
+        }
+        self.look_after_drills(now, actions);
         let late: Vec<u64> =
             self.forwarded.iter().filter(|(_, (_, at))| *at <= now.mono).map(|(id, _)| *id).collect();
         for id in late {
@@ -394,8 +407,12 @@ impl Sentinel {
     }
 
     fn decide(&mut self, now: Now, asker: Asker, command: &Command, actions: &mut Vec<Action>) {
-        let decisions =
-            self.refuses_switchover(now.mono, command).map_or_else(|| command.decisions(&self.ledger), Err);
+        let decisions = match command {
+            Command::Drill(command) => self.drill_decisions(now, command),
+            other => {
+                self.refuses_switchover(now.mono, other).map_or_else(|| other.decisions(&self.ledger), Err)
+            }
+        };
         let decisions = match decisions {
             Ok(decisions) if decisions.is_empty() => return self.answer(asker, None, actions),
             Ok(mut decisions) => {

@@ -13,7 +13,6 @@ use super::settings::mode_name;
 use super::situation::Situation;
 use super::{fleet_settings, probe, reconcile, subjective};
 use crate::config::sentinel::SentinelConfig;
-use crate::model::drill::DrillsStatus;
 use crate::model::event::EventKind;
 use crate::model::policy::{HeldStatus, PauseStatus, PolicyStatus};
 use crate::model::status::{FailoverStatus, GroupStatus, InstanceStatus, PeerStatus, ProbeStatus, Status};
@@ -69,8 +68,7 @@ impl Sentinel {
         let mono = now.mono;
         let newest = self.ledger.events.len().saturating_sub(EVENTS_SHOWN);
         Status {
-            // Told from the log once drills are kept there.
-            drills: DrillsStatus::default(),
+            drills: self.drills_status(now),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             cluster_id: self.ledger.cluster_id.clone(),
             node: self.config.id,

@@ -83,6 +83,8 @@ pub enum Action {
     Stall {
         duration: Duration,
     },
+    /// A drill: this process ends as if by SIGKILL, nothing said and nothing flushed.
+    Crash,
     /// Put this into the state file, on the disk before it is told with `Input::Kept`.
     Keep {
         ticket: u64,

@@ -252,6 +252,8 @@ impl World {
                     self.sentinels.remove(&id);
                     return;
                 }
+                // No drill is asked for in these stories; one that began would be seen in the events.
+                Action::Drill(_) | Action::DrillAbort { .. } => {}
                 Action::Fatal { message } => panic!("s{id}: {message}"),
                 Action::Persist(_)
                 | Action::Watch { .. }

@@ -8,9 +8,10 @@ use super::plan::Node;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::process::{Child, Command};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 /// Pause before the first restart.
@@ -23,31 +24,33 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// What the screen is told.
 #[derive(Debug)]
-pub(super) struct News {
+pub(in crate::cli) struct News {
     /// Its place in the list of nodes.
-    pub(super) index: usize,
-    pub(super) kind: NewsKind,
+    pub(in crate::cli) index: usize,
+    pub(in crate::cli) kind: NewsKind,
 }
 
 #[derive(Debug)]
-pub(super) enum NewsKind {
+pub(in crate::cli) enum NewsKind {
     Started { pid: u32 },
     CannotStart { why: String, again: Duration },
     Ended { how: String, again: Duration },
 }
 
-pub(super) struct Keeper {
-    pub(super) index: usize,
-    pub(super) node: Node,
-    pub(super) program: PathBuf,
-    pub(super) log: PathBuf,
-    pub(super) news: mpsc::UnboundedSender<News>,
-    pub(super) stop: watch::Receiver<bool>,
+pub(in crate::cli) struct Keeper {
+    pub(in crate::cli) index: usize,
+    pub(in crate::cli) node: Node,
+    pub(in crate::cli) program: PathBuf,
+    pub(in crate::cli) log: PathBuf,
+    pub(in crate::cli) news: mpsc::UnboundedSender<News>,
+    pub(in crate::cli) stop: watch::Receiver<bool>,
+    /// Ends the pause before a restart.
+    pub(in crate::cli) hurry: Arc<Notify>,
 }
 
 impl Keeper {
     /// Returns only when asked to stop.
-    pub(super) async fn keep(mut self) {
+    pub(in crate::cli) async fn keep(mut self) {
         let mut pause = RESTART_MIN;
         loop {
             let started = Instant::now();
@@ -70,6 +73,7 @@ impl Keeper {
             self.tell(kind);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
+                () = self.hurry.notified() => {}
                 () = asked(&mut self.stop) => return,
             }
             pause = (pause * 2).min(RESTART_MAX);
@@ -138,7 +142,7 @@ mod tests {
         let (ask, stop) = watch::channel(false);
         let node = Node { name: "x".into(), port: 1, argv: Vec::new() };
         let log = dir.path().join("log");
-        (Keeper { index: 0, node, program, log, news, stop }, heard, ask, dir)
+        (Keeper { index: 0, node, program, log, news, stop, hurry: Arc::default() }, heard, ask, dir)
     }
 
     async fn hear(heard: &mut mpsc::UnboundedReceiver<News>) -> NewsKind {

@@ -3,20 +3,23 @@
 //! Promises: no process outlives this one and no file is written outside the directory; a process
 //! that dies is started again and that is said; a port that is taken is replaced and that is said.
 
-mod child;
-mod plan;
+pub(super) mod child;
+pub(super) mod plan;
 mod show;
 
 use super::Failure;
 use super::client::Client;
+use super::drill;
 use super::render;
 use crate::daemon::shutdown::Shutdown;
 use crate::model::Address;
+use crate::model::drill::Scenario;
 use crate::model::status::Status;
 use child::{Keeper, News};
 use plan::{Node, Plan, Wish};
 use show::Show;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -45,9 +48,26 @@ pub(super) struct UpOptions {
     /// Silence after which a server counts as down
     #[arg(long, default_value_t = 2000, value_name = "MILLISECONDS")]
     down_after: u64,
+    /// Run this failover drill on the fleet, print its scorecard and stop (see vedette drill --help)
+    #[arg(long, value_name = "SCENARIO", value_parser = drill::scenario)]
+    drill: Option<Scenario>,
+    /// With --drill: the longest time without an acknowledged write that is good enough
+    #[arg(long, value_name = "MILLISECONDS", requires = "drill")]
+    slo_gap_ms: Option<u64>,
 }
 
 pub(super) fn run(options: &UpOptions) -> Result<(), Failure> {
+    if let Some(scenario) = options.drill {
+        let fleet = drill::FleetOptions {
+            replicas: options.replicas,
+            sentinels: options.sentinels,
+            down_after: options.down_after,
+            dir: options.dir.clone(),
+            port_base: Some(options.port_base),
+        };
+        let report = drill::ReportOptions { slo_gap_ms: options.slo_gap_ms, ..Default::default() };
+        return drill::on_fleet(&fleet, &report, scenario);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (dir, temporary) = directory(options)?;
@@ -111,8 +131,15 @@ async fn fleet(options: &UpOptions, dir: &Path) -> Result<(), Failure> {
     let mut keepers = JoinSet::new();
     for (index, node) in nodes.iter().cloned().enumerate() {
         let log = log_path(dir, &node);
-        let keeper =
-            Keeper { index, node, program: program.clone(), log, news: news.clone(), stop: stop.clone() };
+        let keeper = Keeper {
+            index,
+            node,
+            program: program.clone(),
+            log,
+            news: news.clone(),
+            stop: stop.clone(),
+            hurry: Arc::default(),
+        };
         keepers.spawn(keeper.keep());
     }
     let running = Running { plan: &plan, dir, show: Show::new(&nodes), nodes, heard, shutdown };

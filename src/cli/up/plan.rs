@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-pub(super) const GROUP: &str = "mymaster";
+pub(in crate::cli) const GROUP: &str = "mymaster";
 const HOST: &str = "127.0.0.1";
 /// From a data port to the first sentinel's: 6379 and 26379.
 const SENTINEL_OFFSET: u16 = 20_000;
@@ -17,40 +17,43 @@ const SENTINEL_STEP: u16 = 100;
 const FILE: &str = "fleet.json";
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wish {
-    pub(super) port_base: u16,
-    pub(super) replicas: usize,
-    pub(super) sentinels: usize,
-    pub(super) down_after_ms: u64,
+pub(in crate::cli) struct Wish {
+    pub(in crate::cli) port_base: u16,
+    pub(in crate::cli) replicas: usize,
+    pub(in crate::cli) sentinels: usize,
+    pub(in crate::cli) down_after_ms: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Plan {
+pub(in crate::cli) struct Plan {
     /// The first one is the master when the fleet starts for the first time.
-    pub(super) data: Vec<u16>,
-    pub(super) sentinels: Vec<SentinelPorts>,
+    pub(in crate::cli) data: Vec<u16>,
+    pub(in crate::cli) sentinels: Vec<SentinelPorts>,
     down_after_ms: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct SentinelPorts {
-    pub(super) port: u16,
-    pub(super) http: u16,
+pub(in crate::cli) struct SentinelPorts {
+    pub(in crate::cli) port: u16,
+    pub(in crate::cli) http: u16,
 }
 
 /// One process of the fleet.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub(in crate::cli) struct Node {
     /// Also names its log file.
-    pub(super) name: String,
-    pub(super) port: u16,
-    pub(super) argv: Vec<String>,
+    pub(in crate::cli) name: String,
+    pub(in crate::cli) port: u16,
+    pub(in crate::cli) argv: Vec<String>,
 }
 
 impl Plan {
     /// The ports wished for, each moved up to the next free one when somebody holds it; with a
     /// sentence for every port that moved.
-    pub(super) fn choose(wish: Wish, is_free: impl Fn(u16) -> bool) -> Result<(Self, Vec<String>), Failure> {
+    pub(in crate::cli) fn choose(
+        wish: Wish,
+        is_free: impl Fn(u16) -> bool,
+    ) -> Result<(Self, Vec<String>), Failure> {
         let mut taken = Vec::new();
         let mut moved = Vec::new();
         let mut pick = |what: String, wanted: u32| -> Result<u16, Failure> {
@@ -84,7 +87,7 @@ impl Plan {
     }
 
     /// The plan that an earlier run left in `dir`, if any.
-    pub(super) fn load(dir: &Path) -> Result<Option<Self>, Failure> {
+    pub(in crate::cli) fn load(dir: &Path) -> Result<Option<Self>, Failure> {
         let path = dir.join(FILE);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
@@ -100,7 +103,7 @@ impl Plan {
     }
 
     /// Writes `fleet.json` and the sentinels' configurations, and makes each process' directory.
-    pub(super) fn lay_out(&self, dir: &Path) -> std::io::Result<()> {
+    pub(in crate::cli) fn lay_out(&self, dir: &Path) -> std::io::Result<()> {
         std::fs::create_dir_all(dir.join("log"))?;
         for index in 0..self.data.len() {
             std::fs::create_dir_all(home(dir, "server", index))?;
@@ -113,7 +116,7 @@ impl Plan {
         std::fs::write(dir.join(FILE), text + "\n")
     }
 
-    pub(super) fn nodes(&self, dir: &Path) -> Vec<Node> {
+    pub(in crate::cli) fn nodes(&self, dir: &Path) -> Vec<Node> {
         let servers = self.data.iter().enumerate().map(|(index, &port)| {
             let mut argv = words(&["server", "--bind", HOST, "--save", "", "--appendonly", "no"]);
             argv.extend(words(&[
@@ -135,12 +138,12 @@ impl Plan {
         servers.chain(sentinels).collect()
     }
 
-    pub(super) fn quorum(&self) -> usize {
+    pub(in crate::cli) fn quorum(&self) -> usize {
         self.sentinels.len() / 2 + 1
     }
 
     /// Every port, for the check that an earlier fleet's ports are still free.
-    pub(super) fn ports(&self) -> impl Iterator<Item = u16> {
+    pub(in crate::cli) fn ports(&self) -> impl Iterator<Item = u16> {
         self.data.iter().copied().chain(self.sentinels.iter().flat_map(|ports| [ports.port, ports.http]))
     }
 
@@ -173,7 +176,7 @@ impl Plan {
 
 /// Whether nobody listens there now. Somebody may take it a moment later; the process that then
 /// cannot listen says so.
-pub(super) fn is_free(port: u16) -> bool {
+pub(in crate::cli) fn is_free(port: u16) -> bool {
     TcpListener::bind((HOST, port)).is_ok()
 }
 

@@ -352,6 +352,11 @@ pub const DIRECTIVES: &[Directive] = &[
     ),
     live("hz", |c| c.hz.to_string(), |c, w| number(w, 1, 500).map(|v| c.hz = v as u32)),
     start(
+        "enable-drill-command",
+        |c| c.enable_drill_command.clone(),
+        |c, w| choice(w, &["no", "yes", "local"]).map(|v| c.enable_drill_command = v),
+    ),
+    start(
         "enable-debug-command",
         |c| c.enable_debug_command.clone(),
         |c, w| choice(w, &["no", "yes", "local"]).map(|v| c.enable_debug_command = v),

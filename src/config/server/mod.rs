@@ -73,6 +73,9 @@ pub struct ServerConfig {
     pub hz: u32,
     /// `no`, `yes` or `local`.
     pub enable_debug_command: String,
+    /// Whether sentinels may have this server end or stand still for a drill: `no`, `yes`, or `local`
+    /// for those on this machine.
+    pub enable_drill_command: String,
     pub loglevel: String,
     pub logfile: String,
 }
@@ -127,6 +130,7 @@ impl Default for ServerConfig {
             slowlog_len_max: 128,
             hz: 10,
             enable_debug_command: "local".into(),
+            enable_drill_command: "local".into(),
             loglevel: "notice".into(),
             logfile: String::new(),
         }

@@ -7,7 +7,7 @@ use crate::model::event::{Event, EventKind};
 use crate::net::stream::Stream;
 use crate::resp::spec::NO_AUTH;
 use crate::resp::{Limits, Parser, Protocol, Writer};
-use crate::sentinel::api::{self, Facts, Outcome, ProcessFacts};
+use crate::sentinel::api::{self, DrillQuery, Facts, Outcome, ProcessFacts};
 use crate::sentinel::command::Command;
 use crate::sentinel::ledger::Ledger;
 use crate::session::{self, Close, Hub, HubSettings, Outbox, Session, SessionId};
@@ -38,6 +38,8 @@ pub(super) trait Source {
     fn status_json(&mut self) -> Vec<u8>;
     fn ledger(&self) -> &Ledger;
     fn explain_json(&mut self, group: &str) -> Vec<u8>;
+    /// What is known of drills; nothing when there is no such one.
+    fn drill_json(&mut self, query: DrillQuery) -> Option<Vec<u8>>;
 }
 
 const CLIENTS_MAX: usize = 10_000;
@@ -331,6 +333,13 @@ impl Request<'_> {
             }
             Outcome::Explain { group } => {
                 reply.bulk(&source.explain_json(&group));
+                None
+            }
+            Outcome::Drill(query) => {
+                match source.drill_json(query) {
+                    Some(json) => reply.bulk(&json),
+                    None => reply.null(),
+                }
                 None
             }
             Outcome::Shutdown => {

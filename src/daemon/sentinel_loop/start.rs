@@ -3,6 +3,7 @@
 
 use super::asks::Asks;
 use super::clients::Clients;
+use super::drills::DrillRunner;
 use super::identity::my_id;
 use super::material::Material;
 use super::secrets::Secrets;
@@ -114,6 +115,7 @@ pub(super) async fn start(
     let shell = Shell {
         asks: Asks::new(asks),
         clients: Clients::new(config.protected_mode, secrets.requirepass.as_ref()),
+        drills: DrillRunner::new(&secrets, logger.clone()),
         logger,
         core,
         log,

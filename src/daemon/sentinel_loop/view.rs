@@ -8,7 +8,7 @@ use super::process::Process;
 use crate::daemon::alert_sender::lay_over;
 use crate::model::status::{Status, WebhookStatus};
 use crate::sentinel::Sentinel;
-use crate::sentinel::api::Facts;
+use crate::sentinel::api::{DrillQuery, Facts};
 use crate::sentinel::ledger::Ledger;
 use crate::stdx::time::{Duration, Instant, Now};
 
@@ -62,6 +62,15 @@ impl Source for Answers<'_> {
 
     fn ledger(&self) -> &Ledger {
         self.core.ledger()
+    }
+
+    fn drill_json(&mut self, query: DrillQuery) -> Option<Vec<u8>> {
+        let drills = self.core.drills_status(self.now);
+        match query {
+            DrillQuery::Status => serde_json::to_vec(&drills.running?).ok(),
+            DrillQuery::List => serde_json::to_vec(&drills).ok(),
+            DrillQuery::Report { id } => serde_json::to_vec(self.core.drill_card(id)?).ok(),
+        }
     }
 
     fn status_json(&mut self) -> Vec<u8> {

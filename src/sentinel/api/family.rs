@@ -2,7 +2,7 @@
 //! arity (counting SENTINEL and the subcommand), help.
 
 use super::facts::{Facts, GroupFacts};
-use super::{Outcome, change, debug, failover, instance, policy, quoted, settings, webhooks};
+use super::{Outcome, change, debug, drill, failover, instance, policy, quoted, settings, webhooks};
 use crate::config::sentinel::Mode;
 use crate::resp::Writer;
 use crate::resp::spec::Arity::{self, AtLeast, Exactly};
@@ -305,6 +305,7 @@ const TABLE: &[Row] = &[
             "    Or update current configurable parameters values (one or more), for the fleet.",
         ],
     ),
+    row(&["DRILL"], AtLeast(3), drill::drill, drill::HELP),
     row(
         &["GET-MASTER-ADDR-BY-NAME", "GET-PRIMARY-ADDR-BY-NAME", "GET-MASTER-ADDR", "GET-PRIMARY-ADDR"],
         Exactly(3),

@@ -10,6 +10,7 @@
 pub mod change;
 mod commands;
 pub mod debug;
+mod drill;
 pub mod facts;
 mod failover;
 pub mod family;
@@ -25,6 +26,17 @@ pub use facts::{Facts, GroupFacts, InstanceFacts, PeerFacts, ProcessFacts, Repli
 
 use crate::resp::Writer;
 use crate::sentinel::command::Command;
+
+/// What is asked about drills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrillQuery {
+    /// The one that runs.
+    Status,
+    /// All: running, scheduled, results.
+    List,
+    /// A whole scorecard.
+    Report { id: u64 },
+}
 
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +54,8 @@ pub enum Outcome {
     Incident { id: String },
     /// What would happen if this group's master were lost now, as one bulk string of JSON.
     Explain { group: String },
+    /// One bulk string of JSON about drills, or null.
+    Drill(DrillQuery),
     /// A hello line was published: the reply is written, the line is for the subscribers.
     Publish,
     /// The process is to end; there is no reply.

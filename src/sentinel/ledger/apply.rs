@@ -139,6 +139,7 @@ impl Ledger {
                     }
                 }
             },
+            Decision::Drill(decision) => self.decide_drill(decision, scribe),
             Decision::AddReplica { group, address } => {
                 if self.group_of(address).is_some() {
                     return;
@@ -411,7 +412,8 @@ impl Group {
             | Decision::Configure { .. }
             | Decision::Policy(_)
             | Decision::Webhooks { .. }
-            | Decision::Webhook { .. } => {}
+            | Decision::Webhook { .. }
+            | Decision::Drill(_) => {}
         }
     }
 

@@ -4,6 +4,7 @@
 //! `apply` is its only writer; events come into being there and nowhere else, with dense ids.
 
 mod apply;
+mod drills;
 mod group;
 mod incidents;
 mod policy;
@@ -12,6 +13,7 @@ pub mod webhooks;
 
 use crate::model::event::{Event, EventKind};
 use crate::model::{Address, Epoch, NodeId};
+use crate::sentinel::drill::Drills;
 use crate::sentinel::fleet_settings::FleetSettings;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -55,6 +57,8 @@ pub struct Ledger {
     /// What else is known about webhooks; empty for most.
     #[serde(default)]
     pub webhook_cares: BTreeMap<String, webhooks::Care>,
+    #[serde(default)]
+    pub drills: Drills,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

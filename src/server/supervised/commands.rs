@@ -95,6 +95,12 @@ fn vedette(
     if group.is_empty() || group.len() > GROUP_BYTES_MAX || !group.bytes().all(|b| b.is_ascii_graphic()) {
         return Err("ERR a group's name is 1 to 128 printable characters without spaces".into());
     }
+    if argv[1].eq_ignore_ascii_case(b"DRILL") {
+        let words: Result<Vec<&str>, _> = (4..argv.len()).map(word).collect();
+        super::drill::drill(server, session, &group, epoch, &words?)?;
+        out.ok();
+        return Ok(());
+    }
     let order = match (argv[1].to_ascii_uppercase().as_slice(), argv.len()) {
         (b"LEASE", 9) => {
             let members: Result<Vec<Address>, _> =
@@ -121,7 +127,11 @@ fn vedette(
         (b"LEASE" | b"FENCE" | b"PROMOTE" | b"FOLLOW", _) => {
             return Err(CommandError::Arity("vedette".into()));
         }
-        _ => return Err("ERR unknown subcommand of VEDETTE; it has LEASE, FENCE, PROMOTE, FOLLOW".into()),
+        _ => {
+            return Err(
+                "ERR unknown subcommand of VEDETTE; it has LEASE, FENCE, PROMOTE, FOLLOW, DRILL".into()
+            );
+        }
     };
     server.take_order(
         session,

@@ -5,6 +5,7 @@
 //! and the answer goes out after it was kept.
 
 pub mod commands;
+mod drill;
 pub mod record;
 
 use crate::model::{Address, Epoch};

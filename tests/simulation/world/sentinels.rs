@@ -178,6 +178,9 @@ impl World {
                     self.checkers.event(index, &event);
                 }
                 Action::Respond { .. } | Action::Webhook { .. } | Action::Exit { .. } => {}
+                Action::Respond { .. } | Action::Webhook { .. } => {}
+                // Nobody asks for drills here.
+                Action::Drill(_) | Action::DrillAbort { .. } => {}
                 Action::Fatal { message } => {
                     self.checkers.fail(format!("s{} gave up: {message}", index + 1));
                 }
