@@ -28,46 +28,8 @@ pub struct DrillConfig {
     #[serde(default)]
     pub slo_gap_ms: Option<u64>,
     /// The master of before gets its place back by a planned switchover.
-    #[serde(default)]
-    pub return_master: YesNo,
-}
-
-/// As Redis writes a choice, besides YAML's own `true` and `false`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Choice", into = "Choice")]
-pub enum YesNo {
-    #[default]
-    Yes,
-    No,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged, expecting = "yes or no")]
-enum Choice {
-    Bool(bool),
-    Word(Word),
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Word {
-    Yes,
-    No,
-}
-
-impl From<Choice> for YesNo {
-    fn from(choice: Choice) -> Self {
-        match choice {
-            Choice::Bool(true) | Choice::Word(Word::Yes) => YesNo::Yes,
-            Choice::Bool(false) | Choice::Word(Word::No) => YesNo::No,
-        }
-    }
-}
-
-impl From<YesNo> for Choice {
-    fn from(choice: YesNo) -> Self {
-        Choice::Word(if choice == YesNo::Yes { Word::Yes } else { Word::No })
-    }
+    #[serde(default = "super::sentinel::defaults::yes", with = "super::yes_no")]
+    pub return_master: bool,
 }
 
 pub fn cool_down_seconds() -> u64 {
@@ -199,7 +161,7 @@ mod tests {
     fn a_schedule_is_read_in_utc() {
         // 2026-11-22 is a Sunday; the next Tuesday is the 24th.
         let sunday = 1_795_305_600_000;
-        assert_eq!(drill().return_master, YesNo::Yes);
+        assert!(drill().return_master);
         assert_eq!(drill().next_after(sunday), Some(sunday + (2 * 24 + 3) * 3_600_000));
         let seconds = DrillConfig { schedule: "*/10 * * * * *".into(), ..drill() };
         assert_eq!(seconds.next_after(sunday + 1), Some(sunday + 10_000));
@@ -228,7 +190,7 @@ mod tests {
             window: Some("5-6".into()),
             cool_down_seconds: u64::MAX,
             slo_gap_ms: Some(0),
-            return_master: YesNo::No,
+            return_master: false,
         };
         check(&[bad], &["mymaster"], &mut errors);
         let keys: Vec<&str> = errors.iter().map(|error| error.key.as_str()).collect();

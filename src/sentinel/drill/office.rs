@@ -4,7 +4,7 @@
 use super::interlocks::Wish;
 use super::schedule::due;
 use super::{Drill, DrillCommand, DrillDecision, LIMIT_MS, Plan};
-use crate::config::drills::{DrillConfig, YesNo};
+use crate::config::drills::DrillConfig;
 use crate::model::drill::{DrillRun, DrillSchedule, DrillsStatus, Scorecard};
 use crate::sentinel::command::Command;
 use crate::sentinel::decision::Decision;
@@ -138,7 +138,7 @@ impl Sentinel {
             group: drill.group.clone(),
             scenario,
             slo_gap_ms: drill.slo_gap_ms,
-            go_back: drill.return_master == YesNo::Yes,
+            go_back: drill.return_master,
             by: self.config.id,
             run_id: self.identity.run_id.clone(),
         };
