@@ -24,7 +24,6 @@
 //! | `testimony` | what a leader saw, for the incident records |
 //! | `commits` | how long agreement takes |
 //! | `webhooks` | how far deliveries are, and whose business they are |
-//! | `failover`, `successor`, `lease`, `sync_set`, `reconcile` | acting |
 //! | `drill` | practising all that on purpose: one lease, safe or not at all |
 //! | `status` | the snapshot for people |
 
@@ -131,12 +130,6 @@ pub enum Input {
     },
     /// How far the deliveries of this node are.
     Webhook(crate::model::webhook::Progress),
-    /// The shell delivered all events up to `up_to` to this webhook; `dropped`: how many it gave up.
-    WebhookProgress {
-        webhook: String,
-        up_to: u64,
-        dropped: Option<u64>,
-    },
     /// The drill that this node conducts is over, in whatever way.
     DrillEnded {
         card: Box<Scorecard>,

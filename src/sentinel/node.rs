@@ -208,14 +208,6 @@ impl Sentinel {
             Input::Credentials { by_group } => self.set_credentials(by_group, actions),
             Input::Webhook(progress) => self.webhooks.take(now.mono, progress),
             Input::DrillEnded { card } => self.drill_ended(card),
-            Input::WebhookProgress { webhook, up_to, dropped } => {
-                let known = self.webhook_progress.entry(webhook.clone()).or_default();
-                *known = (*known).max(up_to);
-                if let Some(count) = dropped {
-                    *self.webhook_dropped.entry(webhook).or_default() += count;
-                }
-                self.next_webhooks.get_or_insert(now.mono + WEBHOOK_PACE);
-            }
         }
         if self.consensus.next_wakeup().is_some_and(|at| at <= now.mono) {
             self.drive(now, consensus::Input::Tick, actions);

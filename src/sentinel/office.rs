@@ -242,17 +242,6 @@ impl Sentinel {
             }
         }
         self.report_webhooks(now, actions);
-        if self.in_office() && self.next_webhooks.is_some_and(|at| at <= now.mono) {
-            self.next_webhooks = None;
-            let cursors = std::mem::take(&mut self.webhook_progress);
-            let dropped = std::mem::take(&mut self.webhook_dropped);
-            let decision = Decision::Webhooks { cursors: cursors.clone(), dropped: dropped.clone() };
-            if self.propose(now, vec![decision], actions).is_err() {
-                self.webhook_progress = cursors;
-                self.webhook_dropped = dropped;
-                self.next_webhooks = Some(now.mono + WEBHOOK_PACE);
-            }
-        }
         self.look_after_drills(now, actions);
         let late: Vec<u64> =
             self.forwarded.iter().filter(|(_, (_, at))| *at <= now.mono).map(|(id, _)| *id).collect();
