@@ -50,6 +50,7 @@ fn replica(port: u16) -> ReplicaFacts {
 
 fn healthy() -> Facts {
     let peer = |id: u64| PeerFacts {
+        learner: false,
         id,
         run_id: format!("{id:040}"),
         address: Address::new("127.0.0.1", 26379 + id as u16),
@@ -57,6 +58,8 @@ fn healthy() -> Facts {
         heard_ms: Some(30),
     };
     Facts {
+        members: Vec::new(),
+        left: false,
         my_id: MY_ID.to_owned(),
         node: 1,
         announce: Some(Address::new("127.0.0.1", 26379)),

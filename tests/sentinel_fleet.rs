@@ -215,7 +215,7 @@ fn a_sentinel_that_lost_its_log_is_refused_and_says_what_to_do() {
     };
     let log = std::fs::read_to_string(fleet.log(2)).unwrap();
     assert_eq!(status.code(), Some(1), "{log}");
-    assert!(log.contains("its log was lost or replaced") && log.contains("rejoin as a new member"), "{log}");
+    assert!(log.contains("its log was lost or replaced") && log.contains("vedette peer replace"), "{log}");
 
     // And a second process on a port that is taken says so.
     let taken = fleet.run(2, &fleet.dir.path().join("0.yaml"));

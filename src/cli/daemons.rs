@@ -1,12 +1,13 @@
 //! `vedette server` and `vedette sentinel`: configuration read, logging started, the daemon run.
 
 use super::{Failure, ProcessOptions};
-use crate::config;
+use crate::config::sentinel::SentinelConfig;
 use crate::config::server::ServerConfig;
 use crate::daemon::logging::{self, LogFormat, LogLevel};
 use crate::daemon::{sentinel_loop, server_loop};
+use crate::model::{Address, NodeId};
 use slog::{Level, crit, warn};
-use std::path::Path;
+use std::path::PathBuf;
 
 /// `[redis.conf] [--directive value ...]`, as redis-server takes them.
 pub(super) fn server(process: &ProcessOptions, words: &[String]) -> Result<(), Failure> {
@@ -27,12 +28,33 @@ pub(super) fn server(process: &ProcessOptions, words: &[String]) -> Result<(), F
     })
 }
 
+/// How a sentinel is started: its file, and what takes the place of what stands there.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct SentinelStart {
+    /// Its sentinel.yaml
+    #[arg(long, short, value_name = "FILE")]
+    config: PathBuf,
+    /// Its id, in place of the file's
+    #[arg(long, value_name = "N")]
+    id: Option<NodeId>,
+    /// Sentinels of a fleet that stands, which this new one joins (see vedette peer add)
+    #[arg(long, value_name = "HOST:PORT,...", value_delimiter = ',')]
+    join: Vec<Address>,
+}
+
 /// A sentinel from its `sentinel.yaml`; complaints about the file name it, and all come at once.
-pub(super) fn sentinel(process: &ProcessOptions, file: &Path) -> Result<(), Failure> {
+pub(super) fn sentinel(process: &ProcessOptions, options: &SentinelStart) -> Result<(), Failure> {
+    let file = &options.config;
     let shown = file.display();
     let text = std::fs::read_to_string(file)
         .map_err(|error| Failure::usage(format!("cannot read {shown}: {error}")))?;
-    let mut config = config::sentinel::parse(&text).map_err(|errors| {
+    let adjust = |config: &mut SentinelConfig| {
+        config.id = options.id.unwrap_or(config.id);
+        if !options.join.is_empty() {
+            config.join.clone_from(&options.join);
+        }
+    };
+    let mut config = SentinelConfig::read(&text, adjust).map_err(|errors| {
         errors.iter().for_each(|error| eprintln!("{shown}: {error}"));
         Failure::said(2)
     })?;

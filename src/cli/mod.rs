@@ -12,6 +12,7 @@ mod events;
 mod explain;
 mod failover;
 mod incidents;
+mod peer;
 mod policy;
 mod render;
 mod screen;
@@ -94,9 +95,13 @@ enum Command {
     },
     /// Run one sentinel of the fleet: it watches the groups, and agrees with the others who is master
     Sentinel {
-        /// Its sentinel.yaml
-        #[arg(long, short, value_name = "FILE")]
-        config: PathBuf,
+        #[command(flatten)]
+        options: daemons::SentinelStart,
+    },
+    /// Show, add, replace and remove sentinels of a running fleet
+    Peer {
+        #[command(subcommand)]
+        action: peer::PeerAction,
     },
     /// Show every group, its master and replicas, and the sentinels; status 1 when one is not well
     Status {
@@ -223,7 +228,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Up(options) => up::run(&options),
         Command::Server { words } => daemons::server(&cli.process, &words),
-        Command::Sentinel { config } => daemons::sentinel(&cli.process, &config),
+        Command::Sentinel { options } => daemons::sentinel(&cli.process, &options),
+        Command::Peer { action } => peer::run(&action),
         Command::Status { to, json } => status::run(&to, json),
         Command::Watch { to } => watch::run(&to),
         Command::Failover(options) => failover::run(&options),

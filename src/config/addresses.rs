@@ -33,9 +33,9 @@ impl NatRule {
 impl SentinelConfig {
     /// Where clients and peers are told that this sentinel is.
     pub fn announced(&self) -> Option<Address> {
-        let own = self.own_peer()?;
-        let host = self.announce_ip.clone().unwrap_or_else(|| own.address.host.clone());
-        Some(Address::new(host, self.announce_port.unwrap_or(own.address.port)))
+        let own = self.own_peer();
+        let host = self.announce_ip.clone().or_else(|| own.map(|own| own.address.host.clone()))?;
+        Some(Address::new(host, self.announce_port.or(own.map(|own| own.address.port))?))
     }
 }
 

@@ -79,7 +79,12 @@ pub struct SentinelConfig {
     pub requirepass_file: Option<PathBuf>,
     #[serde(default = "defaults::yes", with = "yes_no")]
     pub protected_mode: bool,
+    /// The voters that found the fleet; afterwards the agreed log knows them.
+    #[serde(default)]
     pub peers: Vec<PeerConfig>,
+    /// Sentinels of a fleet that stands, which this one joins when it is new.
+    #[serde(default)]
+    pub join: Vec<Address>,
     #[serde(default)]
     pub masters: Vec<MasterConfig>,
     #[serde(default)]
@@ -228,13 +233,7 @@ const TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// A whole `sentinel.yaml`: every complaint at once, the unreadable ones with line and column.
 pub fn parse(text: &str) -> Result<SentinelConfig, Vec<ConfigError>> {
-    if text.len() > TEXT_BYTES_MAX {
-        return Err(vec![ConfigError::key("", "the file is larger than 1 MB; is it the right one?")]);
-    }
-    let config: SentinelConfig =
-        serde_yaml::from_str(text).map_err(|error| vec![unreadable(&error, text)])?;
-    let errors = validate(&config);
-    if errors.is_empty() { Ok(config) } else { Err(errors) }
+    SentinelConfig::read(text, |_| {})
 }
 
 /// The parser's own sentence. It repeats the position for nested keys and lacks it for top-level
@@ -270,8 +269,25 @@ fn named_key(message: &str) -> Option<&str> {
 }
 
 impl SentinelConfig {
+    /// Text, with what the command line says in place of it, checked as a whole.
+    pub fn read(text: &str, adjust: impl FnOnce(&mut Self)) -> Result<Self, Vec<ConfigError>> {
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(vec![ConfigError::key("", "the file is larger than 1 MB; is it the right one?")]);
+        }
+        let mut config: SentinelConfig =
+            serde_yaml::from_str(text).map_err(|error| vec![unreadable(&error, text)])?;
+        adjust(&mut config);
+        let errors = validate(&config);
+        if errors.is_empty() { Ok(config) } else { Err(errors) }
+    }
+
     pub fn own_peer(&self) -> Option<&PeerConfig> {
         self.peers.iter().find(|peer| peer.id == self.id)
+    }
+
+    /// A new sentinel that founds nothing and waits to be added.
+    pub fn joins(&self) -> bool {
+        !self.join.is_empty()
     }
 
     pub fn all_peers_on_loopback(&self) -> bool {

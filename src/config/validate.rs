@@ -36,7 +36,9 @@ pub fn validate(config: &SentinelConfig) -> Vec<ConfigError> {
 pub fn warnings(config: &SentinelConfig) -> Vec<String> {
     let mut warnings = Vec::new();
     let voters = config.peers.len();
-    if voters == 1 {
+    if config.joins() {
+        // The fleet that it joins is not described here.
+    } else if voters == 1 {
         warnings.push("peers: a single sentinel cannot survive its own machine; three are usual".to_owned());
     } else if voters.is_multiple_of(2) {
         warnings.push(format!(
@@ -88,10 +90,10 @@ fn fleet(config: &SentinelConfig, errors: &mut Vec<ConfigError>) {
     if config.dir.as_os_str().is_empty() {
         errors.push(ConfigError::key("dir", "give a directory of this sentinel's own for its log"));
     }
-    if config.peers.is_empty() {
+    if config.peers.is_empty() && !config.joins() {
         errors.push(ConfigError::key(
             "peers",
-            "list every sentinel of the fleet, this one too, as - { id: 1, address: \"10.0.0.1:26379\" }",
+            "list every sentinel of the fleet, this one too, as - { id: 1, address: \"10.0.0.1:26379\" }; or give `join` to enter a fleet that stands",
         ));
         return;
     }
@@ -113,20 +115,20 @@ fn fleet(config: &SentinelConfig, errors: &mut Vec<ConfigError>) {
             ));
         }
     }
-    if config.id != 0 && !ids.contains(&config.id) {
+    if config.id != 0 && !ids.contains(&config.id) && !config.joins() {
         errors.push(ConfigError::key(
             "peers",
             format!("this sentinel (id {}) is not in the list; add it with its own address", config.id),
         ));
     }
     if config.cluster_secret_file.is_none()
-        && let Some(peer) = config.peers.iter().find(|peer| !peer.address.is_loopback())
+        && let Some(far) =
+            config.peers.iter().map(|peer| &peer.address).chain(&config.join).find(|at| !at.is_loopback())
     {
         errors.push(ConfigError::key(
             "cluster-secret-file",
             format!(
-                "the peer {} is not on loopback, so peers must prove who they are; name a file with the same secret on every sentinel",
-                peer.address
+                "the peer {far} is not on loopback, so peers must prove who they are; name a file with the same secret on every sentinel"
             ),
         ));
     }
@@ -148,7 +150,9 @@ fn masters(config: &SentinelConfig, errors: &mut Vec<ConfigError>) {
                 format!("another group already watches {}; one server belongs to one group", master.address),
             ));
         }
-        check_master(&key, master, config.peers.len(), errors);
+        // How many there are, a fleet that is joined knows better.
+        let voters = if config.joins() { 0 } else { config.peers.len() };
+        check_master(&key, master, voters, errors);
         super::hooks::validate(&format!("{key}.hooks"), &master.hooks, errors);
         let (told, moved) = (&master.notification_script, &master.client_reconfig_script);
         super::hooks::validate_script(format!("{key}.notification-script"), told.as_ref(), errors);

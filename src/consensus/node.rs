@@ -371,8 +371,7 @@ impl Consensus {
                     message: format!(
                         "node {id} lost part of its raft log: the fleet agreed on entries up to {committed} \
                          with this node's word for it, but its log ends at {last}. Was the data directory \
-                         restored from a backup? It must not vote again under this id: stop it, and \
-                         rejoin as a new member with an empty directory and an id that was never used"
+                         restored from a backup?"
                     ),
                 });
                 self.ended = true;

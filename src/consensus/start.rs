@@ -16,8 +16,7 @@ pub enum StartError {
     NotAMember { id: NodeId, voters: Vec<NodeId> },
     #[error(
         "the stored raft log contradicts itself: {what}. It was damaged or put together from parts of \
-         different age, so this node must not vote on it. Keep the directory for inspection, and \
-         rejoin the fleet as a new member with an empty directory"
+         different age, so this node must not vote on it"
     )]
     Contradiction { what: String },
     #[error(

@@ -11,6 +11,7 @@ mod drills;
 mod identity;
 mod material;
 mod process;
+mod rejoin;
 mod secrets;
 mod start;
 mod view;
@@ -30,7 +31,7 @@ use crate::model::webhook::Progress;
 use crate::model::{Address, NodeId, TlsFault};
 use crate::net::http::Door;
 use crate::net::link::{Link, LinkEvent};
-use crate::net::peer_link::{self, PeerLinks};
+use crate::net::peer_link::{self, PeerLinks, Refusal};
 use crate::net::stream::Stream;
 use crate::sentinel::{Action, Auth, Input, LinkError, Sentinel};
 use crate::session::Outbox;
@@ -116,6 +117,8 @@ struct Shell {
     started: Instant,
     status_due: Instant,
     told_role: Option<(Role, u64, Option<NodeId>)>,
+    members_version: u64,
+    told_removed: bool,
     stopping: Option<String>,
 }
 
@@ -183,9 +186,9 @@ impl Shell {
         match event {
             LinkEvent::Up { peer } => {
                 info!(self.logger, "peer connected"; "peer" => peer.id);
-                let peer_link::PeerIdentity { id, uuid, .. } = peer;
+                let peer_link::PeerIdentity { id, uuid, address, .. } = peer;
                 let run_id = identity::my_id(&uuid);
-                self.input(now, Input::PeerUp { id, uuid, run_id })
+                self.input(now, Input::PeerUp { id, uuid, run_id, address })
             }
             LinkEvent::Down { id, why } => {
                 warn!(self.logger, "peer disconnected"; "peer" => id, "why" => why);
@@ -196,9 +199,20 @@ impl Shell {
                 warn!(self.logger, "no link to {}: {}", whom, error);
                 Ok(())
             }
+            LinkEvent::Duplicate { id } => {
+                warn!(self.logger, "another process claims the id of a living peer and was turned away";
+                    "peer" => id);
+                self.input(now, Input::PeerDuplicate { id })
+            }
+            LinkEvent::Failed { whom, fatal: Some(Refusal::Removed), .. } => {
+                warn!(self.logger, "{} says that this sentinel was removed from the fleet", whom);
+                self.input(now, Input::Removed)
+            }
             LinkEvent::Failed { whom, fatal: Some(refusal), .. } => {
-                let dir = self.core.config().dir.display();
-                Err(Fatal(format!("{dir}: {whom} refuses this sentinel: {refusal}")))
+                let config = self.core.config();
+                let dir = config.dir.display();
+                let remedy = rejoin::remedy(config, self.core.ledger().membership.next_id());
+                Err(Fatal(format!("{dir}: {whom} refuses this sentinel: {refusal}. {remedy}")))
             }
         }
     }
@@ -343,7 +357,13 @@ impl Shell {
                 }
                 Action::Drill(drill) => self.drills.start(&drill, &self.core),
                 Action::DrillAbort { id, reason } => self.drills.abort(id, reason),
-                Action::Fatal { message } => return Err(Fatal(message)),
+                Action::Fatal { message, rejoin } => {
+                    let next = self.core.ledger().membership.next_id();
+                    let remedy = rejoin.then(|| rejoin::remedy(self.core.config(), next));
+                    return Err(Fatal(
+                        [Some(message), remedy].into_iter().flatten().collect::<Vec<_>>().join(". "),
+                    ));
+                }
             }
         }
         self.grant(now, wishes)
@@ -428,7 +448,16 @@ impl Shell {
             self.alerts.named(cluster);
             self.cluster.clone_from(cluster);
         }
-        self.voters.update(self.core.ledger());
+        if self.members_version != self.core.members_version() {
+            self.members_version = self.core.members_version();
+            self.voters.update(&self.core);
+            self.peers.set_peers(self.core.reach());
+            if self.core.is_removed() && !std::mem::replace(&mut self.told_removed, true) {
+                self.cache.forget();
+                warn!(self.logger, "this sentinel was removed from the fleet: it votes no more and names no \
+                    master; stop it, and remove its directory"; "id" => self.core.id());
+            }
+        }
         let role = (self.core.role(), self.core.term(), self.core.leader());
         if self.told_role != Some(role) {
             self.told_role = Some(role);

@@ -61,8 +61,7 @@ pub enum OpenError {
     OtherFormat { path: PathBuf, found: u64 },
     #[error(
         "{} is damaged: {detail}. What this node voted is no longer certain, so it must not vote again \
-         from this file. Keep the directory for inspection, and rejoin the fleet as a new member with an \
-         empty directory and an id that was never used", path.display()
+         from this file", path.display()
     )]
     Damaged { path: PathBuf, detail: String },
 }
@@ -120,6 +119,26 @@ pub fn open(dir: &Path, id: NodeId) -> Result<(RaftLog, Stored, NodeIdentity), O
     catch_unwind(AssertUnwindSafe(|| open_existing(lock, &path, id, fresh))).unwrap_or_else(|_| {
         Err(OpenError::Damaged { path: path.clone(), detail: "its pages contradict each other".to_owned() })
     })
+}
+
+/// The same for a node that joins as a new member: a log of another id, or one that is damaged, is set
+/// aside under a name that says whose it was, and never read again.
+pub fn open_to_join(dir: &Path, id: NodeId) -> Result<(RaftLog, Stored, NodeIdentity), OpenError> {
+    let aside = match open(dir, id) {
+        Err(OpenError::OtherNode { found, .. }) => format!("{FILE}.of-{found}"),
+        Err(OpenError::Damaged { .. }) => format!("{FILE}.damaged"),
+        opened => return opened,
+    };
+    let (path, kept) = (dir.join(FILE), free_name(dir, &aside));
+    std::fs::rename(&path, &kept).map_err(|source| OpenError::Io { what: "set aside", path, source })?;
+    open(dir, id)
+}
+
+/// The first of `name`, `name.2`, `name.3`, ... that is not taken.
+fn free_name(dir: &Path, name: &str) -> PathBuf {
+    let numbered = (2..).map(|number| dir.join(format!("{name}.{number}")));
+    let mut names = std::iter::once(dir.join(name)).chain(numbered);
+    names.find(|path| !path.exists()).unwrap_or_else(|| dir.join(name))
 }
 
 fn open_existing(

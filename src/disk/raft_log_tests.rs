@@ -85,7 +85,7 @@ fn what_is_no_database_is_refused_and_left_as_it_is() {
     for bytes in [Vec::new(), b"x".to_vec(), b"hello ".repeat(3000), vec![0; 100_000]] {
         std::fs::write(&path, &bytes).unwrap();
         let text = open(dir.path(), 3).err().unwrap().to_string();
-        assert!(text.contains("is damaged") && text.contains("rejoin the fleet as a new member"), "{text}");
+        assert!(text.contains("is damaged") && text.contains("must not vote again"), "{text}");
         assert_eq!(std::fs::read(&path).unwrap(), bytes);
     }
 }

@@ -76,6 +76,11 @@ catalogue! {
     Replica            "+slave"                         Notice  "a replica was found";
     ReplicaGone        "-slave"                         Notice  "a replica was forgotten";
     Sentinel           "+sentinel"                      Notice  "a sentinel joined";
+    SentinelJoining    "+sentinel-joining"              Notice  "a new sentinel was announced and is being brought up to date";
+    SentinelVotes      "+sentinel-voter"                Notice  "a new sentinel has its vote";
+    SentinelGone       "-sentinel"                      Warning "a sentinel was removed from the fleet";
+    SentinelMoved      "+sentinel-address-switch"       Notice  "a sentinel is reached at another address";
+    SentinelDuplicate  "+sentinel-duplicate-id"         Warning "a second process claims the id of a living sentinel; it was turned away";
     Reboot             "+reboot"                        Notice  "an instance restarted";
     RebootEmpty        "+master-rebooted-empty"         Warning "the master restarted without its data; it will not be followed";
     ReconfSent         "+slave-reconf-sent"             Notice  "a replica was told its new master";

@@ -6,6 +6,7 @@ use crate::model::event::EventKind;
 use crate::sentinel::decision::{Cause, Decision, WebhookWish};
 use crate::sentinel::drill::DrillCommand;
 use crate::sentinel::ledger::{GROUPS_MAX, Group, Ledger};
+use crate::sentinel::members::PeerCommand;
 use crate::sentinel::policy::PolicyCommand;
 use crate::sentinel::settings::Settings;
 use crate::sentinel::wish::Wish;
@@ -44,6 +45,8 @@ pub enum Command {
         wish: WebhookWish,
     },
     Drill(DrillCommand),
+    /// Sentinels added, replaced, removed.
+    Peer(PeerCommand),
 }
 
 const NAME_BYTES_MAX: usize = 128;
@@ -80,6 +83,10 @@ impl Command {
                 words.push("DRILL".into());
                 words.extend(command.words());
             }
+            Command::Peer(command) => {
+                words.push("PEER".into());
+                words.extend(command.words());
+            }
         }
         words.into_iter().map(String::into_bytes).collect()
     }
@@ -106,6 +113,7 @@ impl Command {
                 options: options.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect(),
             },
             ["DRILL", words @ ..] => Command::Drill(DrillCommand::parse(words)?),
+            ["PEER", words @ ..] => Command::Peer(PeerCommand::parse(words)?),
             ["RESET", pattern] => Command::Reset { pattern: (*pattern).to_owned() },
             ["WEBHOOKS", words @ ..] => webhook(words)?,
             other => Command::Policy(PolicyCommand::parse(other)?),
@@ -131,6 +139,7 @@ impl Command {
             },
             ("DRILL", words) => Command::Drill(DrillCommand::from_client(words).ok()?),
             ("REMOVE", [name]) => Command::Remove { name: (*name).to_owned() },
+            ("PEER", words) => Command::Peer(PeerCommand::parse(words)?),
             ("RESET", [pattern]) => Command::Reset { pattern: (*pattern).to_owned() },
             ("WEBHOOKS", words) => webhook(words)?,
             ("FAILOVER", [name, ..]) => {
@@ -219,6 +228,7 @@ impl Command {
             }
             // Whether one is safe to run is more than the ledger knows: see `Sentinel::drill_decisions`.
             Command::Drill(_) => Err("ERR drills are decided by the leader".to_owned()),
+            Command::Peer(command) => command.decisions(ledger),
             Command::Reset { pattern } => Ok(ledger
                 .groups
                 .values()

@@ -9,6 +9,7 @@ use crate::model::incident::{Copy, Evidence};
 use crate::model::webhook::DeadLetter;
 use crate::model::{Address, Epoch, NodeId, Offset, ReplId, RunId};
 use crate::sentinel::drill::DrillDecision;
+use crate::sentinel::ledger::MemberDecision;
 use crate::sentinel::policy::PolicyDecision;
 use crate::sentinel::settings::Settings;
 use serde::{Deserialize, Serialize};
@@ -111,6 +112,8 @@ pub enum Decision {
         run_id: String,
         address: Address,
     },
+    /// About the fleet itself.
+    Member(MemberDecision),
     Monitor {
         group: String,
         address: Address,
@@ -329,6 +332,7 @@ impl Decision {
             Decision::Lead { .. }
             | Decision::Sentinel { .. }
             | Decision::Configure { .. }
+            | Decision::Member(_)
             | Decision::Webhooks { .. }
             | Decision::Webhook { .. }
             | Decision::Drill(_) => None,

@@ -12,6 +12,7 @@
 //! | `settings`, `fleet_settings`, `command`, `wish` | what an operator may change, and ask for |
 //! | `policy`, `guard`, `maintenance` | what holds back: agreed, judged, ended |
 //! | `schedule`, `registry`, `facts`, `probe` | watching: deadlines, what was seen, INFO understood |
+//! | `members` | the fleet itself: sentinels added, replaced, removed |
 //! | `beat` | touch with the majority |
 //! | `changes` | restarts and roles of instances, told |
 //! | `simulated` | crashing on demand |
@@ -44,6 +45,7 @@ mod lease;
 pub mod ledger;
 mod loss;
 mod maintenance;
+pub mod members;
 mod node;
 mod objective;
 mod office;
@@ -96,7 +98,15 @@ pub enum Input {
         id: NodeId,
         uuid: String,
         run_id: String,
+        /// Where it says that it is reached; `None`: where it was said to be.
+        address: Option<Address>,
     },
+    /// Another living process was turned away that claims this id.
+    PeerDuplicate {
+        id: NodeId,
+    },
+    /// A proven member says that this sentinel was removed from the fleet.
+    Removed,
     PeerDown {
         id: NodeId,
     },
@@ -188,8 +198,9 @@ pub enum Action {
     Drill(Box<drill::Drill>),
     /// An operator wants that drill to stop where it is.
     DrillAbort { id: u64, reason: String },
-    /// The process cannot go on; the text says why and what to do.
-    Fatal { message: String },
+    /// The process cannot go on; the text says why and what to do. `rejoin`: its id is lost for voting,
+    /// and what is left is to come back as a new member.
+    Fatal { message: String, rejoin: bool },
 }
 
 #[derive(Clone, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use super::beat::Beat;
 use super::guard::FleetGuard;
 use super::lead::Supervision;
+use super::members::Care;
 use super::registry::Registry;
 use super::schedule::Schedule;
 use super::{Action, Auth, Input, PeerMessage, SessionId};
@@ -33,6 +34,17 @@ pub enum StartError {
     NotAPeer(NodeId),
     #[error("{0}")]
     Fatal(String),
+    /// What it voted is no longer certain.
+    #[error("{0}")]
+    LostLog(String),
+}
+
+impl StartError {
+    /// Only a new id helps.
+    pub fn must_rejoin(&self) -> bool {
+        use consensus::StartError::Contradiction;
+        matches!(self, StartError::LostLog(_) | StartError::Consensus(Contradiction { .. }))
+    }
 }
 
 /// Known bugs that tests may plant, so that the simulator's checkers are seen to catch them. All off
@@ -56,6 +68,8 @@ pub struct Peer {
     pub connected: bool,
     /// Its id is bound to another data directory: nothing it says is believed.
     pub rejected: bool,
+    /// Receives the log and has no vote: what it sees is not counted.
+    pub learner: bool,
     pub heard_at: Option<Instant>,
     /// What it said it sees, and when.
     pub views: Vec<View>,
@@ -110,6 +124,9 @@ pub struct Sentinel {
     pub(super) simulated_failures: u8,
     pub(super) guard: FleetGuard,
     pub(super) commits: super::commits::Commits,
+    pub(super) care: Care,
+    /// No member any more: it votes, watches and answers no more.
+    pub(super) removed: bool,
     pub(super) ended: bool,
     /// When drills are looked after next.
     pub(super) next_drill_look: Instant,
@@ -128,10 +145,18 @@ impl Sentinel {
         now: Now,
         auth: BTreeMap<String, Auth>,
     ) -> Result<(Self, Vec<Action>), StartError> {
-        let address = config.announced().ok_or(StartError::NotAPeer(config.id))?;
+        let address = match config.announced() {
+            Some(own) => own,
+            // The fleet that it joins knows better.
+            None if config.joins() || stored.snapshot.is_some() => {
+                Address::new(config.bind.clone(), config.port)
+            }
+            None => return Err(StartError::NotAPeer(config.id)),
+        };
+        let founders = config.peers.iter().filter(|_| !config.joins()).map(|peer| peer.id);
         let settings = consensus::Settings {
             id: config.id,
-            voters: config.peers.iter().map(|peer| peer.id).collect(),
+            voters: founders.collect(),
             heartbeat_ms: config.raft.heartbeat_milliseconds,
             election_ms_min: config.raft.election_milliseconds_min,
             election_ms_max: config.raft.election_milliseconds_max,
@@ -167,6 +192,8 @@ impl Sentinel {
             simulated_failures: 0,
             guard: FleetGuard::default(),
             commits: super::commits::Commits::default(),
+            care: Care::default(),
+            removed: false,
             ended: false,
             next_drill_look: now.mono,
             drill_card: None,
@@ -174,23 +201,28 @@ impl Sentinel {
         let mut actions = Vec::new();
         this.carry_out(now, first, true, &mut actions);
         let fatal = actions.iter().find_map(|action| match action {
-            Action::Fatal { message } => Some(message.clone()),
+            Action::Fatal { message, rejoin } => Some((message.clone(), *rejoin)),
             _ => None,
         });
         match fatal {
-            Some(message) => Err(StartError::Fatal(message)),
+            Some((message, true)) => Err(StartError::LostLog(message)),
+            Some((message, false)) => Err(StartError::Fatal(message)),
             None => Ok((this, actions)),
         }
     }
 
     pub fn handle(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
-        if self.ended {
+        if self.ended || self.removed {
             return;
         }
         self.notice_own_pause(now.mono);
         match input {
             Input::Tick => {}
-            Input::PeerUp { id, uuid, run_id } => self.peer_up(now, id, uuid, run_id, actions),
+            Input::PeerUp { id, uuid, run_id, address } => {
+                self.peer_up(now, id, uuid, run_id, address, actions);
+            }
+            Input::PeerDuplicate { id } => self.duplicate(now, id, actions),
+            Input::Removed => return self.leave(actions),
             Input::PeerDown { id } => {
                 if let Some(peer) = self.peers.get_mut(&id) {
                     peer.connected = false;
@@ -212,6 +244,9 @@ impl Sentinel {
         if self.consensus.next_wakeup().is_some_and(|at| at <= now.mono) {
             self.drive(now, consensus::Input::Tick, actions);
         }
+        if self.removed {
+            return;
+        }
         self.keep_office(now, actions);
         for _ in 0..TURNS_MAX {
             match self.schedule.pop_due(now.mono) {
@@ -224,7 +259,7 @@ impl Sentinel {
 
     /// When `handle` wants to be called with [`Input::Tick`] at the latest.
     pub fn next_wakeup(&self) -> Option<Instant> {
-        if self.ended {
+        if self.ended || self.removed {
             return None;
         }
         let beat = (self.consensus.role() == Role::Leader).then_some(self.next_beat);
@@ -239,6 +274,9 @@ impl Sentinel {
     /// In touch with the majority within an election time: what is answered from the ledger is what
     /// the fleet agreed on.
     pub fn is_fresh(&self, now: Instant) -> bool {
+        if self.removed {
+            return false;
+        }
         if self.consensus.role() == Role::Leader {
             self.consensus.leads_and_is_current() && self.beat.leads(now, self.leader_limit())
         } else {

@@ -40,6 +40,7 @@ fn reports<'a>(
 ) -> impl Iterator<Item = &'a View> {
     peers
         .values()
+        .filter(|peer| !peer.learner)
         .filter(move |peer| peer.views_at.is_some_and(|at| now.since(at) < REPORT_AGE_MAX))
         .flat_map(|peer| &peer.views)
         .filter(move |view| view.instance == *instance && view.group == group.name)
@@ -68,7 +69,8 @@ pub fn judge(group: &Group, registry: &Registry, peers: &BTreeMap<NodeId, Peer>,
     if !subjective::suspect(master, group, now) && !subjective::down(master, group, now) {
         return Verdict::Well;
     }
-    let needed = group.settings.quorum.clamp(1, peers.len() + 1);
+    let voters = peers.values().filter(|peer| !peer.learner).count() + 1;
+    let needed = group.settings.quorum.clamp(1, voters);
     let replicas = || group.replicas.iter().filter_map(|a| registry.get(a).map(|instance| (a, instance)));
     if let Some(since) = master.refused_since {
         let grace = group.settings.crash_grace();

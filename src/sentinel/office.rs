@@ -5,6 +5,8 @@ use super::command::Command;
 use super::decision::{Decision, Entry};
 use super::lead::Supervision;
 use super::ledger::Ledger;
+use super::ledger::MemberDecision;
+use super::members::PeerCommand;
 use super::node::{Asker, FORWARD_LIMIT, Sentinel, Timer};
 use super::registry::Instance;
 use super::settings::Settings;
@@ -19,6 +21,7 @@ use std::collections::BTreeSet;
 const CONFIGURED_AT_ONCE: usize = 100;
 const NO_LEADER: &str =
     "ERR no sentinel leads: a majority of the fleet cannot be reached; nothing was changed, try again";
+const REMOVED: &str = "ERR this sentinel was removed from the fleet; ask another one, and stop this one";
 const UNKNOWN_FATE: &str =
     "ERR leadership changed before this was agreed; it may or may not happen: look, then try again";
 
@@ -60,9 +63,10 @@ impl Sentinel {
                 }
                 consensus::Action::Restore { state, .. } => self.restore(now, &state, replayed, actions),
                 consensus::Action::RoleChanged { role, .. } => self.role_changed(now, role, actions),
-                consensus::Action::Fatal { message } => self.end(message, actions),
+                consensus::Action::Fatal { message } => self.end(message, true, actions),
             }
         }
+        self.follow_members(actions);
         if self.consensus.snapshot_due() {
             let mut out = Vec::new();
             // A state that is too large keeps the log long; nothing is lost by it.
@@ -75,9 +79,9 @@ impl Sentinel {
         }
     }
 
-    fn end(&mut self, message: String, actions: &mut Vec<Action>) {
+    fn end(&mut self, message: String, rejoin: bool, actions: &mut Vec<Action>) {
         self.ended = true;
-        actions.push(Action::Fatal { message });
+        actions.push(Action::Fatal { message, rejoin });
     }
 
     fn apply(
@@ -91,7 +95,9 @@ impl Sentinel {
     ) {
         let entry = match Entry::decode(data) {
             Ok(entry) => entry,
-            Err(error) => return self.end(format!("cannot go on at log index {index}: {error}"), actions),
+            Err(error) => {
+                return self.end(format!("cannot go on at log index {index}: {error}"), false, actions);
+            }
         };
         self.commits.applied(index, now.mono);
         for event in self.ledger.apply(index, &entry) {
@@ -107,6 +113,13 @@ impl Sentinel {
             if let Some(own) = self.groups.get_mut(group) {
                 own.applied(index);
             }
+        }
+        if entry
+            .decisions
+            .iter()
+            .any(|d| matches!(d, Decision::Member(_) | Decision::Sentinel { .. } | Decision::Lead { .. }))
+        {
+            self.sync_peers();
         }
         for decision in &entry.decisions {
             self.drill_applied(decision, replayed, actions);
@@ -127,7 +140,7 @@ impl Sentinel {
 
     fn restore(&mut self, now: Now, state: &[u8], replayed: bool, actions: &mut Vec<Action>) {
         match Ledger::decode(state) {
-            Err(error) => return self.end(error.to_string(), actions),
+            Err(error) => return self.end(error.to_string(), false, actions),
             Ok(ledger) => self.ledger = ledger,
         }
         let told = self.told;
@@ -139,6 +152,7 @@ impl Sentinel {
         for group in known {
             self.sync_group(now, &group, actions);
         }
+        self.sync_peers();
         self.check_binding(actions);
     }
 
@@ -150,9 +164,10 @@ impl Sentinel {
             self.end(
                 format!(
                     "sentinel id {id} belongs to another data directory ({bound}, ours is {}): a lost or copied \
-                     directory must not vote again under the old id; give this sentinel a new id in `id` and `peers`",
+                     directory must not vote again under the old id",
                     self.identity.uuid
                 ),
+                true,
                 actions,
             );
         }
@@ -241,6 +256,9 @@ impl Sentinel {
                 actions.push(Action::SendPeer { to, message });
             }
         }
+        if self.in_office() {
+            self.tend_members(now, actions);
+        }
         self.report_webhooks(now, actions);
         self.look_after_drills(now, actions);
         let late: Vec<u64> =
@@ -260,6 +278,12 @@ impl Sentinel {
             // Used only by the first leader ever.
             cluster_id: self.identity.run_id.clone(),
         }];
+        if self.ledger.membership.members.is_empty() {
+            let voters = &self.consensus.members().voters;
+            let founders = self.config.peers.iter().filter(|peer| voters.contains(&peer.id));
+            let members = founders.map(|peer| (peer.id, peer.address.clone())).collect();
+            decisions.push(Decision::Member(MemberDecision::Founded { members }));
+        }
         // Runtime truth is never overridden by a file: a name is taken over from it once.
         let fresh = self.config.masters.iter().filter(|master| {
             !self.ledger.configured.contains(&master.name) && self.ledger.group(&master.name).is_none()
@@ -292,7 +316,13 @@ impl Sentinel {
         self.office_term = term;
     }
 
-    fn voter_decision(&self, node: NodeId, uuid: &str, run_id: &str, address: &Address) -> Option<Decision> {
+    pub(super) fn voter_decision(
+        &self,
+        node: NodeId,
+        uuid: &str,
+        run_id: &str,
+        address: &Address,
+    ) -> Option<Decision> {
         let known = self.ledger.voters.get(&node);
         let same = known.is_some_and(|v| v.run_id == run_id && v.address.as_ref() == Some(address));
         (!same && !uuid.is_empty()).then(|| Decision::Sentinel {
@@ -309,16 +339,25 @@ impl Sentinel {
         id: NodeId,
         uuid: String,
         run_id: String,
+        address: Option<Address>,
         actions: &mut Vec<Action>,
     ) {
+        if self.has_removed(id) {
+            return;
+        }
         let bound = self.ledger.voters.get(&id).map(|voter| voter.uuid.as_str());
         let rejected = bound.is_some_and(|bound| bound != uuid) || RunId::parse(&run_id).is_none();
-        let Some(peer) = self.peers.get_mut(&id) else { return };
+        // One that this log does not name yet: the door let it in, so the fleet knows it.
+        let members = &self.ledger.membership.members;
+        let peer = self.peers.entry(id).or_default();
+        peer.learner |= !members.is_empty() && !members.contains_key(&id);
         peer.connected = true;
+        peer.address = address.or(peer.address.take());
         peer.rejected = rejected;
         peer.heard_at = Some(now.mono);
         peer.uuid = uuid;
         peer.run_id = run_id;
+        self.care.version += 1;
         if self.in_office() && !rejected {
             let peer = &self.peers[&id];
             let address = peer.address.clone();
@@ -361,6 +400,10 @@ impl Sentinel {
         command: &Command,
         actions: &mut Vec<Action>,
     ) {
+        if self.removed {
+            actions.push(respond(session, Some(REMOVED)));
+            return;
+        }
         if self.consensus.leads_and_is_current() {
             self.decide(now, Asker::Session(session), command, actions);
             return;
@@ -391,11 +434,17 @@ impl Sentinel {
                 self.answer(asker, Some("ERR the leader does not know this command; upgrade it"), actions);
             }
             Some(_) if !self.consensus.leads_and_is_current() => self.answer(asker, Some(NO_LEADER), actions),
+            Some(Command::Peer(PeerCommand::Duplicate { id })) => self.take_duplicate(now, id, actions),
             Some(command) => self.decide(now, asker, &command, actions),
         }
     }
 
     fn decide(&mut self, now: Now, asker: Asker, command: &Command, actions: &mut Vec<Action>) {
+        if let Command::Peer(change) = command
+            && let Some(error) = self.too_few_left(change)
+        {
+            return self.answer(asker, Some(&error), actions);
+        }
         let decisions = match command {
             Command::Drill(command) => self.drill_decisions(now, command),
             other => {

@@ -185,6 +185,8 @@ impl Sentinel {
             my_id: self.identity.run_id.clone(),
             node: self.config.id,
             announce: Some(self.address.clone()),
+            members: self.member_facts(),
+            left: self.removed,
             fresh: self.is_fresh(now),
             raft_role: self.consensus.role().name(),
             raft_term: self.consensus.term(),
@@ -200,6 +202,7 @@ impl Sentinel {
                         run_id: peer.run_id.clone(),
                         address: peer.address.clone()?,
                         connected: peer.connected,
+                        learner: peer.learner,
                         heard_ms: peer.heard_at.map(|at| ms(now.since(at))),
                     })
                 })

@@ -3,6 +3,7 @@
 mod clients;
 mod failover;
 pub mod fleet;
+mod members;
 mod mistakes;
 mod switchover;
 pub mod wire;

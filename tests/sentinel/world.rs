@@ -77,6 +77,7 @@ impl World {
                     id: other,
                     uuid: format!("uuid-{other}"),
                     run_id: format!("{other:040x}"),
+                    address: None,
                 };
                 world.push(1, id, Message::Input(up));
             }
@@ -254,7 +255,7 @@ impl World {
                 }
                 // No drill is asked for in these stories; one that began would be seen in the events.
                 Action::Drill(_) | Action::DrillAbort { .. } => {}
-                Action::Fatal { message } => panic!("s{id}: {message}"),
+                Action::Fatal { message, .. } => panic!("s{id}: {message}"),
                 Action::Persist(_)
                 | Action::Watch { .. }
                 | Action::Unwatch { .. }

@@ -9,7 +9,7 @@ use super::material::Material;
 use super::secrets::Secrets;
 use super::view::Cache;
 use super::voters::Voters;
-use super::{Fatal, Shell, connection};
+use super::{Fatal, Shell, connection, rejoin};
 use crate::config::sentinel::SentinelConfig;
 use crate::daemon::alert_sender::AlertSender;
 use crate::daemon::clock;
@@ -54,7 +54,15 @@ pub(super) async fn start(
     if let Some(acceptor) = &material.acceptor {
         listeners.push((listen("tls-port", &config.bind, config.tls_port).await?, Some(acceptor.clone())));
     }
-    let (mut log, stored, node) = raft_log::open(&config.dir, config.id).map_err(Fatal::because)?;
+    let opened = if config.joins() {
+        raft_log::open_to_join(&config.dir, config.id)
+    } else {
+        raft_log::open(&config.dir, config.id)
+    };
+    let (mut log, stored, node) = opened.map_err(|error| match error {
+        raft_log::OpenError::Damaged { .. } => Fatal(format!("{error}. {}", rejoin::remedy(&config, 0))),
+        other => Fatal::because(other),
+    })?;
     let seed = getrandom::u64().map_err(|error| Fatal(format!("the system has no entropy: {error}")))?;
     let mut rng = Rng::with_seed(seed);
     // A number of this life, for peers; clients know the data directory.
@@ -63,7 +71,10 @@ pub(super) async fn start(
     let now = clock::now();
     let identity = Identity { uuid: node.uuid.clone(), run_id: run_id.clone() };
     let (core, first) = Sentinel::new(&config, identity, stored, rng.u64(..), now, secrets.masters.clone())
-        .map_err(|error| Fatal(format!("{}: {error}", log.path().display())))?;
+        .map_err(|error| {
+        let remedy = error.must_rejoin().then(|| format!(". {}", rejoin::remedy(&config, 0)));
+        Fatal(format!("{}: {error}{}", log.path().display(), remedy.unwrap_or_default()))
+    })?;
     let cluster = core.ledger().cluster_id.clone();
     if !cluster.is_empty() {
         log.bind_cluster(&cluster).map_err(Fatal::because)?;
@@ -78,7 +89,7 @@ pub(super) async fn start(
     let (events, _) = broadcast::channel(EVENT_QUEUE);
 
     let voters = Voters::default();
-    voters.update(core.ledger());
+    voters.update(&core);
     let (peer_sender, peer_events) = mpsc::channel(PEER_QUEUE);
     let (to_peers_sender, to_peers) = mpsc::channel(PEER_QUEUE);
     let links = peer_link::LinkSettings {
@@ -87,10 +98,12 @@ pub(super) async fn start(
             id: config.id,
             uuid: node.uuid,
             run_id: life,
+            address: core.announced(),
         },
         secret: cluster_secret(&secrets)?,
         way: material.peer_way(),
-        peers: config.peers.iter().map(|peer| (peer.id, peer.address.clone())).collect(),
+        peers: core.reach(),
+        join: if core.is_joining() { config.join.clone() } else { Vec::new() },
         check: voters.check(),
     };
     let peers = PeerLinks::start(links, peer_sender);
@@ -146,6 +159,8 @@ pub(super) async fn start(
         started: now.mono,
         status_due: Instant::ZERO,
         told_role: None,
+        members_version: 0,
+        told_removed: false,
         stopping: None,
     };
     Ok((shell, first))

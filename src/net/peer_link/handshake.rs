@@ -29,8 +29,10 @@ use subtle::ConstantTimeEq;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
 pub(super) const PROOF: usize = 32;
-const MAX_MESSAGE: usize = 512;
+const MAX_MESSAGE: usize = 1024;
 const MAX_TEXT: usize = 64;
+/// A host name of 253, a port, brackets.
+const MAX_ADDRESS: usize = 264;
 /// How long a refused peer may take to hang up.
 const DRAIN: Duration = Duration::from_millis(200);
 
@@ -38,6 +40,9 @@ const HELLO: u8 = 1;
 const PROVE: u8 = 2;
 const VERDICT: u8 = 3;
 const REFUSAL: u8 = 4;
+
+/// The id that a sentinel dials which knows nobody yet.
+pub const ANYONE: NodeId = 0;
 
 /// A link whose both ends are proven.
 pub struct PeerConnection {
@@ -60,7 +65,7 @@ impl PeerWay {
     }
 }
 
-/// Dials `address`, where `expected` should answer.
+/// Dials `address`, where `expected` should answer; [`ANYONE`]: whoever is there.
 pub async fn connect(
     address: &Address,
     way: &PeerWay,
@@ -215,7 +220,8 @@ impl Side<'_> {
         if peer.id == ours.id {
             return Err(Refusal::SameId);
         }
-        if whom != ours.id || (dialled && self.dials != Some(peer.id)) {
+        let dials = self.dials.filter(|_| dialled).unwrap_or(ANYONE);
+        if (whom != ours.id && whom != ANYONE) || (dials != peer.id && dials != ANYONE) {
             return Err(Refusal::WrongId);
         }
         if !ours.cluster.is_empty() && !peer.cluster.is_empty() && ours.cluster != peer.cluster {
@@ -234,6 +240,8 @@ impl Side<'_> {
         for text in [&self.identity.cluster, &self.identity.uuid, &self.identity.run_id] {
             out.put_bytes(text.as_bytes());
         }
+        let address = self.identity.address.as_ref().map(Address::to_string).unwrap_or_default();
+        out.put_bytes(address.as_bytes());
         Ok(out)
     }
 }
@@ -252,7 +260,12 @@ fn read_hello(bytes: &[u8]) -> Result<(Hello, NodeId, bool), Malformed> {
             Err(Malformed::Meaningless)
         }
     };
-    let hello = Hello { id, cluster: text()?, uuid: text()?, run_id: text()? };
+    let (cluster, uuid, run_id) = (text()?, text()?, text()?);
+    let address = match reader.text(MAX_ADDRESS)? {
+        "" => None,
+        text => Some(text.parse().map_err(|_| Malformed::Meaningless)?),
+    };
+    let hello = Hello { id, cluster, uuid, run_id, address };
     reader.end()?;
     Ok((hello, whom, secured))
 }

@@ -1,7 +1,8 @@
 //! One link to every peer, kept alive.
 //!
 //! Of each two sentinels the one with the lower id dials, every 50 to 100 ms while it is down (once a
-//! second after a refusal). When a peer comes a second time the newer connection takes over, unless
+//! second after a refusal). The other one dials too when there was no link for a second: its peer may
+//! not know yet where it is. A sentinel that knows nobody dials those that it was told to join. When a peer comes a second time the newer connection takes over, unless
 //! the older one was heard a moment ago and belongs to another life of that id: then two processes
 //! share an id, and the newcomer is refused.
 
@@ -13,7 +14,7 @@ use crate::model::{Address, NodeId};
 use crate::net::stream::Stream;
 use crate::sentinel::{PeerMessage, peer_codec};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,6 +28,8 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// Heard within this, a link is alive beyond doubt.
 const ALIVE: Duration = Duration::from_secs(1);
 const REDIAL_REFUSED: Duration = Duration::from_secs(1);
+/// A peer that should dial us has not for this long.
+const OVERDUE: Duration = Duration::from_secs(1);
 /// Handshakes of strangers that may be under way at once.
 const STRANGERS: usize = 32;
 const WRITE_BATCH: usize = 256 * 1024;
@@ -36,7 +39,9 @@ pub struct LinkSettings {
     pub secret: Secret,
     pub way: PeerWay,
     /// All peers, this node itself left out or not.
-    pub peers: Vec<(NodeId, Address)>,
+    pub peers: BTreeMap<NodeId, Address>,
+    /// Whom to dial as long as there is no link to anybody.
+    pub join: Vec<Address>,
     /// The daemon's word on a proven peer, such as [`Refusal::LostLog`] when the ledger knows its id
     /// under another uuid. Called on link tasks: it must not wait.
     pub check: Arc<Check<'static>>,
@@ -55,6 +60,10 @@ pub enum LinkEvent {
     Message {
         from: NodeId,
         message: PeerMessage,
+    },
+    /// A living peer's id was claimed by another process, which was turned away.
+    Duplicate {
+        id: NodeId,
     },
     /// No link came to be, for another reason than the last time; for the log. `fatal` is set when a
     /// proven peer said that this process must end.
@@ -77,7 +86,9 @@ struct Shared {
     identity: Mutex<PeerIdentity>,
     secret: Mutex<Secret>,
     way: PeerWay,
-    peers: BTreeMap<NodeId, Address>,
+    peers: Mutex<BTreeMap<NodeId, Address>>,
+    /// It knows nobody and takes whoever proves to be of a fleet.
+    joins: bool,
     check: Arc<Check<'static>>,
     events: mpsc::Sender<LinkEvent>,
     live: Mutex<BTreeMap<NodeId, Live>>,
@@ -93,18 +104,20 @@ struct Shared {
 pub struct PeerLinks {
     shared: Arc<Shared>,
     tasks: Mutex<JoinSet<()>>,
+    /// Whom a task dials; it ends by itself when its peer is gone.
+    dialled: Mutex<BTreeSet<NodeId>>,
 }
 
 impl PeerLinks {
     /// Starts dialling. To be called on a tokio runtime.
     pub fn start(settings: LinkSettings, events: mpsc::Sender<LinkEvent>) -> Self {
-        let LinkSettings { identity, secret, way, peers, check } = settings;
-        let own = identity.id;
+        let LinkSettings { identity, secret, way, peers, join, check } = settings;
         let shared = Arc::new(Shared {
             identity: Mutex::new(identity),
             secret: Mutex::new(secret),
             way,
-            peers: peers.into_iter().filter(|(id, _)| *id != own).collect(),
+            peers: Mutex::default(),
+            joins: !join.is_empty(),
             check,
             events,
             live: Mutex::default(),
@@ -114,10 +127,30 @@ impl PeerLinks {
             order: tokio::sync::Mutex::default(),
         });
         let mut tasks = JoinSet::new();
-        for (id, address) in shared.peers.iter().filter(|(id, _)| **id > own) {
-            tasks.spawn(keep_dialling(Arc::clone(&shared), *id, address.clone()));
+        if !join.is_empty() {
+            tasks.spawn(keep_joining(Arc::clone(&shared), join));
         }
-        PeerLinks { shared, tasks: Mutex::new(tasks) }
+        let links = PeerLinks { shared, tasks: Mutex::new(tasks), dialled: Mutex::default() };
+        links.set_peers(peers);
+        links
+    }
+
+    /// Who the peers are from now on, and where. A link to one that is gone ends; one to a peer that only
+    /// moved lasts as long as it works.
+    pub fn set_peers(&self, mut peers: BTreeMap<NodeId, Address>) {
+        let shared = &self.shared;
+        peers.remove(&shared.identity.lock().id);
+        let before = std::mem::replace(&mut *shared.peers.lock(), peers.clone());
+        let mut tasks = self.tasks.lock();
+        for id in before.into_keys().filter(|id| !peers.contains_key(id)) {
+            self.dialled.lock().remove(&id);
+            tasks.spawn(Arc::clone(shared).end(id));
+        }
+        for id in peers.into_keys() {
+            if self.dialled.lock().insert(id) {
+                tasks.spawn(keep_dialling(Arc::clone(shared), id));
+            }
+        }
     }
 
     /// A connection to the sentinel port whose first byte, peeked at and not taken, is NUL.
@@ -173,14 +206,27 @@ impl PeerLinks {
     }
 }
 
-async fn keep_dialling(shared: Arc<Shared>, id: NodeId, address: Address) {
+/// Until the peer is none any more.
+async fn keep_dialling(shared: Arc<Shared>, id: NodeId) {
+    let mut down_since = Instant::now();
     loop {
+        let Some(address) = shared.peers.lock().get(&id).cloned() else { return };
         let identity = shared.identity.lock().clone();
+        let up = shared.live.lock().contains_key(&id);
+        // It came to us, or it should.
+        if up || (id < identity.id && down_since.elapsed() < OVERDUE) {
+            if up {
+                down_since = Instant::now();
+            }
+            tokio::time::sleep(OVERDUE / 2).await;
+            continue;
+        }
         let check = |peer: &Hello| shared.judge(peer);
         let secret = shared.secret.lock().clone();
         let pause = match handshake::connect(&address, &shared.way, &identity, &secret, id, &check).await {
             Ok(connection) => {
                 shared.carry(connection).await;
+                down_since = Instant::now();
                 Duration::ZERO
             }
             Err(error) => {
@@ -194,13 +240,38 @@ async fn keep_dialling(shared: Arc<Shared>, id: NodeId, address: Address) {
             }
         };
         let jitter = Duration::from_millis(fastrand::u64(50..=100));
+        // Two that dial each other in step would close each other's connection for ever.
+        let pause = if id < identity.id { pause.max(OVERDUE) } else { pause };
         tokio::time::sleep(pause + jitter).await;
+    }
+}
+
+/// As long as nobody else dials: one of the fleet is enough to be told what to do.
+async fn keep_joining(shared: Arc<Shared>, join: Vec<Address>) {
+    for address in join.iter().cycle() {
+        if shared.live.lock().is_empty() {
+            let identity = shared.identity.lock().clone();
+            let check = |peer: &Hello| shared.judge(peer);
+            let anyone = handshake::ANYONE;
+            let secret = shared.secret.lock().clone();
+            match handshake::connect(address, &shared.way, &identity, &secret, anyone, &check).await {
+                Ok(connection) => shared.carry(connection).await,
+                Err(error) => shared.failed(anyone, format!("the fleet at {address}"), &error).await,
+            }
+        }
+        tokio::time::sleep(REDIAL_REFUSED).await;
     }
 }
 
 impl Shared {
     fn judge(&self, peer: &Hello) -> Result<(), Refusal> {
-        if !self.peers.contains_key(&peer.id) {
+        // One that is not known here may be known to the fleet: what is known here may be behind.
+        let ours = self.identity.lock().cluster.clone();
+        let known = self.peers.lock().contains_key(&peer.id);
+        let of_our_fleet = !ours.is_empty() && ours == peer.cluster;
+        if !known && !of_our_fleet && !(self.joins && ours.is_empty()) {
+            // It may have been removed, which is worth another word.
+            (self.check)(peer)?;
             return Err(Refusal::UnknownPeer);
         }
         let rival = self
@@ -209,6 +280,8 @@ impl Shared {
             .get(&peer.id)
             .is_some_and(|link| link.run_id != peer.run_id && link.heard.lock().elapsed() < ALIVE);
         if rival {
+            // Best effort: it tries again within a second.
+            let _ = self.events.try_send(LinkEvent::Duplicate { id: peer.id });
             return Err(Refusal::Duplicate);
         }
         (self.check)(peer)
@@ -221,6 +294,17 @@ impl Shared {
         let known = self.told.lock().insert(id, text.clone());
         if fatal.is_some() || known.as_deref() != Some(&text) {
             let _ = self.events.send(LinkEvent::Failed { whom, error: text, fatal }).await;
+        }
+    }
+
+    /// The peer is none any more: its link ends, and `Down` is told.
+    async fn end(self: Arc<Self>, id: NodeId) {
+        let _order = self.order.lock().await;
+        let live = self.live.lock().remove(&id);
+        if let Some(live) = live {
+            live.close.notify_one();
+            let why = "it is no member any more".to_owned();
+            let _ = self.events.send(LinkEvent::Down { id, why }).await;
         }
     }
 

@@ -6,7 +6,8 @@
 //! change, repeat or reorder one. Without TLS
 //! (`tls-peers`) what is sent is not hidden from who listens on the network.
 //!
-//! [`links`] keeps one link to every peer: of each two, the one with the lower id dials.
+//! [`links`] keeps one link to every peer: of each two, the one with the lower id dials, and the other
+//! does when that took too long.
 //! Promises: no peer is believed before its proof; a refusal that may end a process is itself proven;
 //! whatever a stranger sends costs at most [`HANDSHAKE`] and a few kilobytes; sending never waits.
 
@@ -15,7 +16,7 @@ pub mod handshake;
 pub mod links;
 mod queue;
 
-use crate::model::{NodeId, TlsFault};
+use crate::model::{Address, NodeId, TlsFault};
 use std::time::Duration;
 
 pub use frame::{PeerReader, PeerWriter};
@@ -75,6 +76,8 @@ pub struct PeerIdentity {
     pub uuid: String,
     /// Of this life of the process.
     pub run_id: String,
+    /// Where it is to be reached, if it was told; else where the fleet says.
+    pub address: Option<Address>,
 }
 
 /// Who the other side proved to be: what the daemon's check sees.
@@ -107,10 +110,11 @@ refusals! {
     OtherCluster = 5 "the sentinel belongs to another cluster; correct `peers`, or give it an empty directory if it is to move";
     WrongId = 6 "another node id than expected answers at this address; correct `id` or `peers`";
     SameId = 7 "both sentinels are configured with the same id; every sentinel needs its own";
-    UnknownPeer = 8 "the node id is not among the configured peers; add it to `peers` on every sentinel";
-    LostLog = 9 "the node id is known to the fleet under another data directory: its log was lost or replaced, so it must not vote under this id again. Stop it, and rejoin as a new member with an empty directory and an id that was never used";
+    UnknownPeer = 8 "the fleet does not know this node id; add it with: vedette peer add ID HOST:PORT --sentinel ANY-MEMBER";
+    LostLog = 9 "the node id is known to the fleet under another data directory: its log was lost or replaced, so it must not vote under this id again";
     Duplicate = 10 "another living process with the same node id is connected; stop one of the two";
     Malformed = 11 "what was sent is no peer handshake";
+    Removed = 12 "the sentinel was removed from the fleet, and its id is never used again";
 }
 
 impl Refusal {
@@ -118,10 +122,10 @@ impl Refusal {
         Self::ALL.iter().copied().find(|refusal| *refusal as u8 == code)
     }
 
-    /// Whether the side that is refused must end. Only what the whole fleet agrees on is: a sentinel of
-    /// another cluster refuses everybody, and must not bring a healthy fleet down by doing so.
+    /// Whether the side that is refused must take part no more. Only what the whole fleet agrees on is: a
+    /// sentinel of another cluster refuses everybody, and must not bring a healthy fleet down by doing so.
     pub fn is_fatal(self) -> bool {
-        matches!(self, Refusal::LostLog)
+        matches!(self, Refusal::LostLog | Refusal::Removed)
     }
 }
 
@@ -156,7 +160,7 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
-    /// The refusal that this process must end with, if that is what it is.
+    /// The refusal after which this process takes part no more, if that is what it is.
     pub fn fatal(&self) -> Option<Refusal> {
         match self {
             HandshakeError::Refused { refusal, proven: true } if refusal.is_fatal() => Some(*refusal),

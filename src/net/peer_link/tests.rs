@@ -10,7 +10,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 fn identity(id: NodeId) -> PeerIdentity {
-    PeerIdentity { cluster: "c1".to_owned(), id, uuid: format!("uuid-{id}"), run_id: format!("run-{id}") }
+    PeerIdentity {
+        cluster: "c1".to_owned(),
+        id,
+        uuid: format!("uuid-{id}"),
+        run_id: format!("run-{id}"),
+        address: Some(Address::new("127.0.0.1", 26379)),
+    }
 }
 
 fn secret(letter: u8) -> Secret {
@@ -125,7 +131,7 @@ async fn a_node_that_lost_its_log_is_told_so_whichever_side_dialled() {
     assert_eq!(error(one).fatal(), None);
     let two = error(two);
     assert_eq!(two.fatal(), Some(Refusal::LostLog));
-    assert!(two.to_string().contains("rejoin as a new member with an empty directory"), "{two}");
+    assert!(two.to_string().contains("must not vote under this id again"), "{two}");
 }
 
 #[tokio::test]
@@ -319,7 +325,8 @@ impl Node {
             identity,
             way: PeerWay::plain(),
             secret: secret(b'a'),
-            peers: peers.to_vec(),
+            peers: peers.iter().cloned().collect(),
+            join: Vec::new(),
             check: Arc::new(anyone),
         };
         let links = Arc::new(PeerLinks::start(settings, sender));

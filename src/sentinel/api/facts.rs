@@ -22,6 +22,10 @@ pub struct Facts {
     pub groups: Vec<GroupFacts>,
     /// The other sentinels.
     pub peers: Vec<PeerFacts>,
+    /// All sentinels as agreed.
+    pub members: Vec<super::peers::MemberFacts>,
+    /// This one was removed from the fleet, and names nobody.
+    pub left: bool,
     /// Named as SENTINEL DEBUG shows them, in milliseconds.
     pub timers: Vec<(&'static str, u64)>,
     pub process: ProcessFacts,
@@ -43,12 +47,12 @@ impl Facts {
     }
 
     pub fn voters(&self) -> usize {
-        self.peers.len() + 1
+        1 + self.peers.iter().filter(|peer| !peer.learner).count()
     }
 
     /// This sentinel and the others it can talk to.
     pub fn usable(&self) -> usize {
-        1 + self.peers.iter().filter(|peer| peer.connected).count()
+        1 + self.peers.iter().filter(|peer| peer.connected && !peer.learner).count()
     }
 }
 
@@ -175,6 +179,8 @@ pub struct PeerFacts {
     pub run_id: String,
     pub address: Address,
     pub connected: bool,
+    /// It has no vote yet.
+    pub learner: bool,
     /// Since it was last heard.
     pub heard_ms: Option<u64>,
 }

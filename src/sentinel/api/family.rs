@@ -2,7 +2,7 @@
 //! arity (counting SENTINEL and the subcommand), help.
 
 use super::facts::{Facts, GroupFacts};
-use super::{Outcome, change, debug, drill, failover, instance, policy, quoted, settings, webhooks};
+use super::{Outcome, change, debug, drill, failover, instance, peers, policy, quoted, settings, webhooks};
 use crate::config::sentinel::Mode;
 use crate::resp::Writer;
 use crate::resp::spec::Arity::{self, AtLeast, Exactly};
@@ -71,7 +71,7 @@ impl Call<'_, '_> {
 
 /// Fresh or silent (P7): in safe mode nothing is said of a group by a sentinel that may be wrong.
 fn withheld(facts: &Facts, group: &GroupFacts) -> bool {
-    !facts.fresh && group.mode == Mode::Safe
+    facts.left || (!facts.fresh && group.mode == Mode::Safe)
 }
 
 fn masters(call: &mut Call<'_, '_>) -> Outcome {
@@ -407,6 +407,20 @@ const TABLE: &[Row] = &[
             "    Maintenance: no automatic failover, nothing is re-pointed.",
         ],
     ),
+    row(
+        &["PEER"],
+        AtLeast(4),
+        peers::change,
+        &[
+            "PEER ADD <id> <host:port>",
+            "    Add a sentinel: it gets its vote when it is up to date.",
+            "PEER REMOVE <id>",
+            "    Remove a sentinel for good.",
+            "PEER REPLACE <old-id> <new-id> <host:port>",
+            "    Let a new sentinel take the place of another.",
+        ],
+    ),
+    row(&["PEERS"], Exactly(2), peers::list, &["PEERS", "    Show all sentinels of the fleet, as agreed."]),
     row(
         &["REPLICAS", "SLAVES"],
         Exactly(3),

@@ -17,6 +17,7 @@ pub mod family;
 pub mod general;
 pub mod info;
 pub mod instance;
+pub mod peers;
 pub mod policy;
 mod process;
 pub mod settings;

@@ -55,13 +55,20 @@ impl Ledger {
                     }
                 }
             }
+            Decision::Member(decision) => self.decide_members(decision, scribe),
             Decision::Sentinel { node, uuid, run_id, address } => {
+                // Gone meanwhile: it is not brought back by what was proposed before.
+                let members = &self.membership.members;
+                if !members.is_empty() && !members.contains_key(node) {
+                    return;
+                }
                 if self.voters.get(node).is_some_and(|known| known.uuid != *uuid) {
                     return;
                 }
                 let voter =
                     Voter { uuid: uuid.clone(), run_id: run_id.clone(), address: Some(address.clone()) };
                 let known = self.voters.insert(*node, voter);
+                self.move_member(*node, address, run_id, scribe);
                 if known.is_none_or(|known| known.address.is_none()) {
                     for group in self.groups.values() {
                         let subject =
@@ -405,6 +412,7 @@ impl Group {
             Decision::Returned { .. }
             | Decision::Lead { .. }
             | Decision::Sentinel { .. }
+            | Decision::Member(_)
             | Decision::Monitor { .. }
             | Decision::Remove { .. }
             | Decision::AddReplica { .. }

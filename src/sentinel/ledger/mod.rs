@@ -7,6 +7,7 @@ mod apply;
 mod drills;
 mod group;
 mod incidents;
+mod membership;
 mod policy;
 mod scribe;
 pub mod webhooks;
@@ -20,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use group::{Ancestor, Failover, Group, Phase, Rule, Scheduled, StandBy, SyncSet};
 pub use incidents::{INCIDENTS_MAX, Incidents};
+pub use membership::{Job, Member, MemberDecision, Membership};
 pub use policy::{FleetHeld, Handover, Held, Pause, Policy};
 
 /// Recent events kept for those who connect late and for webhooks that lag.
@@ -38,6 +40,10 @@ pub struct Ledger {
     epoch_base: u64,
     /// Who took office last; webhooks are its business.
     pub leader: Option<NodeId>,
+    /// Who there is.
+    #[serde(default)]
+    pub membership: Membership,
+    /// Which data directory each is bound to, as soon as it was seen.
     pub voters: BTreeMap<NodeId, Voter>,
     pub groups: BTreeMap<String, Group>,
     /// Names once taken over from a configuration file: a removed group is not brought back by it.

@@ -21,6 +21,7 @@ impl World {
             peers: (0..self.sentinels.len())
                 .map(|peer| PeerConfig { id: peer as u64 + 1, address: sentinel_address(peer) })
                 .collect(),
+            join: Vec::new(),
             masters: vec![MasterConfig {
                 address: node_address(0),
                 quorum: self.sentinels.len() / 2 + 1,
@@ -107,7 +108,7 @@ impl World {
                     super::super::adapter::uuid(peer),
                     super::super::adapter::run_id(peer, self.sentinels[peer].life),
                 );
-                self.input(at, Input::PeerUp { id, uuid, run_id });
+                self.input(at, Input::PeerUp { id, uuid, run_id, address: None });
             }
         } else if self.sentinels[peer].core.is_none() && self.sentinels[at].connected_peers.remove(&peer) {
             self.input(at, Input::PeerDown { id });
@@ -180,7 +181,7 @@ impl World {
                 Action::Respond { .. } | Action::Webhook { .. } | Action::Exit { .. } => {}
                 // Nobody asks for drills here.
                 Action::Drill(_) | Action::DrillAbort { .. } => {}
-                Action::Fatal { message } => {
+                Action::Fatal { message, .. } => {
                     self.checkers.fail(format!("s{} gave up: {message}", index + 1));
                 }
             }
