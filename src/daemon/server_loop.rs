@@ -8,12 +8,13 @@ use super::snapshot_writer::{self, Order};
 use super::systemd::Notifier;
 use super::tls_files::{self, Dialling, Serving};
 use crate::config::server::ServerConfig;
-use crate::disk::state_file;
+use crate::disk::{divergent, state_file};
 use crate::net::listener::{self, IoThreads};
 use crate::net::replica_link::ReplicaLink;
 use crate::net::service::Service;
 use crate::net::tls::{Acceptor, Connector, Versions};
 use crate::resp::{Batch, Limits};
+use crate::server::replication::divergent::Content;
 use crate::server::{Action, Gate, Input, Level, Server};
 use crate::session::outbox::Generation;
 use crate::session::{Outbox, Passage, Refusal, SessionId, Turn};
@@ -202,6 +203,7 @@ pub fn run(config: ServerConfig, logger: Logger) -> Result<(), ServerError> {
     let keepalive = (config.tcp_keepalive_s > 0).then(|| Duration::from_secs(config.tcp_keepalive_s));
     let snapshot_path = config.dir.join(&config.dbfilename);
     let dir = config.dir.clone();
+    let snapshot = config.dbfilename.clone();
     let silence_max = Duration::from_secs(config.repl_timeout_s);
     let limits = request_limits(&config);
     let mut server = Server::new(config, seed, clock::now());
@@ -229,7 +231,7 @@ pub fn run(config: ServerConfig, logger: Logger) -> Result<(), ServerError> {
     };
     let link = ReplicaLink::start(engine.clone(), dir.clone(), silence_max, material.connector())
         .map_err(|error| ServerError(format!("cannot start the replica link's thread: {error}")))?;
-    let hands = Hands { dir, link, orders };
+    let hands = Hands { dir, snapshot, link, orders };
     runtime.block_on(async {
         let threads = Arc::new(threads);
         let plain = listeners.into_iter().map(|listener| (listener, None));
@@ -293,6 +295,8 @@ async fn turn(engine: &Arc<Engine>, hands: &Hands) -> Result<(), ServerError> {
 /// What the loop does things with.
 struct Hands {
     dir: std::path::PathBuf,
+    /// The name of the snapshot in there.
+    snapshot: String,
     link: ReplicaLink,
     orders: Sender<Order>,
 }
@@ -323,6 +327,19 @@ fn carry_out(engine: &Engine, hands: &Hands, actions: Vec<Action>) -> Option<u8>
                 let result = state_file::keep(&hands.dir, &record);
                 let mut more = Vec::new();
                 engine.server.lock().handle(clock::now(), Input::Kept { ticket, result }, &mut more);
+                if let Some(code) = carry_out(engine, hands, more) {
+                    return Some(code);
+                }
+            }
+            Action::KeepDivergent { report, content } => {
+                // Before the link to the new master: the loop waits for the disk.
+                let result = match &content {
+                    Content::Commands(bytes) => divergent::write(&hands.dir, &report.file, bytes),
+                    Content::Snapshot => divergent::link(&hands.dir, &hands.snapshot, &report.file),
+                };
+                let result = result.map_err(|error| format!("{} cannot be written ({error})", report.file));
+                let mut more = Vec::new();
+                engine.server.lock().handle(clock::now(), Input::DivergentKept { report, result }, &mut more);
                 if let Some(code) = carry_out(engine, hands, more) {
                     return Some(code);
                 }

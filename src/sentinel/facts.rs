@@ -1,6 +1,7 @@
 //! What INFO says, as facts with a time. The moment of asking counts as the moment of the facts: a
 //! byte that an answer speaks of had arrived by when it was answered, never later.
 
+use super::ledger::Group;
 use crate::model::info::Info;
 use crate::model::{Address, Epoch, Offset, ReplId, RunId};
 use crate::stdx::time::{Duration, Instant};
@@ -20,6 +21,18 @@ pub struct Bundled {
     pub set_version: u64,
     pub silence: Option<Duration>,
     pub synced: bool,
+    pub diverged: Option<Diverged>,
+}
+
+/// What a returned master kept of what only it had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diverged {
+    pub history: ReplId,
+    pub from: Offset,
+    /// Of writes.
+    pub bytes: u64,
+    /// Empty: nothing was there to keep, or it could not be kept.
+    pub file: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +141,13 @@ impl Facts {
         self.master.as_ref() == Some(master)
     }
 
+    /// Where another history of the group went on from this server's, when it has more than that.
+    pub fn fork(&self, group: &Group) -> Option<(ReplId, Offset)> {
+        let history = self.history.as_ref()?;
+        let branch = group.ancestors.iter().find(|ancestor| ancestor.history == *history)?;
+        (self.offset > branch.up_to).then(|| (history.clone(), branch.up_to))
+    }
+
     pub fn holds_data(&self) -> bool {
         self.offset > 0 && self.bundled.as_ref().is_none_or(|bundled| bundled.synced)
     }
@@ -148,7 +168,24 @@ fn bundled(info: &Info<'_>) -> Option<Bundled> {
         set_version: info.offset("vedette_set_version").unwrap_or(0),
         silence: silence.map(Duration::from_millis),
         synced: info.get("vedette_synced") == Some("1"),
+        diverged: info.get("vedette_diverged").and_then(diverged),
     })
+}
+
+/// `replid=...,from=100,to=140,commands=1,bytes=31,file=divergent-...resp`
+fn diverged(text: &str) -> Option<Diverged> {
+    let field = |wanted: &str| {
+        text.split(',').find_map(|pair| pair.split_once('=').filter(|(n, _)| *n == wanted)).map(|(_, v)| v)
+    };
+    let file = field("file")?;
+    let named = file.len() <= 128 && file.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    Some(Diverged {
+        history: ReplId::parse(field("replid")?)?,
+        from: field("from")?.parse().ok()?,
+        bytes: field("bytes")?.parse().ok()?,
+        file: file.to_owned(),
+    })
+    .filter(|_| named)
 }
 
 /// `slave0:ip=10.0.0.2,port=6379,state=online,offset=1,lag=0`

@@ -119,6 +119,7 @@ impl Work<'_> {
                     epoch: self.group.epoch,
                     master: self.group.master.clone(),
                     stock_master: !self.group.bundled,
+                    fork: facts.fork(self.group),
                 }
             } else {
                 Request::ReplicaOf { master: self.group.master.clone() }

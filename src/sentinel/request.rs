@@ -3,7 +3,7 @@
 //! Bundled servers understand the `VEDETTE` family (docs/protocol.md); stock Redis and Valkey are
 //! moved with REPLICAOF and believed by what INFO says afterwards.
 
-use crate::model::{Address, Epoch};
+use crate::model::{Address, Epoch, Offset, ReplId};
 
 /// Numbers a request within one life of one sentinel.
 pub type RequestId = u64;
@@ -38,6 +38,9 @@ pub enum Request {
         epoch: Epoch,
         master: Address,
         stock_master: bool,
+        /// Where the server's own history was continued by another: what it has behind that is to be
+        /// kept before it is resynced.
+        fork: Option<(ReplId, Offset)>,
     },
     /// Stock: stop following, keep replication id and offset (a port on which nothing listens).
     Freeze,
@@ -94,7 +97,7 @@ impl Request {
             Request::Promote { group, epoch } => {
                 vec!["VEDETTE".into(), "PROMOTE".into(), group.clone(), epoch.to_string()]
             }
-            Request::Follow { group, epoch, master, stock_master } => {
+            Request::Follow { group, epoch, master, stock_master, fork } => {
                 let mut words = vec![
                     "VEDETTE".into(),
                     "FOLLOW".into(),
@@ -105,6 +108,9 @@ impl Request {
                 ];
                 if *stock_master {
                     words.push("STOCK".into());
+                }
+                if let Some((history, offset)) = fork {
+                    words.extend(["FORK".into(), history.to_string(), offset.to_string()]);
                 }
                 words
             }

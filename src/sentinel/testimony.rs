@@ -17,11 +17,12 @@ use crate::stdx::time::{Duration, Instant, Now};
 const FRESH: Duration = Duration::from_secs(2);
 
 /// An old master that was seen back, before it is resynced.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Homecoming {
     epoch: Epoch,
     offset: Offset,
-    divergent_bytes: Option<u64>,
+    /// Of its stream behind the fork, words between servers included; `None`: another history.
+    behind: Option<u64>,
 }
 
 /// A moment of the steady clock as people read it.
@@ -138,27 +139,38 @@ impl Sentinel {
             return;
         };
         let address = &incident.old_master;
-        let facts = self.registry.get(address).and_then(Instance::current);
-        if let Some(facts) = facts.filter(|facts| now.mono.since(facts.asked_at) < FRESH && !facts.loading) {
-            let branch =
-                group.ancestors.iter().find(|ancestor| facts.history.as_ref() == Some(&ancestor.history));
-            let divergent_bytes = branch.map(|ancestor| facts.offset.saturating_sub(ancestor.up_to));
-            let seen = Homecoming { epoch: incident.epoch, offset: facts.offset, divergent_bytes };
-            let known = own.returned.entry(address.clone()).or_insert_with(|| seen.clone());
-            // A master that went on writing while it was cut off may show more at its last look.
-            if known.epoch != seen.epoch || seen.divergent_bytes > known.divergent_bytes {
-                *known = seen;
+        let Some(facts) = self.registry.get(address).and_then(Instance::current) else { return };
+        if now.mono.since(facts.asked_at) >= FRESH || facts.loading {
+            return;
+        }
+        let fork = group.ancestors.iter().find(|ancestor| facts.history.as_ref() == Some(&ancestor.history));
+        let behind = fork.map(|ancestor| facts.offset.saturating_sub(ancestor.up_to));
+        let seen = Homecoming { epoch: incident.epoch, offset: facts.offset, behind };
+        let known = own.returned.entry(address.clone()).or_insert(seen);
+        // A master that went on writing while it was cut off may show more at its last look.
+        if known.epoch != seen.epoch || seen.behind > known.behind {
+            *known = seen;
+        }
+        let report = facts.bundled.as_ref().and_then(|bundled| bundled.diverged.as_ref()).filter(|report| {
+            group.ancestors.iter().any(|a| a.history == report.history && a.up_to == report.from)
+        });
+        let (divergent_bytes, saved_as) = match (report, known.behind) {
+            (Some(report), _) => (Some(report.bytes), Some(report.file.clone())),
+            // It counts what of it were writes, and keeps them, when it is told to follow.
+            (None, Some(1..))
+                if facts.bundled.is_some() && !(facts.link_up && facts.follows(&group.master)) =>
+            {
+                return;
             }
-        }
-        if let Some(seen) = own.returned.get(address).filter(|seen| seen.epoch == incident.epoch) {
-            decisions.push(Decision::Returned {
-                group: name.to_owned(),
-                epoch: seen.epoch,
-                instance: address.clone(),
-                offset: seen.offset,
-                divergent_bytes: seen.divergent_bytes,
-                saved_as: None,
-            });
-        }
+            (None, behind) => (behind, None),
+        };
+        decisions.push(Decision::Returned {
+            group: name.to_owned(),
+            epoch: incident.epoch,
+            instance: address.clone(),
+            offset: known.offset,
+            divergent_bytes,
+            saved_as: saved_as.filter(|file| !file.is_empty()),
+        });
     }
 }

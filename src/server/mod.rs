@@ -31,6 +31,7 @@ use crate::stdx::time::{Duration, Instant, Now};
 use crate::store::Keyspace;
 use bytes::Bytes;
 pub use gate::Gate;
+use replication::divergent::{Content, Diverged};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -57,6 +58,8 @@ pub enum Input {
     Terminate,
     /// `Action::Keep` is done, or failed.
     Kept { ticket: u64, result: Result<(), String> },
+    /// `Action::KeepDivergent` is done, or failed.
+    DivergentKept { report: Diverged, result: Result<(), String> },
 }
 
 /// What it asks for. Carried out in the order pushed.
@@ -89,6 +92,12 @@ pub enum Action {
     Keep {
         ticket: u64,
         record: supervised::Record,
+    },
+    /// Put this under the report's file name into the data directory; told with
+    /// `Input::DivergentKept`. What is asked for behind it waits until it is on the disk.
+    KeepDivergent {
+        report: Diverged,
+        content: Content,
     },
     /// Follow the master that `Server::link_terms` names; ends any earlier link.
     Follow {
@@ -202,6 +211,7 @@ impl Server {
             Input::SnapshotEnded { result } => self.snapshot_ended(now, result),
             Input::Terminate => self.terminate(now),
             Input::Kept { ticket, result } => self.order_kept(now, ticket, result),
+            Input::DivergentKept { report, result } => self.divergent_kept(now, report, result),
         }
         self.end_of_turn(now);
         actions.append(&mut self.actions);

@@ -215,3 +215,37 @@ fn an_unknown_history_is_counted_as_a_partial_sync_that_failed() {
     let counts = ["sync_full", "sync_partial_ok", "sync_partial_err"].map(|name| counter(&master, name));
     assert_eq!(counts, [1, 0, 1]);
 }
+
+#[test]
+fn a_returned_master_keeps_what_only_it_has_before_it_is_resynced() {
+    let (old, new) = (Process::vedette(&[]), Process::vedette(&[]));
+    let (mut to_old, mut to_new) = (old.connect(), new.connect());
+    lease(&mut to_old, 1, 60_000, 0, 1, &new.address());
+    assert!(to_new.line(&format!("VEDETTE FOLLOW g 1 127.0.0.1 {}", old.port)).is_ok());
+    assert!(to_old.line("SET shared 1").is_ok());
+    assert_eq!(to_old.line("WAIT 1 20000"), Reply::Integer(1));
+    // Frozen, chosen, promoted, while the old one still writes.
+    let frozen = to_new.line("VEDETTE FENCE g 2");
+    let frozen = frozen.as_array().unwrap();
+    let history = frozen[1].as_str().unwrap().to_owned();
+    let fork = frozen[2].as_integer().unwrap();
+    assert!(to_old.line("SET only-here 42").is_ok());
+    assert!(to_new.line("VEDETTE PROMOTE g 2").is_ok());
+    let (stamp, _) = lease(&mut to_new, 2, 60_000, 0, 0, "");
+    assert!(lease(&mut to_new, 2, 60_000, stamp, 0, "").1);
+    assert!(to_new.line("SET elsewhere 1").is_ok());
+    let order = format!("VEDETTE FOLLOW g 2 127.0.0.1 {} FORK {history} {fork}", new.port);
+    assert!(to_old.line(&order).is_ok());
+    let mut to_old = old.connect();
+    eventually("it says what it kept", || info(&mut to_old, "vedette_diverged").is_some());
+    let report = info(&mut to_old, "vedette_diverged").unwrap();
+    assert!(report.contains(&format!("replid={history},from={fork},")), "{report}");
+    assert!(report.contains(",commands=1,"), "words between servers do not count: {report}");
+    let file = report.rsplit_once("file=").unwrap().1;
+    let kept = std::fs::read_to_string(old.dir().join(file)).unwrap();
+    assert!(kept.contains("only-here") && kept.contains("42"), "{kept}");
+    assert!(!kept.contains("GETACK") && !kept.contains("shared"), "{kept}");
+    eventually("it holds what the new master holds", || to_old.line("GET elsewhere").as_str() == Some("1"));
+    assert_eq!(to_old.line("GET only-here"), Reply::Null, "gone from the data, kept in the file");
+    assert!(to_old.line(&format!("{order} FORK x")).error().is_some(), "half an option is none");
+}

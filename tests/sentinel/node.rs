@@ -34,6 +34,8 @@ pub struct Node {
     pub attached: Vec<Address>,
     /// Fenced as master: it still gives its replicas what it has.
     pub draining: bool,
+    /// What it said that it kept when it was last told to follow.
+    pub diverged: Option<String>,
     /// Writes wait until then; and PUBLISH, with all behind it on its connection.
     pub writes_wait_until: u64,
 }
@@ -65,6 +67,7 @@ impl Node {
             wiped: 0,
             attached: Vec::new(),
             draining: false,
+            diverged: None,
             writes_wait_until: 0,
         }
     }
@@ -185,6 +188,14 @@ impl Node {
             }
             "FOLLOW" => {
                 self.epoch = epoch;
+                if let Some(at) = words.iter().position(|word| word == "FORK") {
+                    let (history, from, to) = (&words[at + 1], number(at + 2), self.offset);
+                    let bytes = to - from;
+                    let file = format!("divergent-{}-{from}-{to}.resp", &history[34..]);
+                    self.diverged = Some(format!(
+                        "replid={history},from={from},to={to},commands=1,bytes={bytes},file={file}"
+                    ));
+                }
                 let master = Address::new(words[4].clone(), words[5].parse().unwrap());
                 if self.master || self.follows.as_ref() != Some(&master) {
                     self.follow(master);
@@ -247,6 +258,9 @@ impl Node {
             info.field("vedette_set_version", self.set_version);
             info.field("vedette_link_silence_ms", now - self.heard_at);
             info.field("vedette_synced", u64::from(self.synced));
+            if let Some(diverged) = &self.diverged {
+                info.field("vedette_diverged", diverged);
+            }
         }
         info.finish()
     }

@@ -159,7 +159,7 @@ impl Ledger {
                 }
             }
             Decision::Returned { group, epoch, instance, divergent_bytes, saved_as, .. } => {
-                let news = self.incidents.awaits(group, *epoch, instance, saved_as.is_some());
+                let news = self.incidents.awaits(group, *epoch, instance);
                 if let Some(group) = self.groups.get(group).filter(|_| news) {
                     group.returned(instance, *divergent_bytes, saved_as.as_deref(), scribe);
                 }

@@ -42,13 +42,10 @@ impl Incidents {
         self.iter().find(|incident| incident.id == id)
     }
 
-    /// Whether this old master's return, or what it saved, is still to be told.
-    pub(super) fn awaits(&self, group: &str, epoch: u64, instance: &Address, saved: bool) -> bool {
+    /// Whether this old master's return is still to be told.
+    pub(super) fn awaits(&self, group: &str, epoch: u64, instance: &Address) -> bool {
         let found = self.of(group).find(|i| i.epoch == epoch && i.old_master == *instance);
-        found.is_some_and(|incident| match saved {
-            true => incident.receipt.saved_as.is_none(),
-            false => incident.receipt.returned_ms.is_none(),
-        })
+        found.is_some_and(|incident| incident.receipt.returned_ms.is_none())
     }
 
     /// The failover of this group that is not over yet.
@@ -374,27 +371,27 @@ impl Incident {
     }
 
     fn welcome(&mut self, entry: &Entry, offset: u64, bytes: Option<u64>, saved_as: Option<&str>) {
+        if self.receipt.returned_ms.is_some() {
+            return;
+        }
         let master = self.old_master.clone();
+        self.receipt.returned_ms = Some(entry.at_ms);
+        self.receipt.divergent_bytes = bytes;
+        let text = match bytes {
+            Some(0) => format!("at offset {offset}, with nothing of its own"),
+            Some(bytes) => format!("at offset {offset}, with {} that nobody else has", bytes_of(bytes)),
+            None => format!("at offset {offset} of another history"),
+        };
+        self.note(entry, StepKind::Returned, entry.at_ms, Some(&master), &text);
         if let Some(file) = saved_as {
-            if self.receipt.saved_as.is_some() {
-                return;
-            }
-            let text = format!("{} as {file}", bytes_of(bytes.unwrap_or(0)));
             self.receipt.saved_as = Some(short(file));
-            self.receipt.divergent_bytes = bytes.or(self.receipt.divergent_bytes);
-            self.note(entry, StepKind::Saved, entry.at_ms, Some(&master), &text);
-        } else {
-            if self.receipt.returned_ms.is_some() {
-                return;
-            }
-            self.receipt.returned_ms = Some(entry.at_ms);
-            self.receipt.divergent_bytes = bytes;
-            let text = match bytes {
-                Some(0) => format!("at offset {offset}, with nothing of its own"),
-                Some(bytes) => format!("at offset {offset}, with {} that nobody else has", bytes_of(bytes)),
-                None => format!("at offset {offset} of another history"),
-            };
-            self.note(entry, StepKind::Returned, entry.at_ms, Some(&master), &text);
+            self.note(
+                entry,
+                StepKind::Saved,
+                entry.at_ms,
+                Some(&master),
+                &format!("as {file} in its directory"),
+            );
         }
         self.receipt.settle();
     }

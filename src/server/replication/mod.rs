@@ -1,13 +1,14 @@
 //! Replication: the stream this server produces, the replicas that take it, and the master it
 //! follows. Reading order: [`stream`] and [`backlog`] hold the bytes; [`replica`], [`replicas`] and
 //! [`image`] give them away; [`handshake`], [`arrival`] and [`follow`] take them from a master;
-//! [`waits`] and [`freshness`] know what was acknowledged; [`commands`] and [`report`] are the words.
+//! [`divergent`] keeps what only this server has; [`waits`] and [`freshness`] know what was acknowledged; [`commands`] and [`report`] are the words.
 //!
 //! Knows who may write ([`Role`]) and asks [`Supervision`] what a sentinel allowed.
 
 pub mod arrival;
 pub mod backlog;
 pub mod commands;
+pub mod divergent;
 pub mod follow;
 pub mod freshness;
 pub mod full_sync;
@@ -91,6 +92,8 @@ pub struct Replication {
     pub freshness: freshness::Freshness,
     /// Holds a completed sync, or data of which it is or was the master.
     pub synced: bool,
+    /// What only this server had when it was last told to follow, and where it is kept.
+    pub diverged: Option<divergent::Diverged>,
     /// The last byte of a master came then.
     pub master_heard_at: Option<Instant>,
     /// The database that the stream has selected where we stand, while no link knows it.
@@ -122,6 +125,7 @@ impl Replication {
             waits: waits::Waits::default(),
             freshness: freshness::Freshness::default(),
             synced: true,
+            diverged: None,
             master_heard_at: None,
             restored_db: 0,
             generation: 0,

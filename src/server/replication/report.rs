@@ -146,6 +146,9 @@ impl Replication {
         out.field("vedette_set_version", supervision.set_version);
         out.field("vedette_link_silence_ms", self.silence_ms(now));
         out.field("vedette_synced", i32::from(self.synced));
+        if let Some(diverged) = &self.diverged {
+            out.field("vedette_diverged", diverged);
+        }
     }
 
     /// Since the last byte of a master; -1: there never was one.

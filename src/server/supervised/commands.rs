@@ -5,10 +5,11 @@
 
 use super::{Grant, Record, Refusal, Told};
 use crate::commands::CommandError;
-use crate::model::{Address, Epoch};
+use crate::model::{Address, Epoch, ReplId};
 use crate::resp::spec::{ADMIN, Arity, CommandSpec, NO_KEYS, NO_MULTI, STALE, SUPERVISOR};
 use crate::resp::{Protocol, Writer};
 use crate::server::replication::Role;
+use crate::server::replication::divergent::Fork;
 use crate::server::{Action, Level, Server, ServerCommand};
 use crate::session::{Session, SessionId};
 use crate::stdx::time::{Duration, Now};
@@ -27,7 +28,7 @@ enum Order {
     Lease(Grant),
     Fence,
     Promote,
-    Follow { master: Address, stock: bool },
+    Follow { master: Address, stock: bool, fork: Option<Fork> },
 }
 
 impl Order {
@@ -115,14 +116,26 @@ fn vedette(
         }
         (b"FENCE", 4) => Order::Fence,
         (b"PROMOTE", 4) => Order::Promote,
-        (b"FOLLOW", 6 | 7) => {
-            let stock = argv.get(6).is_some_and(|word| word.eq_ignore_ascii_case(b"stock"));
-            if argv.len() == 7 && !stock {
-                return Err(CommandError::Syntax);
+        (b"FOLLOW", 6..=10) => {
+            let (mut stock, mut fork) = (false, None);
+            let mut rest = 6;
+            while rest < argv.len() {
+                match argv[rest].to_ascii_uppercase().as_slice() {
+                    b"STOCK" => {
+                        stock = true;
+                        rest += 1;
+                    }
+                    b"FORK" if rest + 2 < argv.len() => {
+                        let history = ReplId::parse(word(rest + 1)?).ok_or(CommandError::Syntax)?;
+                        fork = Some(Fork { history, offset: number(rest + 2)? });
+                        rest += 3;
+                    }
+                    _ => return Err(CommandError::Syntax),
+                }
             }
             let port = u16::try_from(number(5)?).ok().filter(|&port| port != 0);
             let master = Address::new(word(4)?, port.ok_or("ERR Invalid master port")?);
-            Order::Follow { master, stock }
+            Order::Follow { master, stock, fork }
         }
         (b"LEASE" | b"FENCE" | b"PROMOTE" | b"FOLLOW", _) => {
             return Err(CommandError::Arity("vedette".into()));
@@ -231,11 +244,14 @@ impl Server {
                 self.enter_master(now, group, epoch);
                 self.log(Level::Warning, format!("promoted: master of '{group}' at epoch {epoch}"));
             }
-            Order::Follow { master, stock } => {
+            Order::Follow { master, stock, fork } => {
                 let upstream = self.replication.upstream();
                 let already = upstream.is_some_and(|up| up.master == *master && up.stock == *stock);
                 if same && already {
                     return;
+                }
+                if let Some(fork) = fork {
+                    self.keep_divergent(fork);
                 }
                 // The role ends under the old reign's rules, the link begins under the new one's.
                 self.become_awaiting(now);

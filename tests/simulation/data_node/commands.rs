@@ -118,7 +118,7 @@ impl DataNode {
                 let master = Address::new(words[3], port);
                 self.group = (*group).to_owned();
                 self.epoch = epoch;
-                self.stock_master = words.get(5).is_some();
+                self.stock_master = words.get(5).is_some_and(|word| *word == "STOCK");
                 if self.role != (Role::Replica { master: master.clone() }) {
                     self.follow(now_us, master, out);
                 }
