@@ -12,6 +12,7 @@ mod consensus;
 mod differential;
 mod layers;
 mod local_fleet;
+mod page;
 mod processes;
 mod replication;
 mod security;

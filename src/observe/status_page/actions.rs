@@ -19,10 +19,11 @@ fn button(action: &'static str, label: &str) -> Element {
     el("button", "").attr("type", "button").attr("data-act", action).text(label)
 }
 
-pub(super) fn bar(group: &GroupStatus) -> Element {
-    let mut bar = el("div", "actions");
+/// What may be done with this group now.
+pub(super) fn bar(group: &GroupStatus) -> Option<Element> {
+    let mut buttons = Vec::new();
     if !group.replicas.is_empty() && group.failover.is_none() {
-        bar = bar.child(button("switchover", "Switch over"));
+        buttons.push(button("switchover", "Switch over"));
     }
-    bar
+    (!buttons.is_empty()).then(|| el("div", "actions").children(buttons))
 }

@@ -1,6 +1,6 @@
 //! Drills: the one that runs, what the last ones found, and what is planned.
 
-use super::ago;
+use super::span;
 use crate::model::drill::{DrillResult, DrillRun, DrillSchedule, Verdict};
 use crate::model::status::Status;
 use crate::observe::view::{Element, el};
@@ -84,8 +84,8 @@ fn result(card: &DrillResult) -> Element {
 fn gap(gap_us: u64, slo_ms: Option<u64>) -> Element {
     let gap_ms = gap_us / 1000;
     let text = match slo_ms {
-        Some(slo) => format!("gap {} of {} allowed", ago(gap_ms), ago(slo)),
-        None => format!("gap {}", ago(gap_ms)),
+        Some(slo) => format!("gap {} of {} allowed", span(gap_ms), span(slo)),
+        None => format!("gap {}", span(gap_ms)),
     };
     let scale = gap_ms.max(slo_ms.unwrap_or(0)).max(1) * 5 / 4;
     let x = |ms: u64| (ms * 200 / scale).clamp(2, 200);

@@ -37,7 +37,7 @@ pub(super) fn card(group: &GroupStatus, status: &Status, key: usize) -> Element 
         .attr("data-key", format!("g{key}"))
         .child(head)
         .child(el("p", "summary").text(&*group.summary))
-        .child(actions::bar(group));
+        .children(actions::bar(group));
     if let Some(failover) = &group.failover {
         card = card.child(progress(failover));
     }

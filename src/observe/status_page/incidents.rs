@@ -1,7 +1,7 @@
 //! Failovers that were: each as a bar of its phases, drawn to scale, with its steps, its evidence and
 //! what was lost underneath.
 
-use super::{ago, plural};
+use super::{plural, span};
 use crate::model::incident::{Incident, Outcome, StepKind, Witness};
 use crate::model::status::Status;
 use crate::observe::view::{Element, el};
@@ -57,7 +57,7 @@ fn entry(incident: &Incident) -> Element {
     let mut summary = incident.headline();
     if let Some(ms) = incident.outage_ms {
         let of = if incident.planned { "without a master" } else { "from the last answer to the new master" };
-        summary.push_str(&format!(", {} {of}", ago(ms)));
+        summary.push_str(&format!(", {} {of}", span(ms)));
     }
     let mut item = el("li", "story")
         .attr("data-key", incident.epoch.to_string())
@@ -141,7 +141,7 @@ fn legend(phases: &[Phase]) -> Element {
         el("li", phase.class)
             .child(el("span", "").text(phase.name))
             .text(" ")
-            .child(el("strong", "").text(ago(phase.to_ms - phase.from_ms)))
+            .child(el("strong", "").text(span(phase.to_ms - phase.from_ms)))
     });
     el("ul", "legend").children(items)
 }

@@ -172,6 +172,11 @@ fn ago(ms: u64) -> String {
     }
 }
 
+/// A short length of time, in which tenths of a second matter.
+fn span(ms: u64) -> String {
+    if (1_000..60_000).contains(&ms) { format!("{}.{} s", ms / 1000, ms / 100 % 10) } else { ago(ms) }
+}
+
 fn ago_or_none(ms: Option<u64>) -> String {
     ms.map_or("never".to_owned(), ago)
 }
