@@ -49,7 +49,7 @@
     if (!button) return;
     const act = acts[button.dataset.act];
     const card = button.closest(".group");
-    const group = card ? card.querySelector("h2").textContent : "";
+    const group = card?.querySelector("h2")?.textContent ?? "";
     wanted = { name: button.dataset.act, group };
     by("act-title").textContent = act.title(group);
     by("act-text").textContent = act.text;

@@ -15,7 +15,7 @@ pub struct Viewer {
     pub token: String,
 }
 
-fn button(action: &'static str, label: &str) -> Element {
+pub(super) fn button(action: &'static str, label: &str) -> Element {
     el("button", "").attr("type", "button").attr("data-act", action).text(label)
 }
 
@@ -24,6 +24,14 @@ pub(super) fn bar(group: &GroupStatus) -> Option<Element> {
     let mut buttons = Vec::new();
     if !group.replicas.is_empty() && group.failover.is_none() {
         buttons.push(button("switchover", "Switch over"));
+    }
+    if group.policy.paused.is_some() {
+        buttons.push(button("resume", "End maintenance"));
+    } else {
+        buttons.push(button("pause", "Maintenance"));
+    }
+    if group.policy.flapping || group.policy.held.as_ref().is_some_and(|hold| hold.guard != "pause") {
+        buttons.push(button("acknowledge", "Acknowledge"));
     }
     (!buttons.is_empty()).then(|| el("div", "actions").children(buttons))
 }

@@ -69,21 +69,40 @@ fn webhooks(status: &Status) -> Element {
 }
 
 fn webhook(hook: &WebhookStatus) -> Element {
-    let tone = if hook.last_error.is_some() { "warn" } else { "ok" };
-    let waiting = match hook.pending {
-        0 => "nothing waits".to_owned(),
-        pending => format!("{pending} waiting"),
+    let tone = match hook {
+        _ if hook.disabled.is_some() => "bad",
+        _ if hook.last_error.is_some() || !hook.dead.is_empty() || hook.lost > 0 => "warn",
+        _ => "ok",
     };
-    let first = el("div", "line")
-        .child(el("strong", "").text(&*hook.name))
-        .child(el("span", if hook.pending > 0 { "tag warn" } else { "tag" }).text(waiting));
+    let (word, class) = match hook.pending {
+        _ if hook.disabled.is_some() => ("disabled".to_owned(), "tag bad"),
+        0 => ("nothing waits".to_owned(), "tag"),
+        pending => (format!("{pending} waiting"), "tag warn"),
+    };
+    let first =
+        el("div", "line").child(el("strong", "").text(&*hook.name)).child(el("span", class).text(word));
     let failures = if hook.failures == 0 { String::new() } else { format!("{} failures", hook.failures) };
     let second = el("div", "line dim")
         .child(el("span", "").text(format!("up to event {}", hook.delivered_up_to)))
         .child(el("span", "").text(failures));
+    let place = [hook.format.as_str(), hook.endpoint.as_str()];
+    let place: Vec<&str> = place.into_iter().filter(|part| !part.is_empty()).collect();
     let mut item = el("li", &format!("dot {tone}")).child(first).child(second);
-    if let Some(error) = &hook.last_error {
+    if !place.is_empty() {
+        item = item.child(el("div", "dim payload").text(place.join(" to ")));
+    }
+    if let Some(why) = &hook.disabled {
+        item = item.child(el("div", "error").text(format!("Nothing is sent: {why}")));
+    } else if let Some(error) = &hook.last_error {
         item = item.child(el("div", "error").text(&**error));
+    }
+    let given_up = hook.dead.len() as u64 + hook.lost;
+    if given_up > 0 {
+        let kept = match hook.dead.len() {
+            0 => "none is kept".to_owned(),
+            kept => format!("{kept} can be replayed: vedette webhooks replay {}", hook.name),
+        };
+        item = item.child(el("div", "error").text(format!("{given_up} given up, {kept}")));
     }
     item
 }

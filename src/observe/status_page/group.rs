@@ -2,6 +2,7 @@
 
 use super::actions;
 use super::instance;
+use super::policy;
 use super::topology;
 use super::{ago_or_none, bytes, plural};
 use crate::model::status::{FailoverStatus, GroupStatus, Status};
@@ -37,6 +38,7 @@ pub(super) fn card(group: &GroupStatus, status: &Status, key: usize) -> Element 
         .attr("data-key", format!("g{key}"))
         .child(head)
         .child(el("p", "summary").text(&*group.summary))
+        .children(policy::notes(group))
         .children(actions::bar(group));
     if let Some(failover) = &group.failover {
         card = card.child(progress(failover));

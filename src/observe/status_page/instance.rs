@@ -54,6 +54,12 @@ pub(super) fn card(instance: &InstanceStatus, role: &'static str, group: &GroupS
     let mut tag = |class: &str, text: String| {
         tags = std::mem::replace(&mut tags, el("div", "tags")).child(el("span", class).text(text));
     };
+    if instance.paused.is_some() {
+        tag("tag warn", "in maintenance".to_owned());
+    }
+    if let Some(zone) = &instance.zone {
+        tag("tag", format!("zone {zone}"));
+    }
     if chosen {
         tag("tag busy", "chosen successor".to_owned());
     }

@@ -8,6 +8,7 @@ mod fleet;
 mod group;
 mod incidents;
 mod instance;
+mod policy;
 mod topology;
 
 pub use actions::Viewer;
@@ -74,6 +75,7 @@ pub fn tree(status: &Status) -> Element {
     });
     let drawn = drawn.into_iter().map(|(_, (key, group))| group::card(group, status, key));
     let mut page = el("div", "page").attr("id", "page").child(header(status)).child(verdict(status));
+    page = page.children(policy::fleet(status));
     if status.groups.is_empty() {
         let hint =
             "No group is watched yet. Add one under masters: in sentinel.yaml, or send SENTINEL MONITOR.";
