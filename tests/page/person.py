@@ -1,6 +1,8 @@
 """What a person does on the status page: looks, sees a failover, logs in and makes one.
 
-person.py URL PORT-OF-THE-MASTER USER SECRET [DIRECTORY-FOR-PICTURES]
+person.py URL PORT-OF-THE-MASTER USER SECRET
+
+With VEDETTE_PICTURES=DIRECTORY in the environment it leaves pictures there for a person to look at.
 
 Says on stdout what is to happen to the fleet; ends with "done", or with a sentence and status 1.
 """
@@ -12,7 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from browser import Browser
 
 URL, MASTER, USER, SECRET = sys.argv[1:5]
-PICTURES = sys.argv[5] if len(sys.argv) > 5 else None
+PICTURES = os.environ.get("VEDETTE_PICTURES")
 
 # Text that is hard to read on what is really behind it, as WCAG AA counts (4.5, or 3 for large text).
 FAINT = """(() => {
@@ -56,6 +58,7 @@ FAINT = """(() => {
 
 # Controls and drawings that a screen reader could not name.
 NAMELESS = """[...document.querySelectorAll("button, a, input, select, svg[role=img], section[aria-labelledby]")]
+  .filter((e) => e.getClientRects().length)
   .filter((e) => {
     const label = e.getAttribute("aria-labelledby");
     if (label) return label.split(" ").some((id) => !document.getElementById(id)?.textContent.trim());
