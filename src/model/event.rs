@@ -110,6 +110,8 @@ catalogue! {
     FailoverReleased   "-failover-held"                 Warning "nothing is held back in the group any more";
     FailoversHeld      "+failovers-held"                Warning "too many groups lost their master together: all automatic failovers are held";
     FailoversReleased  "-failovers-held"                Warning "automatic failovers are done again";
+    HandoverLater      "+handover-later"                Notice  "a preferred replica was behind at the failover; it becomes master once it caught up";
+    HandoverBegins     "+handover"                      Notice  "the preferred replica caught up: the master is handed over to it";
     HandoverDropped    "-handover"                      Warning "the preferred replica does not become master after all; the text says why";
     WebhookTest        "+webhook-test"                  Notice  "an operator tests a webhook";
     WebhookDisabled    "+webhook-disabled"              Warning "a receiver answered 410 Gone: nothing is sent to it until it is enabled";

@@ -43,6 +43,7 @@ pub fn text(
     let metrics = Metrics { registry: Registry::new() };
     sentinel(&metrics, status)?;
     groups(&metrics, status)?;
+    policy(&metrics, status)?;
     instances(&metrics, status)?;
     told(&metrics, events)?;
     more::agreement(&metrics, status)?;
@@ -137,6 +138,53 @@ fn sentinel(m: &Metrics, status: &Status) -> Result<(), prometheus::Error> {
     let heard =
         status.peers.iter().filter_map(|peer| Some(([peer.id.to_string()], seconds(peer.last_heard_ms?))));
     m.gauge("vedette_peer_silence_seconds", "Since this other sentinel was last heard.", ["peer"], heard)
+}
+
+/// Maintenance and guards.
+fn policy(m: &Metrics, status: &Status) -> Result<(), prometheus::Error> {
+    let each = |value: &dyn Fn(&GroupStatus) -> f64| {
+        status.groups.iter().map(|group| ([group.name.clone()], value(group))).collect::<Vec<_>>()
+    };
+    m.gauge(
+        "vedette_group_paused",
+        "1 while the group is in maintenance.",
+        ["group"],
+        each(&|g| flag(g.policy.paused.is_some())),
+    )?;
+    m.gauge(
+        "vedette_group_held",
+        "1 for what holds back something that is due in the group.",
+        ["group", "guard"],
+        status
+            .groups
+            .iter()
+            .filter_map(|g| Some(([g.name.clone(), g.policy.held.as_ref()?.guard.clone()], 1.0))),
+    )?;
+    m.gauge(
+        "vedette_group_flapping",
+        "1 while automatic failovers are down to one per window.",
+        ["group"],
+        each(&|g| flag(g.policy.flapping)),
+    )?;
+    m.gauge(
+        "vedette_group_failovers_counted",
+        "Automatic failovers that count against failovers-max.",
+        ["group"],
+        each(&|g| g.policy.failovers_counted as f64),
+    )?;
+    let paused = |group: &GroupStatus| {
+        let name = group.name.clone();
+        let paused = group.replicas.iter().filter(|replica| replica.paused.is_some());
+        paused.map(|r| ([name.clone(), r.address.to_string()], 1.0)).collect::<Vec<_>>()
+    };
+    m.gauge(
+        "vedette_instance_paused",
+        "1 for a replica that is in maintenance.",
+        ["group", "instance"],
+        status.groups.iter().flat_map(paused),
+    )?;
+    let held = flag(status.held.is_some());
+    m.gauge("vedette_failovers_held", "1 while all automatic failovers are held.", [], [([], held)])
 }
 
 fn groups(m: &Metrics, status: &Status) -> Result<(), prometheus::Error> {

@@ -207,7 +207,9 @@ impl Command {
                 if ledger.was_removed(name) {
                     return Ok(Vec::new());
                 }
-                ledger.group(name).ok_or_else(unknown)?;
+                if ledger.group(name).ok_or_else(unknown)?.failing_over() {
+                    return Err("INPROG Failover in progress; remove the group when it is over".to_owned());
+                }
                 Ok(vec![Decision::Remove { group: name.clone() }])
             }
             Command::Failover { name, wish } => failover(ledger.group(name).ok_or_else(unknown)?, wish),
@@ -241,7 +243,9 @@ impl Command {
                         kind: EventKind::ODownEnd,
                         text: String::new(),
                     };
-                    [Decision::Reset { group: group.name.clone(), forget }, healed]
+                    // In a failover nobody is forgotten and the master is not well.
+                    let healed = (!group.failing_over()).then_some(healed);
+                    std::iter::once(Decision::Reset { group: group.name.clone(), forget }).chain(healed)
                 })
                 .collect()),
         }

@@ -100,7 +100,7 @@ impl Sentinel {
             let remedy = match hold.guard {
                 Guard::Pause => format!("; SENTINEL RESUME {} ends it", group.name),
                 Guard::BlastRadius => "; SENTINEL ACKNOWLEDGE * lets it go on".to_owned(),
-                Guard::AntiFlap => String::new(),
+                Guard::AntiFlap | Guard::RogueMaster => String::new(),
             };
             block(hold.guard.name(), hold.reason + &remedy);
         }

@@ -35,7 +35,7 @@ pub(super) struct Conduct {
     pub epoch: Epoch,
     phase: Phase,
     pub since: Instant,
-    frozen: BTreeMap<Address, Frozen>,
+    pub(super) frozen: BTreeMap<Address, Frozen>,
     asked: BTreeMap<Address, Instant>,
     pub planned: Planned,
     /// What the old master had when it stopped.
@@ -347,7 +347,8 @@ impl Work<'_> {
                     return;
                 }
                 if !take_risk || (holding.is_empty() && last_resort.is_none()) {
-                    return self.abort(failover, conduct, AbortKind::NoGoodReplica, short.explain());
+                    let reason = self.explain_short(&short.explain(), &conduct.frozen);
+                    return self.abort(failover, conduct, AbortKind::NoGoodReplica, reason);
                 }
                 Some(short.explain())
             }
@@ -384,13 +385,22 @@ impl Work<'_> {
         self.decisions.push(Decision::Promote {
             group: self.group.name.clone(),
             epoch: failover.epoch,
-            successor: address,
+            successor: address.clone(),
             run_id: chosen.run_id.clone(),
             offset,
             equals,
             offsets,
             risk,
         });
+        self.remember_preferred(failover, conduct, &address, offset);
+    }
+
+    /// The rule's own reason, and what is wrong with those that hold nothing.
+    fn explain_short(&self, rule: &str, frozen: &BTreeMap<Address, Frozen>) -> String {
+        let useless = |(address, frozen): (&Address, &Frozen)| {
+            successor::holds_nothing(self.group, frozen).map(|why| format!("; {address} {why}"))
+        };
+        frozen.iter().filter_map(useless).fold(rule.to_owned(), |text, why| text + &why)
     }
 
     /// When the old master can no longer be vouched for, by a lease or by what frozen replicas had

@@ -169,6 +169,10 @@ impl Sentinel {
             _ => return,
         };
         self.guard.proposed_at = Some(now.mono);
+        if matches!(decision, PolicyDecision::ReleaseAll { .. }) {
+            // Those that failed over meanwhile are dealt with: the next loss is another one.
+            self.guard.lost.retain(|_, loss| loss.gone);
+        }
         // Should it not be taken, the next look proposes it again.
         let _ = self.propose(now, vec![Decision::Policy(decision)], actions);
     }

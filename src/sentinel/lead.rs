@@ -8,14 +8,14 @@ use super::facts::Role;
 use super::failover::Conduct;
 use super::guard::{FleetView, Hold};
 use super::lease::LeaseBook;
-use super::ledger::{Group, Phase, Rule};
+use super::ledger::{Group, Rule};
 use super::loss::Trail;
 use super::maintenance::Countdown;
 use super::node::{Bugs, Peer, Sentinel, Timer};
 use super::objective::{self, Verdict};
 use super::probe;
 use super::prospect::{Prospect, prospect};
-use super::registry::{Complaint, Instance, Registry};
+use super::registry::{Instance, Registry};
 use super::request::Request;
 use super::situation::Situation;
 use super::subjective;
@@ -65,6 +65,8 @@ pub(super) struct Supervision {
     retry_at: Instant,
     attempts: u32,
     pub countdown: Countdown,
+    /// Since when the preferred replica is waited for.
+    pub handover_since: Option<Instant>,
     /// The master's offsets as they went by.
     pub trail: Trail,
 }
@@ -90,6 +92,7 @@ impl Supervision {
             retry_at: now,
             attempts: 0,
             countdown: Countdown::default(),
+            handover_since: None,
             trail: Trail::default(),
         }
     }
@@ -282,7 +285,7 @@ impl Work<'_> {
         });
     }
 
-    fn master(&self) -> Option<&Instance> {
+    pub(super) fn master(&self) -> Option<&Instance> {
         self.registry.get(&self.group.master)
     }
 
@@ -335,57 +338,6 @@ impl Work<'_> {
         other || (facts.awaiting() && !self.group.confirm)
     }
 
-    fn situation(&self, verdict: Verdict, restarted: bool) -> Situation {
-        if let Some(failover) = self.group.failover.as_ref().filter(|f| f.phase != Phase::Switched) {
-            return Situation::FailingOver(failover.cause);
-        }
-        if let Some(held) = &self.group.policy.held {
-            return Situation::Held(held.reason.clone());
-        }
-        if let Some(reason) = &self.group.refused {
-            return Situation::Refused(reason.clone());
-        }
-        let Some(master) = self.master() else { return Situation::Unknown };
-        let facts = master.current();
-        match verdict {
-            Verdict::Unreachable => return Situation::MasterUnreachable,
-            Verdict::Down { .. } => return Situation::MasterDown,
-            Verdict::Crashed { .. } => return Situation::MasterCrashed,
-            Verdict::Well | Verdict::Suspect => {}
-        }
-        match master.complaint {
-            Some(Complaint::Loading) => return Situation::MasterLoading,
-            Some(Complaint::Busy) => return Situation::MasterBusy,
-            Some(Complaint::CannotPersist) => return Situation::MasterCannotPersist,
-            Some(Complaint::AuthRefused) => return Situation::MasterRefusesUs,
-            Some(Complaint::Tls(fault)) => return Situation::MasterTls(fault),
-            Some(Complaint::Other) | None => {}
-        }
-        if self.group.confirm {
-            return Situation::Confirming;
-        }
-        if restarted {
-            let empty = facts.is_some_and(|facts| !facts.holds_data());
-            return if empty { Situation::MasterRestartedEmpty } else { Situation::MasterRestarted };
-        }
-        if facts.is_some_and(|facts| facts.role == Role::Replica) {
-            return Situation::MasterWrongRole;
-        }
-        if verdict == Verdict::Suspect {
-            return Situation::MasterSuspect;
-        }
-        if self.group.lease_lost {
-            return Situation::LeaseLost;
-        }
-        if facts.is_none() {
-            return Situation::Unknown;
-        }
-        if self.group.replicas.is_empty() {
-            return Situation::NoReplicas;
-        }
-        if self.group.sync_set().members.is_empty() { Situation::NoneInSync } else { Situation::Ok }
-    }
-
     /// The order matters: facts first, then the open failover or the need for one, then upkeep.
     fn lead(&mut self, verdict: Verdict) {
         if self.raise_epochs() {
@@ -410,6 +362,7 @@ impl Work<'_> {
             self.discover();
             self.keep_sync_set();
             self.reconcile();
+            self.keep_preference(verdict);
         }
         self.settle_hold(verdict);
     }

@@ -19,6 +19,8 @@
 //! | `scripts` | which programs and hooks belong to an event |
 //! | `subjective`, `objective`, `situation` | judging: alone, together, by name |
 //! | `lead` | what a leader does about one group: the order of judging and acting |
+//! | `diagnosis` | the name of what is the matter |
+//! | `preference` | whom the operator would rather see as master |
 //! | `prospect`, `loss`, `explain` | what a failover would find, lose, and say |
 //! | `failover`, `switchover`, `successor`, `lease`, `sync_set`, `reconcile` | acting |
 //! | `scheduled` | switchovers that are to happen at a time |
@@ -34,6 +36,7 @@ mod changes;
 pub mod command;
 mod commits;
 pub mod decision;
+mod diagnosis;
 pub mod drill;
 mod explain;
 mod facts;
@@ -52,6 +55,7 @@ mod office;
 pub mod peer;
 pub mod peer_codec;
 pub mod policy;
+mod preference;
 mod probe;
 mod prospect;
 mod reconcile;

@@ -3,7 +3,7 @@
 
 use super::decision::Decision;
 use super::ledger::Ledger;
-use crate::model::Address;
+use crate::model::{Address, Epoch, Offset};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -14,6 +14,8 @@ pub enum Guard {
     Pause,
     AntiFlap,
     BlastRadius,
+    /// A server that nobody elected has more than the elected master.
+    RogueMaster,
 }
 
 impl Guard {
@@ -22,6 +24,7 @@ impl Guard {
             Guard::Pause => "pause",
             Guard::AntiFlap => "anti-flap",
             Guard::BlastRadius => "blast-radius",
+            Guard::RogueMaster => "rogue-master",
         }
     }
 }
@@ -49,7 +52,11 @@ pub enum PolicyDecision {
         /// By an operator, while the groups are still gone.
         acknowledged: bool,
     },
-    /// The master is to be handed to this replica once it caught up.
+    /// This replica is preferred and was behind at the promotion in this epoch.
+    HandoverLater { group: String, epoch: Epoch, target: Address, had: Offset, best: Offset },
+    /// It caught up: the switchover begins in the same entry.
+    HandoverBegins { group: String, target: Address },
+    /// It is not to be.
     HandoverEnded { group: String, target: Address, reason: String },
 }
 
@@ -61,6 +68,8 @@ impl PolicyDecision {
             | PolicyDecision::Acknowledge { group }
             | PolicyDecision::Hold { group, .. }
             | PolicyDecision::Release { group }
+            | PolicyDecision::HandoverLater { group, .. }
+            | PolicyDecision::HandoverBegins { group, .. }
             | PolicyDecision::HandoverEnded { group, .. } => Some(group),
             PolicyDecision::HoldAll { .. } | PolicyDecision::ReleaseAll { .. } => None,
         }

@@ -4,8 +4,10 @@
 
 use super::decision::{Decision, Stage};
 use super::facts::BundledRole;
+use super::guard::Hold;
 use super::lead::Work;
 use super::ledger::Phase;
+use super::policy::Guard;
 use super::registry::Instance;
 use super::request::Request;
 use super::subjective;
@@ -63,6 +65,7 @@ impl Work<'_> {
         let mut all_done = true;
         let paused = switched.is_none() && self.group.policy.pause.is_some();
         let mut would = Vec::new();
+        let mut richer = Vec::new();
         for address in self.group.replicas.clone() {
             let Some(replica) = self.registry.get(&address) else { continue };
             let reachable = !subjective::suspect(replica, self.group, self.now);
@@ -107,6 +110,10 @@ impl Work<'_> {
             }
             // One that takes itself for a master is demoted at once, whatever the limit.
             let rogue = facts.is_master() && !facts.awaiting();
+            if rogue && self.holds_more(&address) {
+                richer.push(address);
+                continue;
+            }
             let limited = switched.is_some() && stage.is_none() && !rogue;
             if limited && syncing >= self.group.settings.parallel_syncs {
                 continue;
@@ -143,6 +150,9 @@ impl Work<'_> {
                 self.flag(&address, EventKind::FixReplicaConfig, "");
             }
         }
+        if let Some(address) = richer.first() {
+            self.hold_rogue(address);
+        }
         if !would.is_empty() {
             self.held_back(&would.join(", "));
         }
@@ -156,6 +166,34 @@ impl Work<'_> {
                 self.decisions.push(Decision::End { group, epoch, timeout: !all_done });
             }
         }
+    }
+
+    /// A server of no epoch that was made master by somebody, not by us, after it followed the agreed
+    /// master: with more than that master has, demoting it would wipe the longer history. An old
+    /// master that returns is none of these: its epoch is over, and it is known by its history.
+    fn holds_more(&self, address: &Address) -> bool {
+        let current = |address: &Address| self.registry.get(address).and_then(Instance::current);
+        let (Some(rogue), Some(master)) = (current(address), current(&self.group.master)) else {
+            return false;
+        };
+        let made_by_hand = rogue.bundled.is_none() && rogue.history2 == self.group.history;
+        // Once seen to have more it stays so until a person has decided; the elected master goes on
+        // writing meanwhile.
+        let known = self.group.policy.held.as_ref().is_some_and(|held| {
+            held.guard == Guard::RogueMaster && held.reason.starts_with(&format!("{address} "))
+        });
+        made_by_hand && self.group.history.is_some() && (known || rogue.offset > master.offset)
+    }
+
+    fn hold_rogue(&mut self, address: &Address) {
+        let (group, master) = (&self.group.name, &self.group.master);
+        let reason = format!(
+            "{address} was made master by somebody and has more than {master}, the elected one: demoting it would \
+             wipe what only it has; save that and make it a replica (REPLICAOF {} {}), or remove and monitor {group} \
+             again at {address}",
+            master.host, master.port
+        );
+        self.hold = Some(Hold { guard: Guard::RogueMaster, reason, until_ms: None });
     }
 
     /// Replicas told their new master in this failover, agreed or still on its way to being agreed,

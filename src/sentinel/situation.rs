@@ -13,6 +13,11 @@ pub enum Situation {
     NoReplicas,
     /// The master is well, and none of its replicas is in sync.
     NoneInSync,
+    /// The operator wants more acknowledgements than there are replicas to give them.
+    SyncQuorumShort {
+        wanted: usize,
+        in_sync: usize,
+    },
     MasterSuspect,
     MasterUnreachable,
     MasterDown,
@@ -66,6 +71,7 @@ impl Situation {
             Situation::Ok => "ok",
             Situation::NoReplicas => "no-replicas",
             Situation::NoneInSync => "none-in-sync",
+            Situation::SyncQuorumShort { .. } => "sync-quorum-short",
             Situation::MasterSuspect => "master-suspect",
             Situation::MasterUnreachable => "master-unreachable",
             Situation::MasterDown => "master-down",
@@ -92,6 +98,9 @@ impl Situation {
             Situation::Ok => "The master serves and its replicas are in sync.".into(),
             Situation::NoReplicas => "The master serves, and has no replica that could succeed it.".into(),
             Situation::NoneInSync => "The master serves, but no replica is in sync: a failover would be refused.".into(),
+            Situation::SyncQuorumShort { wanted, in_sync } => format!(
+                "The master serves, but sync-quorum is {wanted} and the replicas in sync are {in_sync}: WAIT {wanted} cannot be satisfied."
+            ),
             Situation::MasterSuspect => "The master does not answer as it should; the others are being asked.".into(),
             Situation::MasterUnreachable => {
                 "The master is out of the sentinels' reach, but replicas still stream from it: no failover.".into()

@@ -23,6 +23,8 @@ fn step(world: &mut Option<World>, line: &str) -> Vec<String> {
             option("replicas", "2").parse().unwrap(),
             !options.contains(&"stock"),
             &option("mode", "safe"),
+            option("groups", "1").parse().unwrap(),
+            option("blast", "0").parse().unwrap(),
         ));
         return Vec::new();
     }
@@ -44,6 +46,16 @@ fn step(world: &mut Option<World>, line: &str) -> Vec<String> {
             let node = world.nodes.get_mut(&address(port)).unwrap();
             node.offset -= bytes.parse::<u64>().unwrap();
         }
+        // Somebody else's commands and somebody else's data.
+        ["follow", port, master] => {
+            let master = address(master);
+            world.nodes.get_mut(&address(port)).unwrap().follow(master);
+        }
+        ["promote", port] => world.nodes.get_mut(&address(port)).unwrap().become_master(),
+        ["write", port, bytes] => {
+            world.nodes.get_mut(&address(port)).unwrap().offset += bytes.parse::<u64>().unwrap();
+        }
+        ["foreign", port] => world.nodes.get_mut(&address(port)).unwrap().take_foreign_data(),
         ["stop", "leader"] => world.stop_leader(),
         ["isolate", "leader"] => world.isolate(world.leader()),
         ["asleep", ms] => world.sleep(ms.parse().unwrap()),

@@ -206,7 +206,7 @@ impl Node {
         }
     }
 
-    fn become_master(&mut self) {
+    pub fn become_master(&mut self) {
         if self.master {
             return;
         }
@@ -220,7 +220,17 @@ impl Node {
         self.history = self.history * 10 + self.life;
     }
 
-    fn follow(&mut self, master: Address) {
+    /// Another server took over this address: it holds data, and none of this group's.
+    pub fn take_foreign_data(&mut self) {
+        self.restart(false);
+        self.master = false;
+        self.awaiting = self.bundled;
+        (self.history, self.history2) = (999, 0);
+        self.offset = 5000;
+        self.synced = true;
+    }
+
+    pub fn follow(&mut self, master: Address) {
         self.master = false;
         self.draining = false;
         self.awaiting = false;

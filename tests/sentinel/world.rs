@@ -31,7 +31,7 @@ enum Message {
 }
 
 impl World {
-    pub fn new(sentinels: u64, replicas: u16, bundled: bool, mode: &str) -> Self {
+    pub fn new(sentinels: u64, replicas: u16, bundled: bool, mode: &str, groups: u16, blast: u64) -> Self {
         let mut world = World {
             now: 1000,
             sequence: 0,
@@ -52,6 +52,15 @@ impl World {
             }
             world.nodes.insert(node.address.clone(), node);
         }
+        // The other groups: m2 at port 7379, m3 at 8379, ..., each with one replica.
+        for group in 1..groups {
+            let port = 6379 + group * 1000;
+            let mut replica = Node::new(port + 1, bundled);
+            replica.master = false;
+            replica.follows = Some(Address::new("127.0.0.1", port));
+            world.nodes.insert(replica.address.clone(), replica);
+            world.nodes.insert(Address::new("127.0.0.1", port), Node::new(port, bundled));
+        }
         let ids: Vec<u64> = (1..=sentinels).collect();
         for &id in &ids {
             let peers: String = ids
@@ -63,6 +72,13 @@ impl World {
                 "id: {id}\nport: {}\ndir: /tmp/none\npeers:\n{peers}masters:\n  - name: m\n    address: 127.0.0.1:6379\n    quorum: {quorum}\n    down-after-milliseconds: 1000\n    mode: {mode}\n",
                 26378 + id
             );
+            let more: String = (1..groups)
+                .map(|group| {
+                    let (name, port) = (group + 1, 6379 + group * 1000);
+                    format!("  - {{ name: m{name}, address: \"127.0.0.1:{port}\", quorum: {quorum}, down-after-milliseconds: 1000 }}\n")
+                })
+                .collect();
+            let text = format!("{text}{more}blast-radius-percent: {blast}\n");
             let config: SentinelConfig = parse(&text).unwrap();
             let identity = Identity { uuid: format!("uuid-{id}"), run_id: format!("{id:040x}") };
             let now = world.moment();
@@ -324,27 +340,20 @@ impl World {
         lines
     }
 
-    /// What each sentinel says is the matter.
+    /// What each sentinel says is the matter; once, when all say the same.
     pub fn situation(&self) -> Vec<String> {
-        let said = |(id, sentinel): (&u64, &Sentinel)| {
+        let said = |sentinel: &Sentinel| -> Vec<String> {
             let status = sentinel.status(self.moment());
-            let all = status.held.map(|held| format!("  s{id}: all held: {}", held.reason));
-            let groups = status
-                .groups
-                .iter()
-                .map(|group| format!("  s{id}: {} {}: {}", group.name, group.situation, group.summary));
-            all.into_iter().chain(groups).collect::<Vec<String>>()
+            let all = status.held.map(|held| format!("all held: {}", held.reason));
+            let groups = status.groups.iter().map(|g| format!("{} {}: {}", g.name, g.situation, g.summary));
+            all.into_iter().chain(groups).collect()
         };
-        let mut lines: Vec<String> = self.sentinels.iter().flat_map(said).collect();
-        // One line is enough when all say the same.
-        let without_id = |line: &String| line.split_once(": ").map(|(_, rest)| rest.to_owned());
-        if self.sentinels.len() > 1 && lines.len() == self.sentinels.len() {
-            let said: BTreeSet<Option<String>> = lines.iter().map(without_id).collect();
-            if said.len() == 1 {
-                lines = vec![format!("  all: {}", without_id(&lines[0]).unwrap())];
-            }
+        let each: Vec<(u64, Vec<String>)> = self.sentinels.iter().map(|(id, s)| (*id, said(s))).collect();
+        if each.iter().all(|(_, lines)| *lines == each[0].1) {
+            return each[0].1.iter().map(|line| format!("  all: {line}")).collect();
         }
-        lines
+        let lines = each.iter().flat_map(|(id, lines)| lines.iter().map(move |l| format!("  s{id}: {l}")));
+        lines.collect()
     }
 
     /// EXPLAIN of the leader, in short.

@@ -95,6 +95,8 @@ impl Ledger {
                     self.groups.insert(group.clone(), made);
                 }
             }
+            // Its replicas stand still and follow nobody: half a failover is no state to leave them in.
+            Decision::Remove { group } if self.groups.get(group).is_some_and(Group::failing_over) => {}
             Decision::Remove { group } => {
                 if let Some(gone) = self.groups.remove(group) {
                     scribe.master(EventKind::MonitorEnd, &gone, &gone.master, "");
@@ -270,6 +272,7 @@ impl Group {
                     return;
                 }
                 self.last_epoch = epoch;
+                self.policy.handover = None;
                 self.failover = Some(Failover {
                     epoch,
                     cause: *cause,
@@ -515,6 +518,7 @@ impl Group {
         };
         detail(event, "reason", reason);
         self.failover = None;
+        self.policy.handover = None;
         if let Some(reign) = reign {
             self.new_reign(reign);
         }

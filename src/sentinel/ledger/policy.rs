@@ -212,6 +212,21 @@ impl Group {
                     scribe.master(EventKind::FailoverReleased, self, &self.master, held.guard.name());
                 }
             }
+            PolicyDecision::HandoverLater { epoch, target, had, best, .. } => {
+                let ours = self.failover.as_ref().is_some_and(|failover| failover.epoch == *epoch);
+                if ours && self.replicas.contains(target) {
+                    let since_ms = scribe.at_ms;
+                    self.policy.handover =
+                        Some(Handover { target: target.clone(), since_ms, had: *had, best: *best });
+                    let event = scribe.replica(EventKind::HandoverLater, self, target, "");
+                    detail(event, "behind_bytes", best.saturating_sub(*had));
+                }
+            }
+            PolicyDecision::HandoverBegins { target, .. } => {
+                if self.policy.handover.take_if(|handover| handover.target == *target).is_some() {
+                    scribe.replica(EventKind::HandoverBegins, self, target, "");
+                }
+            }
             PolicyDecision::HandoverEnded { target, reason, .. } => {
                 if self.policy.handover.take_if(|handover| handover.target == *target).is_some() {
                     let event = scribe.replica(EventKind::HandoverDropped, self, target, "");
