@@ -10,6 +10,7 @@
 mod command_line;
 mod consensus;
 mod differential;
+mod drill;
 mod layers;
 mod local_fleet;
 mod page;

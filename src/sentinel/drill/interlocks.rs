@@ -49,6 +49,23 @@ impl Sentinel {
         if situation != Situation::Ok {
             refuse(format!("the group is not well: {}", situation.sentence()));
         }
+        if group.policy.pause.is_some() || !group.policy.instances.is_empty() {
+            refuse(
+                "the group, or a replica of it, is in maintenance; end that first (SENTINEL RESUME)"
+                    .to_owned(),
+            );
+        }
+        if group.policy.held.is_some() || self.ledger.held.is_some() {
+            refuse("automatic failovers are held; acknowledge that first (SENTINEL ACKNOWLEDGE)".to_owned());
+        }
+        if group.policy.flapping {
+            refuse("the group failed over too often of late".to_owned());
+        }
+        if self.config.tls_replication
+            || self.config.masters.iter().any(|m| m.name == wish.group && m.tls == Some(true))
+        {
+            refuse("the canary does not speak TLS, which this group's servers want".to_owned());
+        }
         if let Some(other) = self.ledger.groups.values().find(|group| group.failover.is_some()) {
             refuse(format!("a failover of {} is under way", other.name));
         }

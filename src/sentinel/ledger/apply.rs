@@ -184,8 +184,15 @@ impl Ledger {
             | Decision::Repoint { group, .. }
             | Decision::End { group, .. }
             | Decision::Reconfirm { group, .. } => {
+                let drilled = self.is_drilled(group);
                 if let Some(group) = self.groups.get_mut(group) {
+                    let counted = drilled.then(|| group.policy.clone());
                     group.decide(epoch, decision, scribe);
+                    // A failover on purpose is one that an operator knows of.
+                    if let (Some(before), Decision::Switch { .. }) = (counted, decision) {
+                        group.policy.automatic_ms = before.automatic_ms;
+                        group.policy.flapping = before.flapping;
+                    }
                 }
             }
         }

@@ -51,6 +51,11 @@ impl Ledger {
         }
     }
 
+    /// Whatever befalls this group now was brought about on purpose.
+    pub(super) fn is_drilled(&self, group: &str) -> bool {
+        self.drills.running.as_ref().is_some_and(|running| running.plan.group == group)
+    }
+
     fn consider(&mut self, name: &str, due_ms: u64, skipped: &str) {
         let considered = Considered { due_ms, skipped: skipped.to_owned() };
         self.drills.considered.insert(name.to_owned(), considered);
@@ -97,4 +102,58 @@ impl Ledger {
 /// A stand-in for a group that is no longer watched.
 fn nowhere(name: &str) -> Group {
     Group::new(name, &Address::new("-", 0), &Settings::with_quorum(1), 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::drill::Scenario;
+    use crate::sentinel::decision::{Decision, Entry};
+    use crate::sentinel::drill::Plan;
+
+    fn agree(ledger: &mut Ledger, decision: DrillDecision) -> Vec<EventKind> {
+        let entry = Entry { at_ms: 1000, by: 1, decisions: vec![Decision::Drill(decision)] };
+        let index = ledger.applied + 1;
+        ledger.apply(index, &entry).into_iter().map(|event| event.kind).collect()
+    }
+
+    fn begin(run_id: &str) -> DrillDecision {
+        let plan = Plan {
+            name: String::new(),
+            group: "m".into(),
+            scenario: Scenario::Kill,
+            slo_gap_ms: None,
+            go_back: false,
+            by: 1,
+            run_id: run_id.into(),
+        };
+        DrillDecision::Begin { plan, due_ms: None }
+    }
+
+    fn end(id: u64, verdict: Verdict) -> DrillDecision {
+        let card = Scorecard { verdict, ..Scorecard::aborted("m", Scenario::Kill, id, "") };
+        DrillDecision::End { card: Box::new(card) }
+    }
+
+    #[test]
+    fn one_drill_at_a_time_and_its_results_are_bounded() {
+        let mut ledger = Ledger::default();
+        ledger
+            .groups
+            .insert("m".into(), Group::new("m", &Address::new("h", 1), &Settings::with_quorum(1), 1));
+        assert_eq!(agree(&mut ledger, begin("a")), [EventKind::DrillStart]);
+        assert!(ledger.is_drilled("m") && !ledger.is_drilled("other"));
+        assert_eq!(agree(&mut ledger, begin("b")), []);
+        assert_eq!(agree(&mut ledger, end(7, Verdict::Passed)), [], "another drill's result");
+        let failed = agree(&mut ledger, end(1, Verdict::Failed));
+        assert_eq!(failed, [EventKind::DrillEnd, EventKind::DrillFailed]);
+        assert!(ledger.drills.running.is_none());
+        for id in 2..40 {
+            agree(&mut ledger, begin("a"));
+            let told = agree(&mut ledger, end(id, Verdict::SloMissed));
+            assert_eq!(told, [EventKind::DrillEnd, EventKind::DrillSloMissed]);
+        }
+        assert_eq!(ledger.drills.cards.len(), CARDS_MAX);
+        assert_eq!(Ledger::decode(&ledger.encode()), Ok(ledger));
+    }
 }
