@@ -33,6 +33,9 @@ pub struct HookConfig {
     /// What a pre-failover hook that fails or is late counts for.
     #[serde(default)]
     pub on_error: OnError,
+    /// Whether a pre-failover hook is asked about a failover that an operator forces.
+    #[serde(default)]
+    pub forced: Forced,
     /// As for webhooks: the URL's host *name* may lead to loopback or a private network.
     #[serde(default, with = "super::yes_no")]
     pub allow_private: bool,
@@ -44,6 +47,14 @@ pub enum OnError {
     #[default]
     Allow,
     Deny,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Forced {
+    #[default]
+    Ask,
+    Skip,
 }
 
 /// The kinds, as people and programs are told them.

@@ -4,6 +4,7 @@
 pub mod alert_sender;
 pub mod clock;
 pub mod drill;
+pub mod errand_runner;
 pub mod logging;
 pub mod reload;
 mod replica_follower;

@@ -8,6 +8,7 @@ mod asks;
 mod clients;
 mod connection;
 mod drills;
+mod errands;
 mod identity;
 mod material;
 mod process;
@@ -21,6 +22,7 @@ use crate::config::sentinel::SentinelConfig;
 use crate::consensus::Role;
 use crate::daemon::alert_sender::AlertSender;
 use crate::daemon::clock;
+use crate::daemon::errand_runner::{ErrandRunner, News, Report};
 use crate::daemon::logging;
 use crate::daemon::shutdown::Shutdown;
 use crate::daemon::systemd::Notifier;
@@ -108,6 +110,9 @@ struct Shell {
     alerts: AlertSender,
     alert_progress: mpsc::UnboundedReceiver<Progress>,
     alert_status: watch::Receiver<Vec<WebhookStatus>>,
+    errands: ErrandRunner,
+    errand_news: mpsc::UnboundedReceiver<News>,
+    errand_reports: Vec<Report>,
     status: watch::Sender<Arc<Status>>,
     events: broadcast::Sender<Event>,
     cache: Cache,
@@ -132,6 +137,7 @@ impl Shell {
             if self.core.next_wakeup().is_some_and(|at| at <= now.mono) {
                 self.input(now, Input::Tick)?;
             }
+            self.tend_errands(now)?;
             self.look_around(now)?;
             if let Some(reason) = self.stopping.take() {
                 info!(self.logger, "stopping"; "reason" => reason);
@@ -151,6 +157,7 @@ impl Shell {
                 Some(card) = self.drills.ended() => {
                     self.input(clock::now(), Input::DrillEnded { card: Box::new(card) })?;
                 }
+                Some(news) = self.errand_news.recv() => self.errand_news(news)?,
                 name = self.shutdown.requested() => self.stopping = Some(name.to_owned()),
                 () = tokio::time::sleep(sleep) => {}
             }
@@ -171,7 +178,8 @@ impl Shell {
     fn sleep(&self, now: Now) -> Duration {
         let core = self.core.next_wakeup().map(|at| at.since(now.mono));
         let page = self.status_due.since(now.mono);
-        [core, self.notifier.beat_every()].into_iter().flatten().fold(page, Duration::min)
+        let errands = self.errands.next_wakeup().map(|at| at.since(now.mono));
+        [core, errands, self.notifier.beat_every()].into_iter().flatten().fold(page, Duration::min)
     }
 
     fn input(&mut self, now: Now, input: Input) -> Result<(), Fatal> {
@@ -271,8 +279,8 @@ impl Shell {
 
     /// Everything there is to say, and those who ask: borrowed side by side.
     fn answers(&mut self, now: Now) -> (Answers<'_>, &mut Clients) {
-        let webhooks = self.alert_status.borrow().clone();
-        let answers = view::answers(&self.core, &mut self.cache, now, self.started, &self.clients, webhooks);
+        let Shell { core, cache, clients, errands, alert_status, .. } = self;
+        let answers = view::answers(core, cache, now, self.started, clients, errands, alert_status);
         (answers, &mut self.clients)
     }
 
@@ -350,6 +358,8 @@ impl Shell {
                     Some(office) => self.alerts.own(&name, office),
                     None => self.alerts.disown(&name),
                 },
+                Action::Errands { from } => self.own_errands(now, from),
+                Action::AskHook { group, epoch, hook, body } => self.errands.ask(group, epoch, hook, body),
                 Action::Exit { status, why } => {
                     // Not through the log: its writer would have to be waited for.
                     eprintln!("SIMULATE-FAILURE {why}: this process ends now with status {status}");
@@ -436,6 +446,7 @@ impl Shell {
             let _ = self.events.send(event.clone());
             self.status_due = Instant::ZERO;
         }
+        self.run_errands(&event);
         self.alerts.event(event);
     }
 

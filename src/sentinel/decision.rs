@@ -278,6 +278,11 @@ pub enum Decision {
     Configure {
         options: Vec<(String, String)>,
     },
+    /// Every script and hook up to this event has been run; what is to be told of those that failed.
+    Errands {
+        up_to: u64,
+        told: Vec<(EventKind, String)>,
+    },
     /// Maintenance and holds.
     Policy(PolicyDecision),
     Webhooks {
@@ -333,6 +338,7 @@ impl Decision {
             | Decision::Sentinel { .. }
             | Decision::Configure { .. }
             | Decision::Member(_)
+            | Decision::Errands { .. }
             | Decision::Webhooks { .. }
             | Decision::Webhook { .. }
             | Decision::Drill(_) => None,

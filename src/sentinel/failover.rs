@@ -15,6 +15,7 @@ use super::request::Request;
 use super::subjective;
 use super::successor::{self, Choice, Frozen};
 use super::switchover::Planned;
+use super::veto::Veto;
 use crate::model::{Address, Epoch, Offset, RunId};
 use crate::resp::Reply;
 use crate::stdx::time::{Duration, Instant};
@@ -38,6 +39,7 @@ pub(super) struct Conduct {
     pub(super) frozen: BTreeMap<Address, Frozen>,
     asked: BTreeMap<Address, Instant>,
     pub planned: Planned,
+    pub veto: Veto,
     /// What the old master had when it stopped.
     pub handed_over: Option<Frozen>,
     /// Asked to stop, for a stock master: when.
@@ -54,6 +56,7 @@ impl Conduct {
             frozen: BTreeMap::new(),
             asked: BTreeMap::new(),
             planned: Planned::default(),
+            veto: Veto::default(),
             handed_over: None,
             paused_at: None,
             met_at: None,
@@ -149,6 +152,10 @@ impl Work<'_> {
                 AbortKind::MasterBack,
                 "the master answers again as it was",
             );
+        }
+        // Writes are not held back while the hook thinks.
+        if self.hook_holds(failover, conduct, failover.cause == Cause::Manual) {
+            return;
         }
         if failover.cause == Cause::Manual && self.switch_over(failover, conduct) {
             return;
@@ -366,6 +373,9 @@ impl Work<'_> {
             && let Some(reason) = loss::too_much(self.group, loss)
         {
             return self.abort(failover, conduct, AbortKind::NoGoodReplica, format!("{address}: {reason}"));
+        }
+        if self.hook_holds(failover, conduct, true) {
+            return;
         }
         let until = self.silence_until(conduct);
         if until > self.now {

@@ -21,6 +21,7 @@ use super::situation::Situation;
 use super::subjective;
 use super::sync_set::Settling;
 use super::testimony::Homecoming;
+use crate::config::hooks::{HookConfig, HookKind};
 use crate::model::event::EventKind;
 use crate::model::{Address, NodeId, Offset};
 use crate::resp::Reply;
@@ -153,6 +154,8 @@ pub(super) struct Work<'a> {
     pub peers: &'a BTreeMap<NodeId, Peer>,
     pub office: Option<Office>,
     pub bugs: Bugs,
+    /// The one to be asked before a promotion.
+    pub hook: Option<HookConfig>,
     pub decisions: Vec<Decision>,
     /// When to look again at the latest.
     pub next: Instant,
@@ -198,6 +201,8 @@ impl Sentinel {
             confirmed_at,
             lease: Duration::from_millis(self.config.lease_milliseconds),
         });
+        let failing_over = self.ledger.groups.get(name).is_some_and(Group::failing_over);
+        let hook = self.hook_of(name, HookKind::PreFailover).filter(|_| failing_over).cloned();
         let Some(mut own) = self.groups.remove(name) else { return };
         let Some(group) = self.ledger.groups.get(name) else { return };
         let was_urgent = own.urgent;
@@ -214,6 +219,7 @@ impl Sentinel {
             peers: &self.peers,
             office,
             bugs: self.bugs,
+            hook,
             decisions: Vec::new(),
             next: now.mono + CALM,
             next_request: &mut self.next_request,
@@ -269,6 +275,10 @@ impl Work<'_> {
         self.registry.get_mut(address).is_some_and(|instance| {
             probe::send(instance, address, self.now, request, self.next_request, self.actions)
         })
+    }
+
+    pub(super) fn push(&mut self, action: Action) {
+        self.actions.push(action);
     }
 
     /// INFO at once, behind whatever was sent.
@@ -464,26 +474,6 @@ impl Work<'_> {
                 bundled,
             });
         }
-    }
-
-    /// Replicas that the agreed master lists.
-    fn discover(&mut self) {
-        if !self.master_is_sound() {
-            return;
-        }
-        let Some(facts) = self.master().and_then(Instance::current) else { return };
-        let new: Vec<Decision> = facts
-            .replicas
-            .iter()
-            .filter(|listed| {
-                !self.group.knows(&listed.address) && self.registry.get(&listed.address).is_none()
-            })
-            .map(|listed| Decision::AddReplica {
-                group: self.group.name.clone(),
-                address: listed.address.clone(),
-            })
-            .collect();
-        self.decisions.extend(new);
     }
 
     fn consider_failover(&mut self, verdict: Verdict) {

@@ -14,9 +14,11 @@
 //! | `schedule`, `registry`, `facts`, `probe` | watching: deadlines, what was seen, INFO understood |
 //! | `members` | the fleet itself: sentinels added, replaced, removed |
 //! | `beat` | touch with the majority |
+//! | `discovery` | replicas that the master lists |
 //! | `changes` | restarts and roles of instances, told |
 //! | `simulated` | crashing on demand |
-//! | `scripts` | which programs and hooks belong to an event |
+//! | `scripts`, `errands` | which programs and hooks belong to an event, and the queue of them |
+//! | `veto` | the pre-failover hook |
 //! | `subjective`, `objective`, `situation` | judging: alone, together, by name |
 //! | `lead` | what a leader does about one group: the order of judging and acting |
 //! | `diagnosis` | the name of what is the matter |
@@ -37,7 +39,9 @@ pub mod command;
 mod commits;
 pub mod decision;
 mod diagnosis;
+mod discovery;
 pub mod drill;
+pub mod errands;
 mod explain;
 mod facts;
 mod failover;
@@ -73,19 +77,22 @@ mod successor;
 mod switchover;
 mod sync_set;
 mod testimony;
+mod veto;
 mod webhooks;
 pub mod wish;
 
+use crate::config::hooks::HookConfig;
 use crate::consensus;
 use crate::model::drill::Scorecard;
-use crate::model::event::Event;
-use crate::model::{Address, NodeId, TlsFault};
+use crate::model::event::{Event, EventKind};
+use crate::model::{Address, Epoch, NodeId, TlsFault};
 use crate::resp::Reply;
 pub use command::Command;
 pub use node::{Bugs, Identity, Sentinel, StartError};
 pub use peer::PeerMessage;
 pub use request::{Request, RequestId};
 use std::collections::BTreeMap;
+pub use veto::Verdict;
 pub use wish::{Switchover, Wish};
 
 /// An inbound client connection, numbered by the shell.
@@ -142,6 +149,21 @@ pub enum Input {
     Credentials {
         by_group: BTreeMap<String, Auth>,
     },
+    /// Every script and hook up to this event has been run.
+    ErrandsProgress {
+        up_to: u64,
+    },
+    /// What is to be told of one that failed.
+    ErrandTold {
+        kind: EventKind,
+        payload: String,
+    },
+    /// What the pre-failover hook says of the failover of this epoch.
+    HookAnswered {
+        group: String,
+        epoch: Epoch,
+        verdict: Verdict,
+    },
     /// How far the deliveries of this node are.
     Webhook(crate::model::webhook::Progress),
     /// The drill that this node conducts is over, in whatever way.
@@ -196,6 +218,10 @@ pub enum Action {
     /// This webhook's deliveries are the business of this node (`None`: of another node). Comes again
     /// when an operator changed something.
     Webhook { name: String, office: Option<crate::model::webhook::Office> },
+    /// Scripts and hooks are the business of this node from this event on (`None`: of another node).
+    Errands { from: Option<u64> },
+    /// Ask this hook, within its deadline, whether the failover of this epoch may go on; the body is JSON.
+    AskHook { group: String, epoch: Epoch, hook: HookConfig, body: Vec<u8> },
     /// The process is to end at this moment with this status, as was asked of it (SIMULATE-FAILURE).
     Exit { status: i32, why: &'static str },
     /// This node conducts the drill: run it, and answer with [`Input::DrillEnded`].

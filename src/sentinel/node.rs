@@ -10,6 +10,7 @@ use super::{Action, Auth, Input, PeerMessage, SessionId};
 use crate::config::sentinel::SentinelConfig;
 use crate::consensus::{self, Consensus, Role};
 use crate::model::drill::Scorecard;
+use crate::model::event::EventKind;
 use crate::model::{Address, NodeId};
 use crate::sentinel::ledger::Ledger;
 use crate::sentinel::peer::View;
@@ -120,6 +121,10 @@ pub struct Sentinel {
     pub(super) forwarded: BTreeMap<u64, (SessionId, Instant)>,
     pub(super) next_forward: u64,
     pub(super) webhooks: super::webhooks::Reports,
+    /// What the shell said of scripts and hooks and is not agreed yet.
+    pub(super) errands_up_to: u64,
+    pub(super) errands_told: Vec<(EventKind, String)>,
+    pub(super) next_errands: Option<Instant>,
     /// What this process is to crash after, as asked by SIMULATE-FAILURE.
     pub(super) simulated_failures: u8,
     pub(super) guard: FleetGuard,
@@ -189,6 +194,9 @@ impl Sentinel {
             forwarded: BTreeMap::new(),
             next_forward: 1,
             webhooks: super::webhooks::Reports::default(),
+            errands_up_to: 0,
+            errands_told: Vec::new(),
+            next_errands: None,
             simulated_failures: 0,
             guard: FleetGuard::default(),
             commits: super::commits::Commits::default(),
@@ -238,6 +246,11 @@ impl Sentinel {
             // Read for display only; membership and topology come from the log.
             Input::Hello { .. } => {}
             Input::Credentials { by_group } => self.set_credentials(by_group, actions),
+            Input::ErrandsProgress { up_to } => self.errands_progress(now, up_to),
+            Input::ErrandTold { kind, payload } => self.errand_told(now, kind, payload),
+            Input::HookAnswered { group, epoch, verdict } => {
+                self.hook_answered(now.mono, &group, epoch, verdict);
+            }
             Input::Webhook(progress) => self.webhooks.take(now.mono, progress),
             Input::DrillEnded { card } => self.drill_ended(card),
         }
@@ -265,7 +278,8 @@ impl Sentinel {
         let beat = (self.consensus.role() == Role::Leader).then_some(self.next_beat);
         let answer = self.forwarded.values().map(|(_, at)| *at).min();
         let webhooks = self.webhooks.due.filter(|_| self.in_office());
-        [self.consensus.next_wakeup(), self.schedule.next(), beat, answer, webhooks]
+        let errands = self.next_errands.filter(|_| self.in_office());
+        [self.consensus.next_wakeup(), self.schedule.next(), beat, answer, errands, webhooks]
             .into_iter()
             .flatten()
             .min()

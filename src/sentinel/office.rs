@@ -127,6 +127,7 @@ impl Sentinel {
                 self.check_binding(actions);
                 if !replayed {
                     self.assign_webhooks(*node == self.config.id, actions);
+                    self.assign_errands(*node == self.config.id, actions);
                 }
             }
         }
@@ -223,6 +224,7 @@ impl Sentinel {
         }
         if led && role != Role::Leader {
             self.assign_webhooks(false, actions);
+            self.assign_errands(false, actions);
         }
         for (_, (_, asker)) in std::mem::take(&mut self.pending) {
             self.answer(asker, Some(UNKNOWN_FATE), actions);
@@ -261,6 +263,7 @@ impl Sentinel {
         }
         self.report_webhooks(now, actions);
         self.look_after_drills(now, actions);
+        self.keep_errands(now, actions);
         let late: Vec<u64> =
             self.forwarded.iter().filter(|(_, (_, at))| *at <= now.mono).map(|(id, _)| *id).collect();
         for id in late {

@@ -28,9 +28,17 @@ pub enum Errand {
     },
 }
 
-/// Why a script that was set at run time is not run here.
-pub const NOT_ALLOWED: &str =
-    "set at run time, and deny-scripts-reconfig of the sentinel that leads forbids that";
+impl Errand {
+    /// For events and people; a URL may hold a password, so a hook goes by its kind.
+    pub fn name(&self) -> &str {
+        match self {
+            Errand::Script { argv } => argv.first().map_or("", String::as_str),
+            Errand::Hook { kind, hook } => {
+                hook.program.as_ref().and_then(|path| path.to_str()).unwrap_or(kind.name())
+            }
+        }
+    }
+}
 
 impl Sentinel {
     fn configured(&self, group: &str) -> Option<&MasterConfig> {

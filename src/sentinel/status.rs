@@ -303,8 +303,8 @@ impl Sentinel {
             o_down_ms: (is_master && group.odown).then(|| s_down_ms.unwrap_or(0)),
             info_age_ms: info_age,
             info: instance.info.clone(),
-            // Before its first INFO an instance is taken for what it should be, as Redis does.
-            reports_master: facts.map_or(is_master, super::facts::Facts::is_master),
+            // What cannot be asked is taken for what it should be, as Redis does.
+            reports_master: instance.current().map_or(is_master, super::facts::Facts::is_master),
             role_reported_ms: ms(now.since(instance.role_since)),
             bundled: facts.is_some_and(|facts| facts.bundled.is_some()),
             offset: facts.map(|facts| facts.offset),

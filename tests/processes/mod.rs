@@ -1,10 +1,12 @@
 //! Real processes, real sockets, real signals: what the README promises, watched from outside.
 
 mod clients;
+mod dropin;
 mod failover;
 pub mod fleet;
 mod members;
 mod mistakes;
+mod scripts;
 mod switchover;
 pub mod wire;
 mod writer;

@@ -8,7 +8,7 @@ mod world;
 
 use std::path::Path;
 use vedette::model::Address;
-use vedette::sentinel::{Command, Wish};
+use vedette::sentinel::{Command, Verdict, Wish};
 use world::World;
 
 fn step(world: &mut Option<World>, line: &str) -> Vec<String> {
@@ -22,7 +22,13 @@ fn step(world: &mut Option<World>, line: &str) -> Vec<String> {
             option("sentinels", "3").parse().unwrap(),
             option("replicas", "2").parse().unwrap(),
             !options.contains(&"stock"),
-            &option("mode", "safe"),
+            &match option("hook", "").as_str() {
+                "" => option("mode", "safe"),
+                on_error => format!(
+                    "{}\n    hooks: {{ pre-failover: {{ program: /ask, deadline-milliseconds: 300, on-error: {on_error} }} }}",
+                    option("mode", "safe")
+                ),
+            },
             option("groups", "1").parse().unwrap(),
             option("blast", "0").parse().unwrap(),
         ));
@@ -56,6 +62,13 @@ fn step(world: &mut Option<World>, line: &str) -> Vec<String> {
             world.nodes.get_mut(&address(port)).unwrap().offset += bytes.parse::<u64>().unwrap();
         }
         ["foreign", port] => world.nodes.get_mut(&address(port)).unwrap().take_foreign_data(),
+        ["hook", "silent"] => world.hook = None,
+        ["hook", "allow", ms] => world.hook = Some((ms.parse().unwrap(), Verdict::Allow)),
+        ["hook", "deny", reason @ ..] => world.hook = Some((5, Verdict::Deny(reason.join(" ")))),
+        ["simulate", flags] => {
+            let leader = world.leader();
+            world.sentinels.get_mut(&leader).unwrap().simulate_failure(flags.parse().unwrap());
+        }
         ["stop", "leader"] => world.stop_leader(),
         ["isolate", "leader"] => world.isolate(world.leader()),
         ["asleep", ms] => world.sleep(ms.parse().unwrap()),

@@ -7,7 +7,7 @@ use vedette::config::sentinel::{SentinelConfig, parse};
 use vedette::consensus::Stored;
 use vedette::model::Address;
 use vedette::model::event::EventKind;
-use vedette::sentinel::{Action, Command, Identity, Input, LinkError, Sentinel};
+use vedette::sentinel::{Action, Command, Identity, Input, LinkError, Sentinel, Verdict};
 use vedette::stdx::time::{Instant, Now};
 
 pub struct World {
@@ -23,6 +23,8 @@ pub struct World {
     step_began: u64,
     pub transcript: Vec<String>,
     isolated: BTreeSet<u64>,
+    /// What the pre-failover hook says, and after how long; `None`: nothing.
+    pub hook: Option<(u64, Verdict)>,
 }
 
 enum Message {
@@ -43,6 +45,7 @@ impl World {
             step_began: 1000,
             transcript: Vec::new(),
             isolated: BTreeSet::new(),
+            hook: None,
         };
         for port in 6379..=6379 + replicas {
             let mut node = Node::new(port, bundled);
@@ -275,8 +278,18 @@ impl World {
                 Action::Persist(_)
                 | Action::Watch { .. }
                 | Action::Unwatch { .. }
-                | Action::Webhook { .. } => {}
+                | Action::Webhook { .. }
+                | Action::Errands { .. } => {}
+                Action::AskHook { group, epoch, body, .. } => self.ask_hook(id, group, epoch, &body),
             }
+        }
+    }
+
+    fn ask_hook(&mut self, id: u64, group: String, epoch: u64, body: &[u8]) {
+        let body: serde_json::Value = serde_json::from_slice(body).unwrap();
+        self.tell(format!("  hook? {} of {} at {}", body["cause"], body["group"], body["epoch"]));
+        if let Some((delay, verdict)) = self.hook.clone() {
+            self.push(delay, id, Message::Input(Input::HookAnswered { group, epoch, verdict }));
         }
     }
 

@@ -3,6 +3,7 @@
 //! back what the same client sent after it, and nobody else.
 
 use crate::config::Secret;
+use crate::model::Address;
 use crate::model::event::{Event, EventKind};
 use crate::net::stream::Stream;
 use crate::resp::spec::NO_AUTH;
@@ -35,6 +36,10 @@ pub(super) enum Wish {
 /// What answers are made from, made at most once for a run of requests and only if needed.
 pub(super) trait Source {
     fn facts(&mut self) -> &Facts;
+    /// The whole answer to SENTINEL MASTERS.
+    fn masters(&mut self, protocol: Protocol) -> &[u8];
+    /// Where a group's master is, if that may be said.
+    fn master_of(&self, group: &[u8]) -> Option<&Address>;
     fn status_json(&mut self) -> Vec<u8>;
     fn ledger(&self) -> &Ledger;
     fn explain_json(&mut self, group: &str) -> Vec<u8>;
@@ -64,6 +69,8 @@ pub(super) struct Clients {
     reads_total: u64,
     writes_total: u64,
     errors_total: u64,
+    /// Clients whose request is at the leader.
+    waiting: usize,
 }
 
 #[derive(Default)]
@@ -100,6 +107,7 @@ impl Clients {
             reads_total: 0,
             writes_total: 0,
             errors_total: 0,
+            waiting: 0,
         }
     }
 
@@ -123,7 +131,8 @@ impl Clients {
 
     pub(super) fn close(&mut self, id: SessionId) {
         self.hub.close(id);
-        self.clients.remove(&id);
+        let gone = self.clients.remove(&id);
+        self.waiting -= usize::from(gone.is_some_and(|client| client.waiting.is_some()));
     }
 
     /// What INFO says of clients.
@@ -131,7 +140,7 @@ impl Clients {
         ProcessFacts {
             clients: self.clients.len(),
             clients_max: CLIENTS_MAX,
-            clients_waiting: self.clients.values().filter(|client| client.waiting.is_some()).count(),
+            clients_waiting: self.waiting,
             connections_total: self.hub.connections_received,
             connections_rejected: self.hub.connections_rejected,
             commands_total: self.commands_total,
@@ -182,6 +191,7 @@ impl Clients {
         let Some(waiting) = self.clients.get_mut(&id).and_then(|client| client.waiting.take()) else {
             return;
         };
+        self.waiting -= 1;
         let mut out = Vec::new();
         let mut writer = Writer::new(&mut out, Protocol::Resp2);
         match waiting.count.filter(|_| answer == b"+OK\r\n") {
@@ -233,6 +243,7 @@ impl Clients {
                 let mark = out.len();
                 let mut request = Request { hub: &mut self.hub, session: &mut session, now, wishes };
                 client.waiting = request.run(&argv, &mut out, source);
+                self.waiting += usize::from(client.waiting.is_some());
                 self.errors_total += u64::from(out.get(mark) == Some(&b'-'));
             }
             used += length;
@@ -292,6 +303,9 @@ impl Request<'_> {
             return None;
         }
         self.session.last_command = "sentinel";
+        if often_asked(argv, source, &mut reply) {
+            return None;
+        }
         match api::execute(source.facts(), argv, &mut reply) {
             Outcome::Replied => None,
             Outcome::Close => {
@@ -352,6 +366,26 @@ impl Request<'_> {
                 Some(Waiting { count })
             }
         }
+    }
+}
+
+/// The two questions that clients ask on every new connection, answered without making anything.
+fn often_asked(argv: &[&[u8]], source: &mut dyn Source, reply: &mut Writer<'_>) -> bool {
+    let is = |word: &[u8], names: &[&[u8]]| names.iter().any(|name| word.eq_ignore_ascii_case(name));
+    if !is(argv[0], &[b"SENTINEL"]) {
+        return false;
+    }
+    match argv[1..] {
+        [word] if is(word, &[b"MASTERS", b"PRIMARIES"]) => {
+            let protocol = reply.protocol();
+            reply.raw(source.masters(protocol));
+            true
+        }
+        [word, group] if is(word, &[b"GET-MASTER-ADDR-BY-NAME", b"GET-PRIMARY-ADDR-BY-NAME"]) => {
+            api::write_address(source.master_of(group), reply);
+            true
+        }
+        _ => false,
     }
 }
 

@@ -13,6 +13,7 @@ use super::{Fatal, Shell, connection, rejoin};
 use crate::config::sentinel::SentinelConfig;
 use crate::daemon::alert_sender::AlertSender;
 use crate::daemon::clock;
+use crate::daemon::errand_runner::ErrandRunner;
 use crate::daemon::shutdown::Shutdown;
 use crate::daemon::systemd::Notifier;
 use crate::disk::raft_log;
@@ -84,6 +85,7 @@ pub(super) async fn start(
         AlertSender::start(&config.webhooks, cluster.clone(), logger.clone(), clock::now, rng.fork())
             .map_err(Fatal::because)?;
     let alert_status = alerts.status();
+    let (errands, errand_news) = ErrandRunner::new(logger.clone());
     let (link_sender, link_events) = mpsc::unbounded_channel();
     let (client_sender, client_events) = mpsc::channel(CLIENT_QUEUE);
     let (events, _) = broadcast::channel(EVENT_QUEUE);
@@ -151,6 +153,9 @@ pub(super) async fn start(
         alerts,
         alert_progress,
         alert_status,
+        errands,
+        errand_news,
+        errand_reports: Vec::new(),
         status,
         events,
         cache: Cache::default(),

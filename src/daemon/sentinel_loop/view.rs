@@ -6,17 +6,33 @@
 use super::clients::{Clients, Source};
 use super::process::Process;
 use crate::daemon::alert_sender::lay_over;
+use crate::daemon::clock;
+use crate::daemon::errand_runner::ErrandRunner;
+use crate::model::Address;
 use crate::model::status::{Status, WebhookStatus};
+use crate::resp::{Protocol, Writer};
 use crate::sentinel::Sentinel;
-use crate::sentinel::api::{DrillQuery, Facts};
+use crate::sentinel::api::{self, DrillQuery, Facts};
 use crate::sentinel::ledger::Ledger;
 use crate::stdx::time::{Duration, Instant, Now};
+use tokio::sync::watch;
 
-const KEEP: Duration = Duration::from_millis(50);
+/// Facts are kept at least this long, and as much longer as making them took, fifty times over: making
+/// them never takes more than a fiftieth of the process.
+const KEEP_MIN: Duration = Duration::from_millis(50);
+const KEEP_MAX: Duration = Duration::from_secs(1);
+const KEEP_PER_COST: u32 = 50;
 
 #[derive(Default)]
 pub(super) struct Cache {
-    made: Option<(Instant, Facts)>,
+    made: Option<Made>,
+}
+
+struct Made {
+    until: Instant,
+    facts: Facts,
+    /// The answer to SENTINEL MASTERS in each protocol, once it was asked for.
+    masters: [Option<Vec<u8>>; 2],
 }
 
 impl Cache {
@@ -32,7 +48,8 @@ pub(super) struct Answers<'a> {
     cache: &'a mut Cache,
     now: Now,
     process: Process,
-    webhooks: Vec<WebhookStatus>,
+    errands: &'a ErrandRunner,
+    webhooks: &'a watch::Receiver<Vec<WebhookStatus>>,
 }
 
 pub(super) fn answers<'a>(
@@ -41,23 +58,35 @@ pub(super) fn answers<'a>(
     now: Now,
     started: Instant,
     clients: &Clients,
-    webhooks: Vec<WebhookStatus>,
+    errands: &'a ErrandRunner,
+    webhooks: &'a watch::Receiver<Vec<WebhookStatus>>,
 ) -> Answers<'a> {
-    Answers { core, cache, now, process: Process { started, facts: clients.facts() }, webhooks }
+    Answers { core, cache, now, process: Process { started, facts: clients.facts() }, errands, webhooks }
 }
 
 impl Source for Answers<'_> {
     fn facts(&mut self) -> &Facts {
-        let now = self.now;
-        // Freshness is a matter of time alone, so it is asked for each time.
-        let fresh = self.core.is_fresh(now.mono);
-        let kept =
-            self.cache.made.take().filter(|(at, facts)| now.mono.since(*at) < KEEP && facts.fresh == fresh);
-        let made = kept.unwrap_or_else(|| {
-            let process = self.process.whole(now, self.core.config());
-            (now.mono, self.core.facts(now.mono, process))
-        });
-        &self.cache.made.insert(made).1
+        &self.made().facts
+    }
+
+    fn masters(&mut self, protocol: Protocol) -> &[u8] {
+        let made = self.made();
+        let place = &mut made.masters[usize::from(protocol == Protocol::Resp3)];
+        place.get_or_insert_with(|| {
+            let mut bytes = Vec::new();
+            api::execute(
+                &made.facts,
+                &[b"SENTINEL".as_slice(), b"MASTERS"],
+                &mut Writer::new(&mut bytes, protocol),
+            );
+            bytes
+        })
+    }
+
+    fn master_of(&self, group: &[u8]) -> Option<&Address> {
+        let group = self.core.ledger().group(std::str::from_utf8(group).ok()?)?;
+        let shown = !group.settings.safe() || self.core.is_fresh(self.now.mono);
+        shown.then_some(&group.master)
     }
 
     fn ledger(&self) -> &Ledger {
@@ -86,10 +115,26 @@ impl Source for Answers<'_> {
 }
 
 impl Answers<'_> {
+    fn made(&mut self) -> &mut Made {
+        let now = self.now;
+        // Freshness is a matter of time alone, so it is asked for each time.
+        let fresh = self.core.is_fresh(now.mono);
+        let kept = self.cache.made.take().filter(|made| now.mono < made.until && made.facts.fresh == fresh);
+        let made = kept.unwrap_or_else(|| {
+            let process = self.process.whole(now, self.core.config());
+            let mut facts = self.core.facts(now.mono, process);
+            facts.scripts = self.errands.facts(now.mono);
+            let cost = clock::now().mono.since(now.mono);
+            let until = now.mono + (cost * KEEP_PER_COST).clamp(KEEP_MIN, KEEP_MAX);
+            Made { until, facts, masters: [None, None] }
+        });
+        self.cache.made.insert(made)
+    }
+
     /// The snapshot for people, with the deliveries that this node itself makes.
     pub(super) fn status(&self) -> Status {
         let mut status = self.core.status(self.now);
-        lay_over(&mut status.webhooks, &self.webhooks);
+        lay_over(&mut status.webhooks, &self.webhooks.borrow());
         status
     }
 }

@@ -57,7 +57,7 @@ const CLIENT: &[(&str, Arity, &str)] = &[
 const COMMAND: &[(&str, Arity, &str)] = &[
     ("count", Arity::Exactly(2), "Returns the number of commands."),
     ("docs", Arity::AtLeast(2), "Returns what commands are for."),
-    ("getkeys", Arity::AtLeast(3), "Returns the keys of a command."),
+    ("getkeys", Arity::AtLeast(4), "Returns the keys of a command."),
     ("help", Arity::Exactly(2), "Prints help."),
     ("info", Arity::AtLeast(2), "Returns what is known of commands."),
     ("list", Arity::AtLeast(2), "Returns the names of commands."),
@@ -148,7 +148,7 @@ pub(super) fn command(_: &Facts, argv: &[&[u8]], reply: &mut Writer<'_>) -> Outc
         };
         reply.map(wanted.len());
         wanted.iter().for_each(|shown| docs(shown, reply));
-    } else if says("GETKEYS") && argv.len() >= 3 {
+    } else if says("GETKEYS") && argv.len() >= 4 {
         reply.error(match named(&all, argv[2]) {
             Some(_) => "ERR The command has no key arguments",
             None => "ERR Invalid command specified",

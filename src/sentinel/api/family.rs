@@ -4,6 +4,7 @@
 use super::facts::{Facts, GroupFacts};
 use super::{Outcome, change, debug, drill, failover, instance, peers, policy, quoted, settings, webhooks};
 use crate::config::sentinel::Mode;
+use crate::model::Address;
 use crate::resp::Writer;
 use crate::resp::spec::Arity::{self, AtLeast, Exactly};
 
@@ -117,14 +118,18 @@ fn sentinels(call: &mut Call<'_, '_>) -> Outcome {
 
 fn master_address(call: &mut Call<'_, '_>) -> Outcome {
     match call.facts.group(call.argv[2]).filter(|group| !withheld(call.facts, group)) {
-        None => call.reply.null_array(),
-        Some(group) => {
-            call.reply.array(2);
-            call.reply.bulk(group.master.address.host.as_bytes());
-            call.reply.bulk_integer(i64::from(group.master.address.port));
-        }
+        None => write_address(None, call.reply),
+        Some(group) => write_address(Some(&group.master.address), call.reply),
     }
     Outcome::Replied
+}
+
+/// The answer to GET-MASTER-ADDR-BY-NAME.
+pub fn write_address(master: Option<&Address>, reply: &mut Writer<'_>) {
+    let Some(master) = master else { return reply.null_array() };
+    reply.array(2);
+    reply.bulk(master.host.as_bytes());
+    reply.bulk_integer(i64::from(master.port));
 }
 
 /// Asked by sentinels of other makes. It tells what we see and never lends them our vote: who leads

@@ -35,7 +35,8 @@ fn ping(_: &Facts, argv: &[&[u8]], reply: &mut Writer<'_>) -> Outcome {
 }
 
 fn info_text(facts: &Facts, argv: &[&[u8]], reply: &mut Writer<'_>) -> Outcome {
-    reply.verbatim("txt", &info::text(facts, &argv[1..]));
+    // Plain in RESP3 too: a sentinel of Redis answers so.
+    reply.bulk(info::text(facts, &argv[1..]).as_bytes());
     Outcome::Replied
 }
 

@@ -24,6 +24,7 @@ pub mod settings;
 pub mod webhooks;
 
 pub use facts::{Facts, GroupFacts, InstanceFacts, PeerFacts, ProcessFacts, ReplicaFacts, ScriptFacts};
+pub use family::write_address;
 
 use crate::resp::Writer;
 use crate::sentinel::command::Command;

@@ -120,6 +120,13 @@ impl Ledger {
                     let _ = self.fleet.set(name, value);
                 }
             }
+            Decision::Errands { up_to, told } => {
+                self.errands = self.errands.max(*up_to);
+                for (kind, payload) in told {
+                    let nowhere = Group::new("", &Address::new("-", 0), &Settings::with_quorum(1), 0);
+                    scribe.tell(*kind, &nowhere, None, payload.clone());
+                }
+            }
             Decision::Policy(decision) => self.decide_policy(decision, scribe),
             Decision::Webhooks { cursors, dropped, dead, replayed, disabled } => {
                 for (name, cursor) in cursors {
@@ -428,6 +435,7 @@ impl Group {
             | Decision::AddReplica { .. }
             | Decision::EpochFloor { .. }
             | Decision::Configure { .. }
+            | Decision::Errands { .. }
             | Decision::Policy(_)
             | Decision::Webhooks { .. }
             | Decision::Webhook { .. }

@@ -57,6 +57,9 @@ pub struct Ledger {
     pub webhooks: BTreeMap<String, u64>,
     #[serde(default)]
     pub fleet: FleetSettings,
+    /// The newest event whose scripts and hooks have all been run.
+    #[serde(default)]
+    pub errands: u64,
     /// Automatic failovers are held fleet-wide.
     #[serde(default)]
     pub held: Option<FleetHeld>,

@@ -178,9 +178,13 @@ impl World {
                     }
                     self.checkers.event(index, &event);
                 }
-                Action::Respond { .. } | Action::Webhook { .. } | Action::Exit { .. } => {}
                 // Nobody asks for drills here.
                 Action::Drill(_) | Action::DrillAbort { .. } => {}
+                Action::Respond { .. }
+                | Action::Webhook { .. }
+                | Action::Exit { .. }
+                | Action::Errands { .. }
+                | Action::AskHook { .. } => {}
                 Action::Fatal { message, .. } => {
                     self.checkers.fail(format!("s{} gave up: {message}", index + 1));
                 }
