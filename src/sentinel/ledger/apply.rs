@@ -267,7 +267,10 @@ impl Group {
             Decision::Flag { instance, kind, text, .. } => self.flag(instance, *kind, text, scribe),
             Decision::SyncSet { epoch, version, quorum, members, .. } => {
                 let next = self.sync_set().version + 1;
-                if self.failover.is_none_or_switched() && self.epoch == *epoch && *version == next {
+                if self.failover.as_ref().is_none_or(Failover::switched)
+                    && self.epoch == *epoch
+                    && *version == next
+                {
                     let set = SyncSet { version: next, quorum: *quorum, members: members.clone() };
                     let names: Vec<String> = set.members.keys().map(Address::to_string).collect();
                     self.sets.push(set);
@@ -602,15 +605,5 @@ impl Group {
         for replica in &self.replicas {
             scribe.replica(EventKind::Replica, self, replica, "");
         }
-    }
-}
-
-trait Openness {
-    fn is_none_or_switched(&self) -> bool;
-}
-
-impl Openness for Option<Failover> {
-    fn is_none_or_switched(&self) -> bool {
-        self.as_ref().is_none_or(|failover| failover.phase == Phase::Switched)
     }
 }

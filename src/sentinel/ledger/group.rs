@@ -122,6 +122,11 @@ pub struct StandBy {
 }
 
 impl Failover {
+    /// Clients use the new master already.
+    pub fn switched(&self) -> bool {
+        self.phase == Phase::Switched
+    }
+
     /// As Redis Sentinel names its states.
     pub fn phase_name(&self) -> &'static str {
         match self.phase {
