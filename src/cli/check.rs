@@ -1,14 +1,26 @@
 //! `vedette check FILE`: every complaint about a sentinel.yaml at once, without starting anything.
 
 use super::{Failure, print};
+use crate::config::sentinel_conf::{self, Fleet};
 use crate::config::{sentinel, validate};
+use crate::model::Address;
 use std::path::Path;
 
 pub(super) fn run(file: &Path) -> Result<(), Failure> {
     let shown = file.display();
     let text = std::fs::read_to_string(file)
         .map_err(|error| Failure::usage(format!("cannot read {shown}: {error}")))?;
-    match sentinel::parse(&text) {
+    let read = if super::daemons::is_conf(file) {
+        // Who the sentinels are is said where it is started; everything else can be judged here.
+        let fleet = Fleet { id: Some(1), join: vec![Address::new("127.0.0.1", 26379)], ..Fleet::default() };
+        sentinel_conf::read(&text, &fleet, None).map(|(config, left_out)| {
+            left_out.iter().for_each(|line| eprintln!("{shown}: left out: {line}"));
+            config
+        })
+    } else {
+        sentinel::parse(&text)
+    };
+    match read {
         Ok(config) => {
             webhooks(&config, &shown.to_string())?;
             let mut said: String = validate::warnings(&config)

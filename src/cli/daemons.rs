@@ -1,13 +1,15 @@
 //! `vedette server` and `vedette sentinel`: configuration read, logging started, the daemon run.
 
 use super::{Failure, ProcessOptions};
-use crate::config::sentinel::SentinelConfig;
+use crate::config::ConfigError;
+use crate::config::sentinel::{PeerConfig, SentinelConfig};
+use crate::config::sentinel_conf::{self, Fleet};
 use crate::config::server::ServerConfig;
 use crate::daemon::logging::{self, LogFormat, LogLevel};
 use crate::daemon::{sentinel_loop, server_loop};
 use crate::model::{Address, NodeId};
 use slog::{Level, crit, warn};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// `[redis.conf] [--directive value ...]`, as redis-server takes them.
 pub(super) fn server(process: &ProcessOptions, words: &[String]) -> Result<(), Failure> {
@@ -31,36 +33,93 @@ pub(super) fn server(process: &ProcessOptions, words: &[String]) -> Result<(), F
 /// How a sentinel is started: its file, and what takes the place of what stands there.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct SentinelStart {
-    /// Its sentinel.yaml
+    /// Its sentinel.yaml, or an unmodified sentinel.conf of Redis (then with --id and --peers)
+    #[arg(value_name = "FILE", required_unless_present = "config", conflicts_with = "config")]
+    file: Option<PathBuf>,
+    /// The same
     #[arg(long, short, value_name = "FILE")]
-    config: PathBuf,
-    /// Its id, in place of the file's
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    fleet: FleetOptions,
+    /// File with the secret by which the sentinels prove themselves to each other
+    #[arg(long, value_name = "FILE")]
+    cluster_secret_file: Option<PathBuf>,
+}
+
+/// Who the sentinels are, in place of what the file says.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct FleetOptions {
+    /// Which of them this is
     #[arg(long, value_name = "N")]
     id: Option<NodeId>,
+    /// All that found the fleet, the same list on each
+    #[arg(long, value_name = "N=HOST:PORT,...", value_delimiter = ',', value_parser = peer)]
+    peers: Vec<(NodeId, Address)>,
     /// Sentinels of a fleet that stands, which this new one joins (see vedette peer add)
     #[arg(long, value_name = "HOST:PORT,...", value_delimiter = ',')]
     join: Vec<Address>,
 }
 
-/// A sentinel from its `sentinel.yaml`; complaints about the file name it, and all come at once.
-pub(super) fn sentinel(process: &ProcessOptions, options: &SentinelStart) -> Result<(), Failure> {
-    let file = &options.config;
+fn peer(text: &str) -> Result<(NodeId, Address), String> {
+    let parts =
+        text.split_once('=').and_then(|(id, address)| Some((id.parse().ok()?, address.parse().ok()?)));
+    parts.ok_or_else(|| "expected N=HOST:PORT, as 1=10.0.0.1:26379".to_owned())
+}
+
+impl FleetOptions {
+    pub(super) fn as_fleet(&self) -> Fleet {
+        Fleet { id: self.id, peers: self.peers.clone(), join: self.join.clone() }
+    }
+}
+
+/// A file of Redis, not of ours.
+pub(super) fn is_conf(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "conf")
+}
+
+/// The configuration and what a sentinel.conf had that was left out; complaints name the file.
+fn read_sentinel(options: &SentinelStart) -> Result<(SentinelConfig, Vec<String>), Failure> {
+    // One of them is there: the command line says so.
+    let file = options.file.as_ref().or(options.config.as_ref()).cloned().unwrap_or_default();
     let shown = file.display();
-    let text = std::fs::read_to_string(file)
+    let text = std::fs::read_to_string(&file)
         .map_err(|error| Failure::usage(format!("cannot read {shown}: {error}")))?;
-    let adjust = |config: &mut SentinelConfig| {
-        config.id = options.id.unwrap_or(config.id);
-        if !options.join.is_empty() {
-            config.join.clone_from(&options.join);
-        }
-    };
-    let mut config = SentinelConfig::read(&text, adjust).map_err(|errors| {
+    let complain = |errors: Vec<ConfigError>| {
         errors.iter().for_each(|error| eprintln!("{shown}: {error}"));
         Failure::said(2)
-    })?;
-    config.file = file.to_owned();
+    };
+    let FleetOptions { id, peers, join } = &options.fleet;
+    let secret = options.cluster_secret_file.as_deref();
+    let (mut config, left_out) = if is_conf(&file) {
+        sentinel_conf::read(&text, &options.fleet.as_fleet(), secret).map_err(complain)?
+    } else {
+        let adjust = |config: &mut SentinelConfig| {
+            config.id = id.unwrap_or(config.id);
+            if !peers.is_empty() {
+                let named = peers.iter().cloned();
+                config.peers = named.map(|(id, address)| PeerConfig { id, address }).collect();
+            }
+            if !join.is_empty() {
+                config.join.clone_from(join);
+            }
+            if let Some(secret) = secret {
+                config.cluster_secret_file = Some(secret.to_owned());
+            }
+        };
+        (SentinelConfig::read(&text, adjust).map_err(complain)?, Vec::new())
+    };
+    config.file = file;
+    Ok((config, left_out))
+}
+
+/// A sentinel from its `sentinel.yaml`; complaints about the file name it, and all come at once.
+pub(super) fn sentinel(process: &ProcessOptions, options: &SentinelStart) -> Result<(), Failure> {
+    let (config, left_out) = read_sentinel(options)?;
     let level = process.log_level.unwrap_or(LogLevel(Level::Info));
     let (logger, _guard) = logging::start(process.log_format, level);
+    for line in left_out {
+        warn!(logger, "{}: left out: {line}", config.file.display());
+    }
     sentinel_loop::run(config, logger.clone()).map_err(|error| {
         crit!(logger, "{error}");
         Failure::said(1)

@@ -11,6 +11,7 @@ mod drill;
 mod events;
 mod explain;
 mod failover;
+mod import;
 mod incidents;
 mod peer;
 mod policy;
@@ -163,7 +164,18 @@ enum Command {
     },
     /// Practise a failover and keep the score: on a throw-away fleet, or on one that serves
     Drill(drill::DrillOptions),
-    /// Read a sentinel.yaml and say everything that is wrong with it
+    /// Turn a sentinel.conf of Redis into a sentinel.yaml, and say what was left out
+    Import {
+        /// The sentinel.conf; it is only read
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        fleet: daemons::FleetOptions,
+        /// Write it here, and passwords into files beside it (mode 0600); without it, to stdout
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Read a sentinel.yaml (or a sentinel.conf) and say everything that is wrong with it
     Check {
         /// The sentinel.yaml
         #[arg(value_name = "FILE")]
@@ -241,6 +253,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Acknowledge(options) => policy::acknowledge(&options),
         Command::Webhooks { to, wish } => webhooks::run(&to, &wish),
         Command::Drill(options) => drill::run(&options),
+        Command::Import { file, fleet, output } => import::run(&file, &fleet, output.as_ref()),
         Command::Check { file } => check::run(&file),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -8,6 +8,7 @@ pub mod http_users;
 pub mod policy;
 pub mod secret;
 pub mod sentinel;
+pub mod sentinel_conf;
 pub mod server;
 pub mod tls;
 pub mod validate;

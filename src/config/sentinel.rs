@@ -107,6 +107,9 @@ pub struct SentinelConfig {
     /// For every group that has none of its own.
     #[serde(default)]
     pub hooks: HooksConfig,
+    /// Passwords of a sentinel.conf, which holds them itself.
+    #[serde(skip)]
+    pub inline: super::sentinel_conf::InlineSecrets,
     /// Where this was read from, for people.
     #[serde(skip)]
     pub file: PathBuf,

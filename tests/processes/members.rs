@@ -164,3 +164,70 @@ fn a_rolling_restart_keeps_what_was_agreed() {
     await_members(&fleet, &[1, 2, 3]);
     assert_eq!(fleet.master(), Some(master), "no failover was needed");
 }
+
+/// A file as Debian's package installs it, for three sentinels on this machine: started as it stands,
+/// watched through a failover, and not one byte of it changed.
+#[test]
+fn an_unmodified_sentinel_conf_starts_a_fleet() {
+    let mut fleet = Fleet::start(&Plan::default());
+    let master = fleet.master().unwrap();
+    let ports = free_ports(3);
+    let peers: Vec<String> =
+        ports.iter().enumerate().map(|(at, port)| format!("{}=127.0.0.1:{port}", at + 1)).collect();
+    let peers = peers.join(",");
+    let mut files = Vec::new();
+    for old in &mut fleet.sentinels {
+        old.kill();
+    }
+    fleet.sentinels.clear();
+    for (at, port) in ports.iter().enumerate() {
+        let name = format!("redis-sentinel-{}", at + 1);
+        let home = fleet.dir.path().join(&name);
+        fs::create_dir_all(&home).unwrap();
+        let text = format!(
+            "# Example sentinel.conf\nbind 127.0.0.1\nprotected-mode no\nport {port}\ndaemonize yes\n\
+             pidfile \"/run/sentinel/redis-sentinel.pid\"\nlogfile \"\"\ndir \"{}\"\n\
+             sentinel monitor mymaster 127.0.0.1 {master} 2\nsentinel down-after-milliseconds mymaster 1000\n\
+             acllog-max-len 128\nsentinel parallel-syncs mymaster 1\nsentinel failover-timeout mymaster 20000\n\
+             sentinel deny-scripts-reconfig yes\nSENTINEL resolve-hostnames no\nSENTINEL announce-hostnames no\n",
+            home.display()
+        );
+        let file = home.join("sentinel.conf");
+        fs::write(&file, &text).unwrap();
+        let words =
+            [file.to_str().unwrap(), "--peers", &peers, "--id", &(at + 1).to_string()].map(str::to_owned);
+        let args = std::iter::once("sentinel".to_owned()).chain(words).collect();
+        let mut process = Process::new(name.clone(), *port, vedette(), args, home.join("log"));
+        process.start();
+        fleet.sentinels.push(process);
+        files.push((file, text));
+    }
+    fleet.await_ready(2);
+    let index = fleet.index_of(master);
+    fleet.data[index].kill();
+    fleet.await_switch(master, LONG);
+    for (file, text) in &files {
+        assert_eq!(&fs::read_to_string(file).unwrap(), text, "the file is never rewritten");
+        let checked = Command::new(vedette()).arg("check").arg(file).output().unwrap();
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    }
+    let log = fleet.sentinels[0].log();
+    assert!(log.contains("left out: line 5: daemonize"), "{log}");
+    let yaml = fleet.dir.path().join("imported.yaml");
+    let imported = Command::new(vedette())
+        .args([
+            "import",
+            files[0].0.to_str().unwrap(),
+            "--peers",
+            &peers,
+            "--id",
+            "1",
+            "-o",
+            yaml.to_str().unwrap(),
+        ])
+        .output()
+        .unwrap();
+    assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+    let checked = Command::new(vedette()).arg("check").arg(&yaml).output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}

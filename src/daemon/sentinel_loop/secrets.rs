@@ -30,6 +30,10 @@ impl Secrets {
         };
         let mut masters = BTreeMap::new();
         for master in &config.masters {
+            if let Some((user, password)) = config.inline.masters.get(&master.name) {
+                let auth = Auth { user: user.clone(), password: password.expose().to_owned() };
+                masters.insert(master.name.clone(), auth);
+            }
             let key = format!("auth-pass-file of '{}'", master.name);
             if let Some(password) = optional(&key, &master.auth_pass_file)? {
                 let auth = Auth { user: master.auth_user.clone(), password: password.expose().to_owned() };
@@ -44,7 +48,8 @@ impl Secrets {
         Ok(Secrets {
             http_users,
             cluster: optional("cluster-secret-file", &config.cluster_secret_file)?,
-            requirepass: optional("requirepass-file", &config.requirepass_file)?,
+            requirepass: optional("requirepass-file", &config.requirepass_file)?
+                .or_else(|| config.inline.requirepass.clone()),
             masters,
         })
     }
