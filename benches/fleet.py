@@ -158,7 +158,7 @@ class Fleet:
         with open(path, "w") as file:
             file.write(
                 "id: %d\nport: %d\ndir: %s\npeers:\n%smasters:\n  - name: %s\n    address: 127.0.0.1:%d\n"
-                "    quorum: 2\n    down-after-milliseconds: %d\n"
+                "    quorum: 2\n    down-after-milliseconds: %d\n    failovers-max: 0\n"
                 % (number, port, os.path.join(self.dir, "sentinel-%d" % number), peers, GROUP, self.data[0], self.down_after_ms)
             )
         self.spawn("sentinel-%d" % number, [VEDETTE, "sentinel", "--config", path])

@@ -311,7 +311,7 @@ fn sentinel_process(
         .map(|(peer, port)| format!("  - {{ id: {}, address: \"127.0.0.1:{port}\" }}\n", peer + 1))
         .collect();
     let text = format!(
-        "id: {}\nbind: 127.0.0.1\nport: {}\nhttp: 127.0.0.1:{}\ndir: {}\npeers:\n{peers}masters:\n  - name: {GROUP}\n    address: 127.0.0.1:{master}\n    quorum: 2\n    down-after-milliseconds: {}\n    failover-timeout: 20000\n    parallel-syncs: 1\n    mode: safe\n{}",
+        "id: {}\nbind: 127.0.0.1\nport: {}\nhttp: 127.0.0.1:{}\ndir: {}\npeers:\n{peers}masters:\n  - name: {GROUP}\n    address: 127.0.0.1:{master}\n    quorum: 2\n    down-after-milliseconds: {}\n    failovers-max: 0\n    failover-timeout: 20000\n    parallel-syncs: 1\n    mode: safe\n{}",
         index + 1,
         ports[index],
         http[index],

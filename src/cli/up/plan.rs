@@ -164,8 +164,9 @@ impl Plan {
         for (other, ports) in self.sentinels.iter().enumerate() {
             yaml.push_str(&format!("  - {{ id: {}, address: \"{HOST}:{}\" }}\n", other + 1, ports.port));
         }
+        // Masters are killed here for practice, as often as anybody likes.
         yaml.push_str(&format!(
-            "masters:\n  - name: {GROUP}\n    address: {HOST}:{}\n    quorum: {}\n    down-after-milliseconds: {}\n",
+            "masters:\n  - name: {GROUP}\n    address: {HOST}:{}\n    quorum: {}\n    down-after-milliseconds: {}\n    failovers-max: 0\n",
             self.data[0],
             self.quorum(),
             self.down_after_ms

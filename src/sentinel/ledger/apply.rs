@@ -587,9 +587,7 @@ impl Group {
         self.down.remove(&successor);
         self.odd_roles.clear();
         self.failovers += 1;
-        if let Some(switched) = self.failover.clone() {
-            self.count_switch(&switched, scribe.at_ms);
-        }
+        self.count_switch(scribe.at_ms);
         self.last_switch_ms = Some(scribe.at_ms);
         // What WAIT promised under the old master is all in the new one, and in those that held as
         // much; any other replica counts once it has caught up.

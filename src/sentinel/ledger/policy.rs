@@ -2,7 +2,7 @@
 //! the only time it knows is the entry's own.
 
 use super::scribe::{Scribe, detail};
-use super::{Failover, Group, Ledger, Phase};
+use super::{Group, Ledger};
 use crate::config::policy::Policy as Limits;
 use crate::model::event::EventKind;
 use crate::model::{Address, Offset};
@@ -238,8 +238,8 @@ impl Group {
     }
 
     /// The successor is published: counted, unless a person asked for it.
-    pub(super) fn count_switch(&mut self, switched: &Failover, at_ms: u64) {
-        debug_assert!(switched.phase == Phase::Switched);
+    pub(super) fn count_switch(&mut self, at_ms: u64) {
+        let Some(switched) = &self.failover else { return };
         if !switched.cause.planned() {
             self.policy.count(at_ms, &self.settings.policy);
         }
