@@ -78,14 +78,14 @@ fn list(status: &Status) -> Result<(), Failure> {
     if status.webhooks.is_empty() {
         return print("no webhooks; add some to sentinel.yaml\n");
     }
-    let mut table = render::table(&["NAME", "FORMAT", "STATE", "WAITING", "GIVEN UP", "UP TO"]);
+    let mut table = render::table(&["NAME", "FORMAT", "STATE", "WAITING", "DEAD", "UP TO"]);
     for webhook in &status.webhooks {
         table.add_row([
             webhook.name.clone(),
             webhook.format.clone(),
             state(webhook),
             webhook.pending.to_string(),
-            (webhook.dead.len() as u64 + webhook.lost).to_string(),
+            webhook.dead.len().to_string(),
             webhook.delivered_up_to.to_string(),
         ]);
     }
@@ -116,12 +116,6 @@ fn dead(status: &Status, name: Option<&str>) -> Result<(), Failure> {
             let at = rfc3339(Wall(letter.at_ms));
             let (id, kind, group, why) = (letter.id, letter.kind.name(), &letter.group, &letter.why);
             text.push_str(&format!("{} {id} {at} {kind} {group}: {why}\n", webhook.name));
-        }
-        if webhook.lost > 0 {
-            text.push_str(&format!(
-                "{}: {} more were given up and are not kept\n",
-                webhook.name, webhook.lost
-            ));
         }
     }
     print(if text.is_empty() { "nothing was given up\n".to_owned() } else { text })

@@ -133,8 +133,10 @@ impl AlertSender {
 pub fn lay_over(known: &mut [WebhookStatus], ours: &[WebhookStatus]) {
     for ours in ours {
         if let Some(known) = known.iter_mut().find(|known| known.name == ours.name) {
-            let (dead, lost) = (std::mem::take(&mut known.dead), known.lost);
-            *known = WebhookStatus { dead, lost, ..ours.clone() };
+            let agreed = std::mem::take(known);
+            // How far it is, and what was given up on the way, is agreed together.
+            let WebhookStatus { dead, given_up, delivered_up_to, .. } = agreed;
+            *known = WebhookStatus { dead, given_up, delivered_up_to, ..ours.clone() };
         }
     }
 }
@@ -281,8 +283,40 @@ fn describe(error: &reqwest::Error) -> String {
         let when = if error.is_connect() { CONNECT_TIMEOUT } else { TOTAL_TIMEOUT };
         return format!("no answer within {} s", when.as_secs());
     }
+    if let Some(why) = certificate_fault(error) {
+        return format!("cannot connect: the receiver's certificate {why}");
+    }
     let what = if error.is_connect() { "cannot connect" } else { "the request failed" };
     format!("{what}: {}", innermost(error))
+}
+
+/// What is wrong with the certificate, when that is what it is.
+fn certificate_fault(error: &reqwest::Error) -> Option<String> {
+    use rustls::CertificateError as Fault;
+    let mut inner: Option<&dyn Error> = Some(error);
+    let fault = loop {
+        let layer = inner?;
+        if let Some(rustls::Error::InvalidCertificate(fault)) = layer.downcast_ref() {
+            break fault;
+        }
+        // An I/O error hides what it was made of from `source`.
+        let carried = layer.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        inner = carried.map(|carried| carried as &dyn Error).or_else(|| layer.source());
+    };
+    Some(match fault {
+        Fault::Expired | Fault::ExpiredContext { .. } => "has expired".to_owned(),
+        Fault::NotValidYet | Fault::NotValidYetContext { .. } => {
+            "is not valid yet; is the clock right?".to_owned()
+        }
+        Fault::NotValidForName | Fault::NotValidForNameContext { .. } => {
+            "is for another name than the URL's".to_owned()
+        }
+        Fault::UnknownIssuer => {
+            "comes from an authority that is not trusted here; `ca-file` names a private one".to_owned()
+        }
+        Fault::Revoked => "was revoked".to_owned(),
+        other => format!("is not accepted: {other}"),
+    })
 }
 
 /// The outer layers of a client's error only say that there is an inner one, and may name the URL.
@@ -350,3 +384,7 @@ fn read(webhook: &WebhookConfig, key: &'static str, path: &Path, most: usize) ->
 #[cfg(test)]
 #[path = "alert_sender_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "alert_sender_tls_tests.rs"]
+mod tls_tests;

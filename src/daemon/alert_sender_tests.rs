@@ -38,15 +38,15 @@ async fn receiver(script: Vec<Response>) -> (String, mpsc::UnboundedReceiver<(He
     (format!("http://user:hunter2@{address}/hook?key=hunter2"), requests)
 }
 
-fn webhook(name: &str, url: &str) -> WebhookConfig {
+pub(super) fn webhook(name: &str, url: &str) -> WebhookConfig {
     WebhookConfig::new(name, url)
 }
 
-fn from(from: u64) -> Office {
+pub(super) fn from(from: u64) -> Office {
     Office { from, ..Office::default() }
 }
 
-fn start(config: &[WebhookConfig]) -> (AlertSender, mpsc::UnboundedReceiver<Progress>) {
+pub(super) fn start(config: &[WebhookConfig]) -> (AlertSender, mpsc::UnboundedReceiver<Progress>) {
     let began = std::time::Instant::now();
     let clock = move || Now {
         mono: Instant::from_micros(u64::try_from(began.elapsed().as_micros()).unwrap()),
@@ -56,7 +56,7 @@ fn start(config: &[WebhookConfig]) -> (AlertSender, mpsc::UnboundedReceiver<Prog
     AlertSender::start(config, "c1".into(), logger, clock, Rng::with_seed(1)).unwrap()
 }
 
-fn event(id: u64) -> Event {
+pub(super) fn event(id: u64) -> Event {
     Event {
         id,
         at_ms: 1_700_000_000_000,
@@ -69,7 +69,7 @@ fn event(id: u64) -> Event {
     }
 }
 
-async fn soon<T>(what: impl Future<Output = Option<T>>) -> T {
+pub(super) async fn soon<T>(what: impl Future<Output = Option<T>>) -> T {
     tokio::time::timeout(Duration::from_secs(20), what).await.expect("it comes in time").expect("not closed")
 }
 
@@ -191,9 +191,9 @@ async fn a_missing_secret_file_is_named() {
 fn the_owner_knows_better_than_the_log() {
     let status =
         |name: &str, pending| WebhookStatus { name: name.into(), pending, ..WebhookStatus::default() };
-    let mut known = vec![status("a", 0), WebhookStatus { lost: 3, ..status("b", 0) }];
+    let mut known = vec![status("a", 0), WebhookStatus { given_up: 3, ..status("b", 0) }];
     lay_over(&mut known, &[status("b", 5), status("c", 1)]);
-    assert_eq!(known[1].lost, 3, "what was given up is the log's");
+    assert_eq!(known[1].given_up, 3, "what was given up is the log's");
     let seen: Vec<(&str, u64)> = known.iter().map(|w| (w.name.as_str(), w.pending)).collect();
     assert_eq!(seen, [("a", 0), ("b", 5)]);
 }

@@ -172,8 +172,8 @@ pub struct WebhookStatus {
     pub disabled: Option<String>,
     /// Events that were given up, oldest first; they can be replayed.
     pub dead: Vec<DeadLetterStatus>,
-    /// Events that were given up and are not kept.
-    pub lost: u64,
+    /// Events that were ever given up, kept or not, replayed or not.
+    pub given_up: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

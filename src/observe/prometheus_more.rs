@@ -135,10 +135,16 @@ pub(super) fn webhooks(m: &Metrics, status: &Status) -> Result<(), prometheus::E
         hooks(&|w| w.failures as f64),
     )?;
     m.counter(
-        "vedette_webhook_dead_total",
-        "Events given up by the fleet; a replay takes some of them back.",
+        "vedette_webhook_given_up_total",
+        "Events that the fleet gave up.",
         label,
-        hooks(&|w| (w.dead.len() as u64 + w.lost) as f64),
+        hooks(&|w| w.given_up as f64),
+    )?;
+    m.gauge(
+        "vedette_webhook_dead",
+        "Events that were given up and can be replayed.",
+        label,
+        hooks(&|w| w.dead.len() as f64),
     )?;
     m.gauge(
         "vedette_webhook_disabled",

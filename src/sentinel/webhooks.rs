@@ -141,7 +141,7 @@ impl Sentinel {
                 pending: (waiting.count() + replay) as u64,
                 disabled: care.and_then(|care| care.disabled.clone()),
                 dead: dead.unwrap_or_default(),
-                lost: care.map_or(0, |care| care.lost),
+                given_up: care.map_or(0, |care| care.given_up),
                 ..WebhookStatus::default()
             }
         };

@@ -31,6 +31,12 @@ fn clients_behind_haproxy_follow_the_master_through_a_crash() {
 
     let report = || format!("{}{}", haproxy.log(), fleet.logs());
     let set = |value: &str| Wire::once(own[0], &["SET", "k", value]).is_some_and(|reply| reply.is_ok());
+    // Until its first check HAProxy takes every node for a master.
+    let master_again = || {
+        let role = Wire::once(own[0], &["ROLE"]);
+        role.as_ref().and_then(|reply| reply.as_array()?.first()?.as_str()) == Some("master")
+    };
+    eventually("only the master is asked", &report, || (0..10).all(|_| master_again()));
     eventually("a write goes through HAProxy", &report, || set("before"));
     eventually("a read goes to a replica", &report, || {
         Wire::once(own[1], &["ROLE"])

@@ -71,7 +71,7 @@ fn webhooks(status: &Status) -> Element {
 fn webhook(hook: &WebhookStatus) -> Element {
     let tone = match hook {
         _ if hook.disabled.is_some() => "bad",
-        _ if hook.last_error.is_some() || !hook.dead.is_empty() || hook.lost > 0 => "warn",
+        _ if hook.last_error.is_some() || !hook.dead.is_empty() => "warn",
         _ => "ok",
     };
     let (word, class) = match hook.pending {
@@ -96,13 +96,10 @@ fn webhook(hook: &WebhookStatus) -> Element {
     } else if let Some(error) = &hook.last_error {
         item = item.child(el("div", "error").text(&**error));
     }
-    let given_up = hook.dead.len() as u64 + hook.lost;
-    if given_up > 0 {
-        let kept = match hook.dead.len() {
-            0 => "none is kept".to_owned(),
-            kept => format!("{kept} can be replayed: vedette webhooks replay {}", hook.name),
-        };
-        item = item.child(el("div", "error").text(format!("{given_up} given up, {kept}")));
+    let kept = hook.dead.len();
+    if kept > 0 {
+        let remedy = format!("{kept} given up; they can be replayed: vedette webhooks replay {}", hook.name);
+        item = item.child(el("div", "error").text(remedy));
     }
     item
 }

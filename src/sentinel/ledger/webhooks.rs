@@ -17,8 +17,8 @@ pub struct Care {
     pub disabled: Option<String>,
     /// Oldest first.
     pub dead: VecDeque<DeadLetter>,
-    /// Given up and no longer kept.
-    pub lost: u64,
+    /// Events ever given up.
+    pub given_up: u64,
     /// To be sent again.
     pub replay: Vec<Event>,
 }
@@ -40,7 +40,7 @@ impl Ledger {
         Some(self.webhook_cares.entry(name.to_owned()).or_default())
     }
 
-    /// `dropped` counts all that was given up; `dead` are those of them that are still held.
+    /// `dropped` counts all that was given up; `dead` are those of them that somebody still held.
     pub(super) fn care(
         &mut self,
         dropped: &BTreeMap<String, u64>,
@@ -48,9 +48,8 @@ impl Ledger {
         replayed: &BTreeMap<String, Vec<u64>>,
     ) {
         for (name, count) in dropped {
-            let held = dead.get(name).map_or(0, Vec::len) as u64;
             if let Some(care) = self.care_for(name) {
-                care.lost += count.saturating_sub(held);
+                care.given_up += count;
             }
         }
         for (name, letters) in dead {
@@ -61,7 +60,6 @@ impl Ledger {
             }
             while care.dead.len() > DEAD_MAX {
                 care.dead.pop_front();
-                care.lost += 1;
             }
         }
         for (name, ids) in replayed {
