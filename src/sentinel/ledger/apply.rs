@@ -191,16 +191,7 @@ impl Ledger {
             | Decision::Repoint { group, .. }
             | Decision::End { group, .. }
             | Decision::Reconfirm { group, .. } => {
-                let drilled = self.is_drilled(group);
-                if let Some(group) = self.groups.get_mut(group) {
-                    let counted = drilled.then(|| group.policy.clone());
-                    group.decide(epoch, decision, scribe);
-                    // A failover on purpose is one that an operator knows of.
-                    if let (Some(before), Decision::Switch { .. }) = (counted, decision) {
-                        group.policy.automatic_ms = before.automatic_ms;
-                        group.policy.flapping = before.flapping;
-                    }
-                }
+                self.decide_group(group, epoch, decision, scribe);
             }
         }
     }
@@ -240,7 +231,7 @@ impl Group {
         self.failover.as_mut().filter(|f| f.epoch == epoch && f.phase == phase)
     }
 
-    fn decide(&mut self, epoch: Epoch, decision: &Decision, scribe: &mut Scribe<'_>) {
+    pub(super) fn decide(&mut self, epoch: Epoch, decision: &Decision, scribe: &mut Scribe<'_>) {
         match decision {
             Decision::Set { options, .. } => self.set(options, scribe),
             Decision::Reset { forget, .. } => {

@@ -3,9 +3,10 @@
 use super::Ledger;
 use super::group::Group;
 use super::scribe::{Scribe, detail};
-use crate::model::Address;
 use crate::model::drill::{Scorecard, Verdict};
 use crate::model::event::EventKind;
+use crate::model::{Address, Epoch};
+use crate::sentinel::decision::Decision;
 use crate::sentinel::drill::{CARDS_MAX, Considered, Drill, DrillDecision};
 use crate::sentinel::settings::Settings;
 
@@ -52,8 +53,26 @@ impl Ledger {
     }
 
     /// Whatever befalls this group now was brought about on purpose.
-    pub(super) fn is_drilled(&self, group: &str) -> bool {
+    fn is_drilled(&self, group: &str) -> bool {
         self.drills.running.as_ref().is_some_and(|running| running.plan.group == group)
+    }
+
+    /// A decision about one group. A failover that a drill brought about is one that an operator knows
+    /// of, so it does not count towards flapping.
+    pub(super) fn decide_group(
+        &mut self,
+        name: &str,
+        epoch: Epoch,
+        decision: &Decision,
+        scribe: &mut Scribe<'_>,
+    ) {
+        let drilled = self.is_drilled(name);
+        let Some(group) = self.groups.get_mut(name) else { return };
+        let counted = (group.policy.automatic_ms.clone(), group.policy.flapping);
+        group.decide(epoch, decision, scribe);
+        if drilled && matches!(decision, Decision::Switch { .. }) {
+            (group.policy.automatic_ms, group.policy.flapping) = counted;
+        }
     }
 
     fn consider(&mut self, name: &str, due_ms: u64, skipped: &str) {
@@ -108,7 +127,7 @@ fn nowhere(name: &str) -> Group {
 mod tests {
     use super::*;
     use crate::model::drill::Scenario;
-    use crate::sentinel::decision::{Decision, Entry};
+    use crate::sentinel::decision::Entry;
     use crate::sentinel::drill::Plan;
 
     fn agree(ledger: &mut Ledger, decision: DrillDecision) -> Vec<EventKind> {
