@@ -69,7 +69,7 @@ impl ErrandRunner {
         let mut reports = Vec::new();
         for action in actions {
             match action {
-                Action::Run { job, event, errand, limit } => self.run(job, &event, errand, limit),
+                Action::Run { job, event, errand, limit } => self.run(job, &event, *errand, limit),
                 Action::Progress { up_to } => reports.push(Report::Progress { up_to }),
                 Action::Told { kind, payload } => {
                     warn!(self.logger, "{} {}", kind.name(), payload);

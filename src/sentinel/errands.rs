@@ -76,8 +76,8 @@ pub enum Input {
 pub enum Action {
     Run {
         job: JobId,
-        event: Event,
-        errand: Errand,
+        event: Box<Event>,
+        errand: Box<Errand>,
         limit: Duration,
     },
     /// Nothing up to this event is left to be run.
@@ -205,7 +205,7 @@ impl Errands {
                 Errand::Script { .. } => pace.script_max_runtime,
                 Errand::Hook { hook, .. } => hook.deadline(),
             };
-            let (event, errand) = (job.event.clone(), job.errand.clone());
+            let (event, errand) = (Box::new(job.event.clone()), Box::new(job.errand.clone()));
             actions.push(Action::Run { job: job.id, event, errand, limit });
         }
     }

@@ -90,7 +90,7 @@ fn one_and_signals_are_tried_again_later_each_time_and_two_is_the_last_word() {
         assert_eq!(story.errands.next_wakeup(), Some(story.now + delay));
         story.now = story.now + delay;
         story.say(Input::Tick);
-        delay = delay * 2;
+        delay *= 2;
     }
     assert_eq!(story.ran.len(), 11);
     story.end(10, Ending::Exit(1));

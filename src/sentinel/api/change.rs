@@ -58,10 +58,9 @@ pub(super) fn set(call: &mut Call<'_, '_>) -> Outcome {
     let mut trial = Settings::with_quorum(1);
     for pair in call.argv[3..].chunks(2) {
         let option = String::from_utf8_lossy(pair[0]).to_ascii_lowercase();
-        if matches!(option.as_str(), "notification-script" | "client-reconfig-script") {
-            if call.facts.deny_scripts_reconfig {
-                return call.error("ERR Reconfiguration of scripts path is denied for security reasons. Check the deny-scripts-reconfig configuration directive in your Sentinel configuration");
-            }
+        let script = matches!(option.as_str(), "notification-script" | "client-reconfig-script");
+        if script && call.facts.deny_scripts_reconfig {
+            return call.error("ERR Reconfiguration of scripts path is denied for security reasons. Check the deny-scripts-reconfig configuration directive in your Sentinel configuration");
         }
         let value = pair.get(1).and_then(|value| std::str::from_utf8(value).ok());
         let tried = match value {

@@ -113,11 +113,9 @@ pub(super) fn stats(facts: &Facts, info: &mut InfoWriter) {
     ] {
         info.field(zero, 0);
     }
-    info.field("total_error_replies", process.errors_total);
-    for zero in ["dump_payload_sanitizations"] {
-        info.field(zero, 0);
-    }
-    info.field("total_reads_processed", process.reads_total)
+    info.field("total_error_replies", process.errors_total)
+        .field("dump_payload_sanitizations", 0)
+        .field("total_reads_processed", process.reads_total)
         .field("total_writes_processed", process.writes_total);
     for zero in [
         "io_threaded_reads_processed",
