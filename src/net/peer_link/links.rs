@@ -269,7 +269,8 @@ impl Shared {
         let ours = self.identity.lock().cluster.clone();
         let known = self.peers.lock().contains_key(&peer.id);
         let of_our_fleet = !ours.is_empty() && ours == peer.cluster;
-        if !known && !of_our_fleet && !(self.joins && ours.is_empty()) {
+        let joining = self.joins && ours.is_empty();
+        if !(known || of_our_fleet || joining) {
             // It may have been removed, which is worth another word.
             (self.check)(peer)?;
             return Err(Refusal::UnknownPeer);
