@@ -7,7 +7,9 @@ use crate::observe::view::{Element, el};
 use crate::stdx::calendar;
 use crate::stdx::time::Wall;
 
-const EVENTS_SHOWN: usize = 40;
+const EVENTS_SHOWN: usize = 24;
+/// Followers have little to say to each other: a link that is up and quiet is no news.
+const HEARD_SHOWN_MS: u64 = 3_000;
 
 pub(super) fn side(status: &Status) -> Element {
     let mut side = el("div", "side").child(sentinels(status));
@@ -47,7 +49,8 @@ fn sentinels(status: &Status) -> Element {
 fn other(peer: &PeerStatus, role: &str) -> Element {
     let heard = ago_or_none(peer.last_heard_ms);
     let (tone, text) = match (peer.connected, peer.last_heard_ms) {
-        (true, _) => ("ok", format!("heard {heard} ago")),
+        (true, Some(0..=HEARD_SHOWN_MS)) => ("ok", format!("heard {heard} ago")),
+        (true, _) => ("ok", "connected".to_owned()),
         (false, Some(_)) => ("bad", format!("silent for {heard}")),
         (false, None) => ("bad", "never heard".to_owned()),
     };

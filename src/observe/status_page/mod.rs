@@ -13,7 +13,7 @@ mod topology;
 
 pub use actions::Viewer;
 
-use crate::model::status::Status;
+use crate::model::status::{InstanceStatus, Status};
 use crate::observe::view::{Element, el, escape};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -127,13 +127,20 @@ fn verdict(status: &Status) -> Element {
         ("idle", "Nothing to watch".to_owned(), "The sentinels agree; no group is configured.".to_owned())
     } else if ill.is_empty() {
         let replicas: usize = status.groups.iter().map(|group| group.replicas.len()).sum();
+        let away =
+            |replica: &&InstanceStatus| replica.paused.is_none() && (replica.sdown || !replica.reachable);
+        let away = status.groups.iter().flat_map(|group| &group.replicas).filter(away).count();
         let text = format!(
             "{total} group{}, {replicas} replica{}. {}",
             plural(total),
             plural(replicas),
             fleet::sentence(status)
         );
-        ("ok", "All is well".to_owned(), text)
+        match away {
+            0 => ("ok", "All is well".to_owned(), text),
+            1 => ("warn", "Every master serves, a replica is down".to_owned(), text),
+            _ => ("warn", format!("Every master serves, {away} replicas are down"), text),
+        }
     } else {
         let worst =
             if status.groups.iter().any(|group| group::tone(group) == "bad") { "bad" } else { "warn" };

@@ -83,6 +83,8 @@ fn the_first_sentence_says_what_matters_most() {
     says(&status, "<h1>All is well</h1><p>2 groups, 4 replicas. 3 sentinels in touch.</p>");
     status.peers[0].connected = false;
     says(&status, "Only 2 of 3 sentinels in touch.");
+    status.groups[0].replicas[0].sdown = true;
+    says(&status, "<h1>Every master serves, a replica is down</h1>");
     status = sample::failing_over();
     says(&status, "<h1>1 of 2 groups needs attention</h1><p>sessions</p>");
     let page = html(&status, &Viewer::default());

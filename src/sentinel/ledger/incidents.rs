@@ -181,10 +181,10 @@ fn omens<'a>(
     for event in earlier.filter(|event| event.group == group) {
         let about_it = event.instance.as_ref() == Some(master);
         match event.kind {
-            EventKind::SDown | EventKind::ODown if about_it => {
-                if !found.iter().any(|known| known.kind == event.kind) {
-                    found.push(event);
-                }
+            EventKind::SDown | EventKind::ODown
+                if about_it && !found.iter().any(|known| known.kind == event.kind) =>
+            {
+                found.push(event);
             }
             EventKind::SDownEnd | EventKind::ODownEnd if about_it => break,
             EventKind::SwitchMaster | EventKind::Monitor => break,
