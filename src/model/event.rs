@@ -81,6 +81,7 @@ catalogue! {
     SentinelGone       "-sentinel"                      Warning "a sentinel was removed from the fleet";
     SentinelMoved      "+sentinel-address-switch"       Notice  "a sentinel is reached at another address";
     SentinelDuplicate  "+sentinel-duplicate-id"         Warning "a second process claims the id of a living sentinel; it was turned away";
+    ScriptKill         "+script-kill"                   Warning "a script that ran beyond its time was told to end";
     Reboot             "+reboot"                        Notice  "an instance restarted";
     RebootEmpty        "+master-rebooted-empty"         Warning "the master restarted without its data; it will not be followed";
     ReconfSent         "+slave-reconf-sent"             Notice  "a replica was told its new master";

@@ -98,7 +98,9 @@ pub fn judge(group: &Group, registry: &Registry, peers: &BTreeMap<NodeId, Peer>,
         reports(peers, group, replica, now)
             .any(|v| v.link_up == Some(true) && v.streamed_ms.is_some_and(|ms| ms < down_after_ms))
     });
-    if seen_by_others || replicas().any(|(_, replica)| subjective::witness(replica, group, now)) {
+    // Out of reach is who cannot be asked. One that answers, and says that it serves nobody, is not.
+    let witnessed = || replicas().any(|(_, replica)| subjective::witness(replica, group, now));
+    if !subjective::declines(master) && (seen_by_others || witnessed()) {
         return Verdict::Unreachable;
     }
     Verdict::Down { votes }

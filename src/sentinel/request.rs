@@ -49,6 +49,8 @@ pub enum Request {
         ms: u64,
     },
     ResumeWrites,
+    /// Ends a script that runs beyond its time and has written nothing.
+    KillScript,
     /// Stock: become master.
     ReplicaOfNoOne,
     /// Stock: follow this master; clients are disconnected so that they ask again.
@@ -122,6 +124,7 @@ impl Request {
                 vec!["CLIENT".into(), "PAUSE".into(), ms.to_string(), "WRITE".into()]
             }
             Request::ResumeWrites => vec!["CLIENT".into(), "UNPAUSE".into()],
+            Request::KillScript => vec!["SCRIPT".into(), "KILL".into()],
             Request::ReplicaOfNoOne => vec!["REPLICAOF".into(), "NO".into(), "ONE".into()],
             Request::ReplicaOf { master } => {
                 vec!["REPLICAOF".into(), master.host.clone(), master.port.to_string()]

@@ -2,8 +2,10 @@
 //! what follows is all that was told and done because of it. `VEDETTE_BLESS=1` writes down what is
 //! told now, for a person to read before it is committed.
 
+mod illness;
 mod incidents;
 mod node;
+mod storm;
 mod world;
 
 use std::path::Path;
@@ -68,6 +70,10 @@ fn step(world: &mut Option<World>, line: &str) -> Vec<String> {
         ["simulate", flags] => {
             let leader = world.leader();
             world.sentinels.get_mut(&leader).unwrap().simulate_failure(flags.parse().unwrap());
+        }
+        // It lives, and says what ails it; `none` heals.
+        ["ail", port, illness] => {
+            world.nodes.get_mut(&address(port)).unwrap().illness = illness::Illness::named(illness);
         }
         ["stop", "leader"] => world.stop_leader(),
         ["isolate", "leader"] => world.isolate(world.leader()),

@@ -1,6 +1,7 @@
 //! A data server as far as a sentinel can tell: roles, histories, offsets, epochs. Replication is a
 //! copy once per step; what is under test is the supervisor, not this.
 
+use super::illness::Illness;
 use vedette::model::Address;
 use vedette::model::info::InfoWriter;
 use vedette::resp::Reply;
@@ -38,6 +39,7 @@ pub struct Node {
     pub diverged: Option<String>,
     /// Writes wait until then; and PUBLISH, with all behind it on its connection.
     pub writes_wait_until: u64,
+    pub illness: Illness,
 }
 
 impl Node {
@@ -69,6 +71,7 @@ impl Node {
             draining: false,
             diverged: None,
             writes_wait_until: 0,
+            illness: Illness::None,
         }
     }
 
@@ -242,6 +245,7 @@ impl Node {
         let mut info = InfoWriter::default();
         info.section("Server")
             .field("run_id", format!("{:040x}", self.life * 100_000 + u64::from(self.address.port)));
+        info.field("loading", u8::from(self.illness == Illness::Loading));
         info.section("Replication").field("role", if self.master { "master" } else { "slave" });
         if let Some(master) = &self.follows {
             info.field("master_host", &master.host).field("master_port", master.port);

@@ -1,12 +1,14 @@
 //! Three sentinel cores and a few data servers wired in memory: no fault but those of the script,
 //! every message one millisecond, every seed fixed. What is worth telling goes to the transcript.
 
+use super::illness::Illness;
 use super::node::Node;
 use std::collections::{BTreeMap, BTreeSet};
 use vedette::config::sentinel::{SentinelConfig, parse};
 use vedette::consensus::Stored;
 use vedette::model::Address;
 use vedette::model::event::EventKind;
+use vedette::resp::Reply;
 use vedette::sentinel::{Action, Command, Identity, Input, LinkError, Sentinel, Verdict};
 use vedette::stdx::time::{Instant, Now};
 
@@ -34,6 +36,20 @@ enum Message {
 
 impl World {
     pub fn new(sentinels: u64, replicas: u16, bundled: bool, mode: &str, groups: u16, blast: u64) -> Self {
+        let mut all = vec![("m".to_owned(), 6379, replicas)];
+        // The other groups: m2 at port 7379, m3 at 8379, ..., each with one replica.
+        all.extend((1..groups).map(|group| (format!("m{}", group + 1), 6379 + group * 1000, 1)));
+        Self::with_groups(sentinels, &all, bundled, mode, blast)
+    }
+
+    /// Groups by name, their master's port, and how many replicas stand at the ports after it.
+    pub fn with_groups(
+        sentinels: u64,
+        groups: &[(String, u16, u16)],
+        bundled: bool,
+        mode: &str,
+        blast: u64,
+    ) -> Self {
         let mut world = World {
             now: 1000,
             sequence: 0,
@@ -47,22 +63,15 @@ impl World {
             isolated: BTreeSet::new(),
             hook: None,
         };
-        for port in 6379..=6379 + replicas {
-            let mut node = Node::new(port, bundled);
-            if port != 6379 {
-                node.master = false;
-                node.follows = Some(Address::new("127.0.0.1", 6379));
+        for &(_, first, replicas) in groups {
+            for port in first..=first + replicas {
+                let mut node = Node::new(port, bundled);
+                if port != first {
+                    node.master = false;
+                    node.follows = Some(Address::new("127.0.0.1", first));
+                }
+                world.nodes.insert(node.address.clone(), node);
             }
-            world.nodes.insert(node.address.clone(), node);
-        }
-        // The other groups: m2 at port 7379, m3 at 8379, ..., each with one replica.
-        for group in 1..groups {
-            let port = 6379 + group * 1000;
-            let mut replica = Node::new(port + 1, bundled);
-            replica.master = false;
-            replica.follows = Some(Address::new("127.0.0.1", port));
-            world.nodes.insert(replica.address.clone(), replica);
-            world.nodes.insert(Address::new("127.0.0.1", port), Node::new(port, bundled));
         }
         let ids: Vec<u64> = (1..=sentinels).collect();
         for &id in &ids {
@@ -71,17 +80,19 @@ impl World {
                 .map(|id| format!("  - {{ id: {id}, address: \"127.0.0.1:{}\" }}\n", 26378 + id))
                 .collect();
             let quorum = sentinels / 2 + 1;
-            let text = format!(
-                "id: {id}\nport: {}\ndir: /tmp/none\npeers:\n{peers}masters:\n  - name: m\n    address: 127.0.0.1:6379\n    quorum: {quorum}\n    down-after-milliseconds: 1000\n    mode: {mode}\n",
-                26378 + id
-            );
-            let more: String = (1..groups)
-                .map(|group| {
-                    let (name, port) = (group + 1, 6379 + group * 1000);
-                    format!("  - {{ name: m{name}, address: \"127.0.0.1:{port}\", quorum: {quorum}, down-after-milliseconds: 1000 }}\n")
+            let masters: String = groups
+                .iter()
+                .map(|(name, port, _)| {
+                    format!(
+                        "  - name: {name}\n    address: 127.0.0.1:{port}\n    quorum: {quorum}\n    \
+                         down-after-milliseconds: 1000\n    mode: {mode}\n"
+                    )
                 })
                 .collect();
-            let text = format!("{text}{more}blast-radius-percent: {blast}\n");
+            let text = format!(
+                "id: {id}\nport: {}\ndir: /tmp/none\npeers:\n{peers}masters:\n{masters}blast-radius-percent: {blast}\n",
+                26378 + id
+            );
             let config: SentinelConfig = parse(&text).unwrap();
             let identity = Identity { uuid: format!("uuid-{id}"), run_id: format!("{id:040x}") };
             let now = world.moment();
@@ -158,17 +169,24 @@ impl World {
 
     fn replicate(&mut self) {
         let before = self.nodes.clone();
+        let mut attached: BTreeMap<&Address, Vec<Address>> = BTreeMap::new();
+        for other in before.values().filter(|other| other.link_up) {
+            if let Some(master) = &other.follows {
+                attached.entry(master).or_default().push(other.address.clone());
+            }
+        }
         for node in self.nodes.values_mut() {
-            if node.master && node.serves() && node.writes_wait_until <= self.now {
+            let writes = node.master && node.serves() && node.illness.takes_writes();
+            if writes && node.writes_wait_until <= self.now {
                 node.offset += 1;
             }
-            node.attached = before
-                .values()
-                .filter(|other| other.link_up && other.follows.as_ref() == Some(&node.address))
-                .map(|other| other.address.clone())
-                .collect();
+            node.attached = attached.remove(&node.address).unwrap_or_default();
             if let Some(master) = node.follows.clone().filter(|_| node.serves()) {
-                node.stream(self.now, before.get(&master));
+                let master = before.get(&master);
+                // Its connection stands, and nothing comes.
+                if !master.is_some_and(|master| master.illness.blocks()) {
+                    node.stream(self.now, master);
+                }
             }
         }
     }
@@ -199,7 +217,13 @@ impl World {
                 if server.paused {
                     return self.push(20, to, Message::Request { node, life, request, words });
                 }
-                let reply = server.command(self.now, &words);
+                if server.illness == Illness::Busy && words[0] == "SCRIPT" {
+                    server.illness = Illness::None;
+                }
+                let reply = match server.illness.refusal(&words[0]) {
+                    Some(refusal) => Reply::Error(refusal.to_owned()),
+                    None => server.command(self.now, &words),
+                };
                 self.push(1, to, Message::Input(Input::Replied { instance: node, request, reply }));
             }
         }
@@ -301,7 +325,7 @@ impl World {
 
     fn dial(&mut self, id: u64, instance: Address) {
         let node = &self.nodes[&instance];
-        let (delay, input) = if node.hidden {
+        let (delay, input) = if node.hidden || node.illness == Illness::NoDescriptors {
             (200, Input::LinkDown { instance, why: LinkError::Timeout })
         } else if !node.alive {
             (1, Input::LinkDown { instance, why: LinkError::Refused })
