@@ -1,6 +1,6 @@
 //! `vedette server` and `vedette sentinel`: configuration read, logging started, the daemon run.
 
-use super::{Failure, ProcessOptions};
+use super::{Failure, ProcessOptions, small_heap};
 use crate::config::ConfigError;
 use crate::config::sentinel::{PeerConfig, SentinelConfig};
 use crate::config::sentinel_conf::{self, Fleet};
@@ -114,6 +114,7 @@ fn read_sentinel(options: &SentinelStart) -> Result<(SentinelConfig, Vec<String>
 
 /// A sentinel from its `sentinel.yaml`; complaints about the file name it, and all come at once.
 pub(super) fn sentinel(process: &ProcessOptions, options: &SentinelStart) -> Result<(), Failure> {
+    small_heap::ensure();
     let (config, left_out) = read_sentinel(options)?;
     let level = process.log_level.unwrap_or(LogLevel(Level::Info));
     let (logger, _guard) = logging::start(process.log_format, level);

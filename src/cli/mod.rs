@@ -17,6 +17,7 @@ mod peer;
 mod policy;
 mod render;
 mod screen;
+mod small_heap;
 mod status;
 mod transport;
 mod up;

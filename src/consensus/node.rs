@@ -150,6 +150,8 @@ impl Consensus {
         if self.ended {
             return;
         }
+        // First: a leader's word must start a new count, not share it with ticks from before it.
+        self.pass_time(now, actions);
         match input {
             Input::Tick => {}
             Input::Message { from, bytes } => self.receive(from, &bytes, actions),
@@ -159,13 +161,31 @@ impl Consensus {
             }
             Input::Unreachable { peer } => self.node.report_unreachable(peer),
         }
-        self.pass_time(now, actions);
         self.carry_on(actions);
     }
 
     /// When `handle` wants to be called with a [`Input::Tick`] at the latest.
     pub fn next_wakeup(&self) -> Option<Instant> {
-        (!self.ended).then(|| self.pace.next())
+        (!self.ended).then(|| self.pace.after(self.idle_ticks()))
+    }
+
+    /// When a leader's next heartbeat is due.
+    pub fn next_heartbeat(&self) -> Instant {
+        self.pace.after(HEARTBEAT_TICKS.saturating_sub(self.node.raft.heartbeat_elapsed()).max(1))
+    }
+
+    /// Ticks until one of them does something: the others are made up for then. Never more than are
+    /// made up for at once.
+    fn idle_ticks(&self) -> usize {
+        let raft = &self.node.raft;
+        let until = match self.role() {
+            Role::Leader => {
+                let check = self.pace.min_ticks().saturating_sub(raft.election_elapsed);
+                check.min(HEARTBEAT_TICKS.saturating_sub(raft.heartbeat_elapsed()))
+            }
+            Role::Follower | Role::Candidate => self.timeout.saturating_sub(raft.election_elapsed),
+        };
+        until.clamp(1, HEARTBEAT_TICKS)
     }
 
     /// Asks the fleet to agree on `data`; answers with the index it will have if it is agreed in this

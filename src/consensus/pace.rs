@@ -1,7 +1,8 @@
 //! Moments to ticks, and election timeouts from a seed.
 //!
 //! The raft crate counts ticks. A quarter of a heartbeat is one: fine enough that two nodes seldom
-//! draw the same timeout, coarse enough that an idle node wakes eighty times a second at most.
+//! draw the same timeout; ticks that would do nothing are made up for later, so that an idle node need
+//! not wake for each.
 
 use super::Settings;
 use crate::stdx::Rng;
@@ -45,8 +46,9 @@ impl Pace {
         self.max_ticks
     }
 
-    pub(super) fn next(&self) -> Instant {
-        self.next
+    /// When that many ticks from now will have passed; at least one.
+    pub(super) fn after(&self, ticks: usize) -> Instant {
+        self.next + self.tick * u32::try_from(ticks.saturating_sub(1)).unwrap_or(u32::MAX)
     }
 
     /// How many ticks `now` is worth since the last call.
@@ -92,7 +94,8 @@ mod tests {
         let mut pace = pace(1000);
         assert_eq!(pace.due(Instant::from_millis(1009)), 0);
         assert_eq!(pace.due(Instant::from_millis(1025)), 2);
-        assert_eq!(pace.next(), Instant::from_millis(1030));
+        assert_eq!(pace.after(1), Instant::from_millis(1030));
+        assert_eq!(pace.after(3), Instant::from_millis(1050));
     }
 
     #[test]

@@ -66,7 +66,7 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 /// Inputs taken from one source before the others and the timer get their turn.
 const TURN_INPUTS: usize = 64;
 /// The page and the metrics are at most this old while nobody changes anything.
-const STATUS_EVERY: Duration = Duration::from_millis(500);
+const STATUS_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs a sentinel until it is asked to stop (`Ok`) or cannot go on.
 pub fn run(config: SentinelConfig, logger: Logger) -> Result<(), Fatal> {
@@ -77,7 +77,14 @@ pub fn run(config: SentinelConfig, logger: Logger) -> Result<(), Fatal> {
     runtime.block_on(async {
         let shutdown = Shutdown::on_signals().map_err(Fatal::because)?;
         let (shell, first) = start::start(config, logger, shutdown).await?;
-        shell.run(first).await
+        // As a task: to wake the future that `block_on` drives, the runtime writes to itself each time.
+        match tokio::spawn(shell.run(first)).await {
+            Ok(ended) => ended,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(error) => Err(Fatal::because(error)),
+            },
+        }
     })
 }
 
@@ -238,13 +245,10 @@ impl Shell {
                 Input::LinkDown { instance, why }
             }
             LinkEvent::Replied { instance, request, reply } => Input::Replied { instance, request, reply },
-            LinkEvent::Hello { instance, payload } => Input::Hello { instance, payload },
         };
         // A link that was given up meanwhile may still have said something.
-        let (Input::LinkUp { instance }
-        | Input::LinkDown { instance, .. }
-        | Input::Replied { instance, .. }
-        | Input::Hello { instance, .. }) = &input
+        let (Input::LinkUp { instance } | Input::LinkDown { instance, .. } | Input::Replied { instance, .. }) =
+            &input
         else {
             return Ok(());
         };
@@ -479,9 +483,12 @@ impl Shell {
         }
         if self.status_due <= now.mono {
             self.status_due = now.mono + STATUS_EVERY;
-            let status = self.answers(now).0.status();
-            self.notifier.status(&summary(&status));
-            self.status.send_replace(Arc::new(status));
+            // Made for those who look: the page and the metrics, and systemd's status line.
+            if self.core.config().http.is_some() || self.notifier.is_heard() {
+                let status = self.answers(now).0.status();
+                self.notifier.status(&summary(&status));
+                self.status.send_replace(Arc::new(status));
+            }
         }
         Ok(())
     }

@@ -27,6 +27,11 @@ impl Notifier {
         }
     }
 
+    /// Whether anybody reads what is told.
+    pub fn is_heard(&self) -> bool {
+        self.present
+    }
+
     /// The service answers its port from now on.
     pub fn ready(&mut self, status: &str) {
         self.status = status.to_owned();

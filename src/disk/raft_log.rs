@@ -22,7 +22,7 @@ const FILE: &str = "raft.redb";
 const UNFINISHED: &str = "raft.redb.new";
 const FORMAT: u64 = 1;
 /// The log between two snapshots is small; redb's default would be a gigabyte.
-const CACHE_BYTES: usize = 4 * 1024 * 1024;
+const CACHE_BYTES: usize = 1024 * 1024;
 
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 const ENTRIES: TableDefinition<u64, &[u8]> = TableDefinition::new("entries");

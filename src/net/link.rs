@@ -1,4 +1,4 @@
-//! Outbound links to data servers: one task per instance and purpose, and a handle to each.
+//! Outbound links to data servers: one task per instance, and a handle to each.
 //!
 //! A link dials only when it is told to, logs in, names itself, and then carries requests whose
 //! replies it matches in order. Promises: nothing the caller does here waits; every attempt ends
@@ -25,17 +25,6 @@ use tokio::time::timeout;
 pub const REPLY_BYTES_MAX: usize = 1 << 20;
 /// Requests that may wait for their replies; further ones are dropped, as on a link that is down.
 const PENDING_MAX: usize = 256;
-const HELLO_REDIAL: Duration = Duration::from_secs(5);
-const HELLO_CHANNEL: &str = "__sentinel__:hello";
-
-/// What a link is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    Command,
-    /// Subscribed to the hello channel. Nothing rests on it, so once it was up it comes back on its
-    /// own, at an easy pace.
-    Hello,
-}
 
 /// What a link tells its owner.
 #[derive(Debug)]
@@ -43,7 +32,6 @@ pub enum LinkEvent {
     Up { instance: Address },
     Down { instance: Address, why: LinkError },
     Replied { instance: Address, request: RequestId, reply: Reply },
-    Hello { instance: Address, payload: String },
 }
 
 enum Order {
@@ -52,16 +40,15 @@ enum Order {
     Hangup,
 }
 
-/// Both links to one instance. Dropping it closes them.
+/// The link to one instance. Dropping it closes it.
 pub struct Link {
-    command: mpsc::UnboundedSender<Order>,
-    hello: mpsc::UnboundedSender<Order>,
+    orders: mpsc::UnboundedSender<Order>,
     auth: Arc<Mutex<Option<Auth>>>,
-    tasks: [tokio::task::AbortHandle; 2],
+    task: tokio::task::AbortHandle,
 }
 
 impl Link {
-    /// Starts both tasks; neither dials yet. `name` is the eight hex digits that CLIENT LIST shows.
+    /// Starts the task; it does not dial yet. `name` is the eight hex digits that CLIENT LIST shows.
     pub fn start(
         instance: &Address,
         auth: Option<Auth>,
@@ -69,30 +56,22 @@ impl Link {
         name: &str,
         events: mpsc::UnboundedSender<LinkEvent>,
     ) -> Self {
-        let (command, command_orders) = mpsc::unbounded_channel();
-        let (hello, hello_orders) = mpsc::unbounded_channel();
+        let (orders, received) = mpsc::unbounded_channel();
         let auth = Arc::new(Mutex::new(auth));
-        let task = |purpose, suffix, orders| {
-            let task = LinkTask {
-                instance: instance.clone(),
-                purpose,
-                auth: auth.clone(),
-                client_name: format!("sentinel-{name}-{suffix}"),
-                route: route.clone(),
-                events: events.clone(),
-            };
-            tokio::spawn(task.run(orders)).abort_handle()
+        let task = LinkTask {
+            instance: instance.clone(),
+            auth: auth.clone(),
+            client_name: format!("sentinel-{name}-cmd"),
+            route,
+            events,
         };
-        let tasks =
-            [task(Purpose::Command, "cmd", command_orders), task(Purpose::Hello, "pubsub", hello_orders)];
-        Link { command, hello, auth, tasks }
+        Link { orders, auth, task: tokio::spawn(task.run(received)).abort_handle() }
     }
 
-    /// Dials the links that are down; on links that are up or dialling it does nothing.
+    /// Dials if the link is down; on one that is up or dialling it does nothing.
     pub fn dial(&self, timeout: Duration) {
-        // A task ends only with its handle, so these sends cannot fail while we exist.
-        let _ = self.command.send(Order::Dial { timeout });
-        let _ = self.hello.send(Order::Dial { timeout });
+        // The task ends only with its handle, so these sends cannot fail while we exist.
+        let _ = self.orders.send(Order::Dial { timeout });
     }
 
     /// At the next login.
@@ -101,20 +80,18 @@ impl Link {
     }
 
     pub fn send(&self, request: RequestId, argv: Vec<Vec<u8>>) {
-        let _ = self.command.send(Order::Send { request, argv });
+        let _ = self.orders.send(Order::Send { request, argv });
     }
 
-    /// Closes the command link; it is reported down as reset by us.
+    /// Closes the connection; it is reported down as reset by us.
     pub fn hangup(&self) {
-        let _ = self.command.send(Order::Hangup);
+        let _ = self.orders.send(Order::Hangup);
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.task.abort();
     }
 }
 
@@ -127,7 +104,6 @@ pub struct Route {
 
 struct LinkTask {
     instance: Address,
-    purpose: Purpose,
     auth: Arc<Mutex<Option<Auth>>>,
     client_name: String,
     route: Route,
@@ -136,8 +112,7 @@ struct LinkTask {
 
 impl LinkTask {
     async fn run(self, mut orders: mpsc::UnboundedReceiver<Order>) {
-        let mut redial = None;
-        while let Some(deadline) = next_dial(&mut orders, redial).await {
+        while let Some(deadline) = next_dial(&mut orders).await {
             let stream = match timeout(deadline, self.open()).await {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(why)) => {
@@ -149,15 +124,8 @@ impl LinkTask {
                     continue;
                 }
             };
-            if self.purpose == Purpose::Hello {
-                redial = Some(deadline);
-            } else {
-                self.tell(LinkEvent::Up { instance: self.instance.clone() });
-            }
-            let why = match self.purpose {
-                Purpose::Command => self.carry(stream, &mut orders).await,
-                Purpose::Hello => self.listen(stream).await,
-            };
+            self.tell(LinkEvent::Up { instance: self.instance.clone() });
+            let why = self.carry(stream, &mut orders).await;
             // Orders that were given for the connection that is gone.
             while orders.try_recv().is_ok() {}
             self.down(why);
@@ -187,9 +155,6 @@ impl LinkTask {
         // A server that knows no CLIENT SETNAME is none the worse for it.
         if wire.read().await?.error().is_some_and(|text| text.starts_with("NOAUTH")) {
             return Err(LinkError::AuthRefused);
-        }
-        if self.purpose == Purpose::Hello {
-            wire.write(&["SUBSCRIBE", HELLO_CHANNEL]).await?;
         }
         Ok(wire)
     }
@@ -229,32 +194,24 @@ impl LinkTask {
                     }
                     Err(error) => return kind_of(&error),
                 },
-                order = orders.recv() => match order {
-                    None | Some(Order::Hangup) => return LinkError::Reset,
-                    Some(Order::Dial { .. }) => {}
-                    Some(Order::Send { request, argv }) => {
-                        if pending.len() < PENDING_MAX {
-                            pending.push_back(request);
-                            encode::command(&mut outgoing, &argv);
+                order = orders.recv() => {
+                    // What falls due together leaves together: one system call, one wakeup there.
+                    let mut next = order;
+                    loop {
+                        match next {
+                            None | Some(Order::Hangup) => return LinkError::Reset,
+                            Some(Order::Dial { .. }) => {}
+                            Some(Order::Send { request, argv }) => {
+                                if pending.len() < PENDING_MAX {
+                                    pending.push_back(request);
+                                    encode::command(&mut outgoing, &argv);
+                                }
+                            }
                         }
-                    }
-                },
-            }
-        }
-    }
-
-    /// Messages in, until one side ends it.
-    async fn listen(&self, mut wire: Wire) -> LinkError {
-        loop {
-            match wire.read().await {
-                Err(why) => return why,
-                Ok(message) => {
-                    if let Some([kind, _, payload]) = message.as_array()
-                        && kind.as_str() == Some("message")
-                        && let Some(payload) = payload.as_str()
-                    {
-                        let payload = payload.to_owned();
-                        self.tell(LinkEvent::Hello { instance: self.instance.clone(), payload });
+                        match orders.try_recv() {
+                            Ok(order) => next = Some(order),
+                            Err(_) => break,
+                        }
                     }
                 }
             }
@@ -262,10 +219,7 @@ impl LinkTask {
     }
 
     fn down(&self, why: LinkError) {
-        // Judgement rests on the command link; the subscription is for display.
-        if self.purpose == Purpose::Command {
-            self.tell(LinkEvent::Down { instance: self.instance.clone(), why });
-        }
+        self.tell(LinkEvent::Down { instance: self.instance.clone(), why });
     }
 
     fn tell(&self, event: LinkEvent) {
@@ -279,20 +233,10 @@ async fn write_some(writing: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io
     if bytes.is_empty() { writing.flush().await.map(|()| 0) } else { writing.write(bytes).await }
 }
 
-/// Waits for an order to dial, or for the time when `redial` is due; `None` when the owner is gone.
-async fn next_dial(
-    orders: &mut mpsc::UnboundedReceiver<Order>,
-    redial: Option<Duration>,
-) -> Option<Duration> {
+/// Waits for an order to dial; `None` when the owner is gone.
+async fn next_dial(orders: &mut mpsc::UnboundedReceiver<Order>) -> Option<Duration> {
     loop {
-        let order = match redial {
-            None => orders.recv().await?,
-            Some(deadline) => match timeout(HELLO_REDIAL, orders.recv()).await {
-                Err(_) => return Some(deadline),
-                Ok(order) => order?,
-            },
-        };
-        if let Order::Dial { timeout } = order {
+        if let Order::Dial { timeout } = orders.recv().await? {
             return Some(timeout);
         }
     }

@@ -20,22 +20,13 @@ async fn listener() -> (TcpListener, Address) {
     (listener, Address::new("127.0.0.1", port))
 }
 
-/// Accepts the two links of one dial and tells them apart by the name they give.
-async fn accept_both(listener: &TcpListener) -> (Wire, Wire) {
-    let (mut command, mut hello) = (None, None);
-    while command.is_none() || hello.is_none() {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut wire = Wire { stream: stream.into(), buffer: Vec::new() };
-        let words = words(wire.read().await.unwrap());
-        assert_eq!(words[..2], ["CLIENT", "SETNAME"]);
-        wire.stream.write_all(b"+OK\r\n").await.unwrap();
-        match words[2].as_str() {
-            "sentinel-0123abcd-cmd" => command = Some(wire),
-            "sentinel-0123abcd-pubsub" => hello = Some(wire),
-            other => panic!("unexpected name {other}"),
-        }
-    }
-    (command.unwrap(), hello.unwrap())
+/// Accepts a connection that names itself.
+async fn accept(listener: &TcpListener) -> Wire {
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut wire = Wire { stream: stream.into(), buffer: Vec::new() };
+    assert_eq!(words(wire.read().await.unwrap()), ["CLIENT", "SETNAME", "sentinel-0123abcd-cmd"]);
+    wire.stream.write_all(b"+OK\r\n").await.unwrap();
+    wire
 }
 
 fn words(request: Reply) -> Vec<String> {
@@ -47,12 +38,12 @@ fn argv(words: &[&str]) -> Vec<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn requests_are_answered_in_order_and_hellos_arrive() {
+async fn requests_leave_together_and_are_answered_in_order() {
     let (listener, address) = listener().await;
     let (sender, mut events) = unbounded_channel();
     let link = Link::start(&address, None, route(), "0123abcd", sender);
     link.dial(PATIENCE);
-    let (mut command, mut hello) = accept_both(&listener).await;
+    let mut command = accept(&listener).await;
     assert!(matches!(next(&mut events).await, LinkEvent::Up { .. }));
 
     link.send(7, argv(&["PING"]));
@@ -71,12 +62,6 @@ async fn requests_are_answered_in_order_and_hellos_arrive() {
             other => panic!("{other:?}"),
         }
     }
-
-    assert_eq!(words(hello.read().await.unwrap()), ["SUBSCRIBE", HELLO_CHANNEL]);
-    let message = "*3\r\n$9\r\nsubscribe\r\n$18\r\n__sentinel__:hello\r\n:1\r\n\
-                   *3\r\n$7\r\nmessage\r\n$18\r\n__sentinel__:hello\r\n$3\r\na,b\r\n";
-    hello.stream.write_all(message.as_bytes()).await.unwrap();
-    assert!(matches!(next(&mut events).await, LinkEvent::Hello { payload, .. } if payload == "a,b"));
 }
 
 #[tokio::test]
@@ -109,12 +94,11 @@ async fn each_way_to_fail_has_its_name() {
         let (listener, address) = self::listener().await;
         let link = Link::start(&address, None, route(), "0123abcd", sender.clone());
         link.dial(PATIENCE);
-        for _ in 0..2 {
-            let (stream, _) = listener.accept().await.unwrap();
-            let mut wire = Wire { stream: stream.into(), buffer: Vec::new() };
-            wire.read().await.unwrap();
-            wire.stream.write_all(bytes).await.unwrap();
-        }
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut wire = Wire { stream: stream.into(), buffer: Vec::new() };
+        wire.read().await.unwrap();
+        wire.stream.write_all(bytes).await.unwrap();
+        drop(wire);
         match next(&mut events).await {
             LinkEvent::Down { why, .. } => assert_eq!(why, expected),
             other => panic!("{other:?}"),
@@ -128,15 +112,15 @@ async fn a_broken_link_is_reported_once_and_dialled_only_on_demand() {
     let (sender, mut events) = unbounded_channel();
     let link = Link::start(&address, None, route(), "0123abcd", sender);
     link.dial(PATIENCE);
-    let (command, hello) = accept_both(&listener).await;
+    let command = accept(&listener).await;
     assert!(matches!(next(&mut events).await, LinkEvent::Up { .. }));
     link.send(1, argv(&["PING"]));
-    drop((command, hello));
+    drop(command);
     assert!(matches!(next(&mut events).await, LinkEvent::Down { why: LinkError::Reset, .. }));
     // Nobody said Dial: the next connection is the one that is asked for.
     assert!(timeout(Duration::from_millis(100), listener.accept()).await.is_err());
     link.dial(PATIENCE);
-    let _second = accept_both(&listener).await;
+    let _second = accept(&listener).await;
     assert!(matches!(next(&mut events).await, LinkEvent::Up { .. }));
     link.hangup();
     assert!(matches!(next(&mut events).await, LinkEvent::Down { why: LinkError::Reset, .. }));
@@ -149,11 +133,9 @@ async fn a_password_is_sent_first_and_a_refusal_is_named() {
     let auth = Auth { user: Some("sentinel".into()), password: "pass".into() };
     let link = Link::start(&address, Some(auth), route(), "0123abcd", sender);
     link.dial(PATIENCE);
-    for _ in 0..2 {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut wire = Wire { stream: stream.into(), buffer: Vec::new() };
-        assert_eq!(words(wire.read().await.unwrap()), ["AUTH", "sentinel", "pass"]);
-        wire.stream.write_all(b"-WRONGPASS invalid username-password pair\r\n").await.unwrap();
-    }
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut wire = Wire { stream: stream.into(), buffer: Vec::new() };
+    assert_eq!(words(wire.read().await.unwrap()), ["AUTH", "sentinel", "pass"]);
+    wire.stream.write_all(b"-WRONGPASS invalid username-password pair\r\n").await.unwrap();
     assert!(matches!(next(&mut events).await, LinkEvent::Down { why: LinkError::AuthRefused, .. }));
 }

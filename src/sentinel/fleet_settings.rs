@@ -24,9 +24,10 @@ impl Default for FleetSettings {
     fn default() -> Self {
         FleetSettings {
             resolve_hostnames: true,
-            info_period_ms: 1000,
+            info_period_ms: 2000,
             ping_period_ms: 1000,
-            publish_period_ms: 2000,
+            // For other people's tools only, so seldom: every message of every sentinel wakes a server.
+            publish_period_ms: 10_000,
             default_down_after_ms: defaults::down_after_ms(),
             default_failover_timeout_ms: defaults::failover_timeout_ms(),
             script_max_runtime_ms: 60_000,

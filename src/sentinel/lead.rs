@@ -17,6 +17,7 @@ use super::probe;
 use super::prospect::{Prospect, prospect};
 use super::registry::{Instance, Registry};
 use super::request::Request;
+use super::schedule;
 use super::situation::Situation;
 use super::subjective;
 use super::sync_set::Settling;
@@ -28,8 +29,10 @@ use crate::resp::Reply;
 use crate::stdx::time::{Duration, Instant, Now};
 use std::collections::BTreeMap;
 
-/// How often a group is looked at when nothing happens.
-const CALM: Duration = Duration::from_millis(100);
+/// How often a group is looked at when nothing happens; whatever happens wakes it, and so does the
+/// moment from which on a silence means something.
+const CALM: Duration = Duration::from_millis(500);
+const UNEASY: Duration = Duration::from_millis(100);
 const WATCHFUL: Duration = Duration::from_millis(20);
 /// A proposal without an answer for this long is made again; applying one twice changes nothing.
 const PROPOSAL_LIMIT: Duration = Duration::from_secs(2);
@@ -60,6 +63,8 @@ pub(super) struct Supervision {
     pub suspected_since: Option<Instant>,
     /// Old masters that were seen back, until the log knows it.
     pub returned: BTreeMap<Address, Homecoming>,
+    /// When a long script was last told to end.
+    pub script_killed_at: Option<Instant>,
     wrong_role_since: Option<Instant>,
     unvouched_since: Option<Instant>,
     unreachable_since: Option<Instant>,
@@ -87,6 +92,7 @@ impl Supervision {
             master_sample: None,
             suspected_since: None,
             returned: BTreeMap::new(),
+            script_killed_at: None,
             wrong_role_since: None,
             unvouched_since: None,
             unreachable_since: None,
@@ -165,7 +171,7 @@ pub(super) struct Work<'a> {
 }
 
 impl Sentinel {
-    /// The answer to a command that moves an instance.
+    /// The answer to a command that moves an instance; whether it is worth a look at once.
     pub(super) fn command_answered(
         &mut self,
         now: Instant,
@@ -173,12 +179,12 @@ impl Sentinel {
         address: &Address,
         request: &Request,
         reply: &Reply,
-    ) {
-        let Some(own) = self.groups.get_mut(group) else { return };
+    ) -> bool {
+        let Some(own) = self.groups.get_mut(group) else { return false };
         let facts = self.registry.get(address).and_then(Instance::current);
         let generation = self.registry.get(address).map_or(0, |instance| instance.generation);
         match request {
-            Request::Lease { .. } => own.lease.answered(now, address, generation, reply),
+            Request::Lease { .. } => return own.lease.answered(now, address, generation, reply),
             Request::Fence { .. } => {
                 let master = self.ledger.group(group).map(|group| &group.master);
                 if let (Some(conduct), Some(facts), Some(master)) = (&mut own.conduct, facts, master) {
@@ -193,6 +199,7 @@ impl Sentinel {
             // Believed when INFO shows it.
             _ => {}
         }
+        true
     }
 
     pub(super) fn look_after(&mut self, now: Now, name: &str, actions: &mut Vec<Action>) {
@@ -221,7 +228,7 @@ impl Sentinel {
             bugs: self.bugs,
             hook,
             decisions: Vec::new(),
-            next: now.mono + CALM,
+            next: (now.mono + CALM).down_to(schedule::GRID),
             next_request: &mut self.next_request,
             actions,
             hurry: false,
@@ -246,6 +253,8 @@ impl Sentinel {
         }
         if own.urgent {
             next = next.min(now.mono + WATCHFUL);
+        } else if own.uneasy {
+            next = next.min(now.mono + UNEASY);
         }
         if own.in_flight.is_some_and(|(_, at)| now.mono.since(at) > PROPOSAL_LIMIT) {
             own.in_flight = None;
@@ -305,8 +314,14 @@ impl Work<'_> {
         let suspect = |i: &Instance| subjective::suspect(i, self.group, self.now);
         let master_suspect = self.master().is_some_and(suspect);
         let cared_for = |a: &&Address| !self.in_maintenance(a);
-        let any_suspect =
-            self.group.instances().filter(cared_for).filter_map(|a| self.registry.get(a)).any(suspect);
+        let watched = || self.group.instances().filter(cared_for).filter_map(|a| self.registry.get(a));
+        let any_suspect = watched().any(suspect);
+        let limit = subjective::suspicion(self.group);
+        let silences = watched().map(|instance| instance.silence(self.now));
+        let longest = silences.filter(|silence| *silence <= limit).max();
+        if let Some(longest) = longest {
+            self.next = self.next.min(self.now + (limit - longest) + Duration::from_millis(1));
+        }
         let members = &self.group.sync_set().members;
         let unsettled = self.group.sets.len() > 1
             || self.group.replicas.iter().any(|a| {
@@ -354,6 +369,7 @@ impl Work<'_> {
             return;
         }
         self.tell_health(verdict);
+        self.end_long_script();
         self.tell_changes();
         self.end_maintenance();
         match self.group.failover.clone() {

@@ -7,9 +7,13 @@
 use super::decision::Cause;
 use super::lead::Work;
 use super::request::Request;
+use super::schedule;
 use crate::model::{Address, Epoch};
 use crate::resp::Reply;
 use crate::stdx::time::{Duration, Instant};
+
+/// A grant counts from the stamp of the answer before it, so a quarter of the lease may be missed twice.
+const RENEWALS_PER_LEASE: u32 = 4;
 
 #[derive(Debug)]
 pub(super) struct LeaseBook {
@@ -36,24 +40,29 @@ impl LeaseBook {
     }
 
     /// The answer to LEASE: stamp, epoch, vouched, version. One that comes late, from a master of before,
-    /// is none.
-    pub fn answered(&mut self, now: Instant, from: &Address, generation: u64, reply: &Reply) {
+    /// is none. Whether it says anything that the one before did not.
+    pub fn answered(&mut self, now: Instant, from: &Address, generation: u64, reply: &Reply) -> bool {
         if self.holder.as_ref().is_none_or(|(address, link)| address != from || *link != generation) {
-            return;
+            return false;
         }
-        let Some([stamp, _, vouched, version]) = reply.as_array() else { return };
+        let Some([stamp, _, vouched, version]) = reply.as_array() else { return true };
         let number = |reply: &Reply| reply.as_integer().and_then(|n| u64::try_from(n).ok());
-        let (Some(stamp), Some(version)) = (number(stamp), number(version)) else { return };
-        if self.stamp.is_none() {
+        let (Some(stamp), Some(version)) = (number(stamp), number(version)) else { return true };
+        let first = self.stamp.is_none();
+        if first {
             self.next_at = now;
         }
+        let was_vouched = self.stamp.is_some() && self.vouched_at == self.stamp.map(|(_, at)| at);
         self.stamp = Some((stamp, now));
-        if vouched.as_integer() == Some(1) {
+        let vouched = vouched.as_integer() == Some(1);
+        if vouched {
             self.vouched_at = Some(now);
         }
-        if self.taken.is_none_or(|(known, _)| known != version) {
+        let newly_taken = self.taken.is_none_or(|(known, _)| known != version);
+        if newly_taken {
             self.taken = Some((version, now));
         }
+        first || newly_taken || vouched != was_vouched
     }
 }
 
@@ -110,12 +119,13 @@ impl Work<'_> {
             book.taken = None;
             book.next_at = self.now;
         }
-        let pace = office.lease / 5;
+        let pace = office.lease / RENEWALS_PER_LEASE;
         if book.next_at > self.now {
             self.next = self.next.min(book.next_at);
             return;
         }
-        book.next_at = self.now + pace;
+        // On one grid for all groups: grants that leave together cost one wakeup.
+        book.next_at = (self.now + pace).down_to(schedule::GRID);
         self.next = self.next.min(book.next_at);
         // What is left of a lease since the majority confirmed us.
         let length = office.lease.saturating_sub(self.now.since(office.confirmed_at));

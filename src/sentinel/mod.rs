@@ -67,6 +67,7 @@ pub mod registry;
 pub mod request;
 mod schedule;
 mod scheduled;
+mod script_kill;
 pub mod scripts;
 pub mod settings;
 mod simulated;
@@ -140,11 +141,6 @@ pub enum Input {
         request: RequestId,
         reply: Reply,
     },
-    /// A message on `__sentinel__:hello` of an instance: for display only.
-    Hello {
-        instance: Address,
-        payload: String,
-    },
     /// Credentials for data servers as the files hold them now, by group.
     Credentials {
         by_group: BTreeMap<String, Auth>,
@@ -198,10 +194,9 @@ pub enum Action {
     Persist(consensus::Persist),
     /// Best effort: a message to a peer whose link is down is dropped.
     SendPeer { to: NodeId, message: PeerMessage },
-    /// Keep a command link and a hello subscription to this instance from now on, redialling at
-    /// the pace of `Redial` actions. Idempotent.
+    /// Keep a command link to this instance from now on. Idempotent.
     Watch { instance: Address, auth: Option<Auth> },
-    /// Close both links to it.
+    /// Close the link to it.
     Unwatch { instance: Address },
     /// Dial now if the link is down (the core sets the pace; the shell bounds the attempt to
     /// `timeout_ms`).

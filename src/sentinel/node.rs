@@ -243,8 +243,6 @@ impl Sentinel {
             Input::Replied { instance, request, reply } => {
                 self.replied(now.mono, &instance, request, &reply);
             }
-            // Read for display only; membership and topology come from the log.
-            Input::Hello { .. } => {}
             Input::Credentials { by_group } => self.set_credentials(by_group, actions),
             Input::ErrandsProgress { up_to } => self.errands_progress(now, up_to),
             Input::ErrandTold { kind, payload } => self.errand_told(now, kind, payload),

@@ -245,11 +245,11 @@ impl Sentinel {
             self.take_office(now, actions);
         }
         if self.consensus.role() == Role::Leader && self.next_beat <= now.mono {
-            self.next_beat = now.mono + Duration::from_millis(self.config.raft.heartbeat_milliseconds);
-            let sequence = {
-                let alone = self.consensus.members().is_majority(&BTreeSet::from([self.config.id]));
-                self.beat.send(now.mono, alone)
-            };
+            // With the heartbeat, so that both are one write here and one wakeup there.
+            let half = Duration::from_millis(self.config.raft.heartbeat_milliseconds) / 2;
+            self.next_beat = self.consensus.next_heartbeat().max(now.mono + half);
+            let alone = self.consensus.members().is_majority(&BTreeSet::from([self.config.id]));
+            let sequence = self.beat.send(now.mono, alone);
             let confirmed_ms_ago = self.beat.confirmed_ms_ago(now.mono);
             let (term, commit) = (self.consensus.term(), self.consensus.commit_index());
             for to in self.consensus.members().ids().into_iter().filter(|id| *id != self.config.id) {

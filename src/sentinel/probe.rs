@@ -7,6 +7,7 @@ use super::node::{Sentinel, Timer};
 use super::peer::View;
 use super::registry::{Asked, Complaint, Instance, Link};
 use super::request::Request;
+use super::schedule;
 use super::{Action, LinkError};
 use crate::model::Address;
 use crate::resp::Reply;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 /// While something is wrong: with a master, its replicas, or a failover under way.
 const INFO_PACE_URGENT: Duration = Duration::from_millis(100);
+const INFO_PACE_UNEASY: Duration = Duration::from_secs(1);
 /// One that had to wait is tried again after this.
 const HELLO_LATER: Duration = Duration::from_millis(100);
 const DIAL_PACE_MIN: Duration = Duration::from_millis(50);
@@ -28,6 +30,12 @@ const INFO_BYTES_KEPT: usize = 32 * 1024;
 /// PING at min(ping-period, down-after / 5).
 fn ping_pace(down_after: Duration, period: Duration) -> Duration {
     (down_after / 5).min(period).max(Duration::from_millis(10))
+}
+
+/// `pace` from now, on the grid unless the pace itself is finer.
+fn soon(now: Instant, pace: Duration) -> Instant {
+    let at = now + pace;
+    if pace > schedule::GRID * 2 { at.down_to(schedule::GRID) } else { at }
 }
 
 /// A connection on which nothing was answered for this long is given up and made anew: the peer may
@@ -111,7 +119,7 @@ impl Sentinel {
         let Some(asked) = instance.asked.drain(..=at).next_back() else { return };
         instance.answered_at = Some(now);
         let group = instance.group.clone();
-        let mut news = true;
+        let mut news;
         match asked.request {
             Request::Ping => {
                 instance.probe.round_trip_us = Some(now.since(asked.at).as_micros() as u64);
@@ -120,7 +128,7 @@ impl Sentinel {
             }
             Request::Info => news = informed(instance, &asked, reply, now),
             Request::Hello { .. } | Request::MinReplicas { .. } => news = false,
-            request => self.command_answered(now, &group, address, &request, reply),
+            request => news = self.command_answered(now, &group, address, &request, reply),
         }
         // In a failover the next step waits for this, or for nothing.
         news |= self.ledger.group(&group).is_some_and(|group| group.failing_over());
@@ -134,9 +142,15 @@ impl Sentinel {
         let Some(instance) = self.registry.get(address) else { return };
         let Some(group) = self.ledger.group(&instance.group) else { return };
         let down_after = group.settings.down_after();
-        let urgent = self.groups.get(&instance.group).is_some_and(|own| own.urgent);
+        let fleet = &self.ledger.fleet;
+        let own = self.groups.get(&instance.group);
+        let urgent = own.is_some_and(|own| own.urgent);
+        let uneasy = own.is_none_or(|own| own.uneasy);
         let silent = Work::stops_writes_of(group, address);
-        let hello = (instance.up() && instance.next_hello <= now && !silent).then(|| {
+        // What is due soon goes with what is due now: one write here, one wakeup there.
+        let ping_pace = ping_pace(down_after, fleet.ping_period());
+        let slack = if instance.next_ping <= now { ping_pace / 2 } else { Duration::ZERO };
+        let hello = (instance.up() && instance.next_hello <= now + slack && !silent).then(|| {
             let me = &self.address;
             format!(
                 "{},{},{},{},{},{},{},{}",
@@ -150,7 +164,6 @@ impl Sentinel {
                 group.epoch
             )
         });
-        let fleet = &self.ledger.fleet;
         let next_request = &mut self.next_request;
         let Some(instance) = self.registry.get_mut(address) else { return };
         let next = match instance.link {
@@ -171,19 +184,22 @@ impl Sentinel {
             Link::Dialing { until } => until + DIAL_LIMIT,
             Link::Up => {
                 if let Some(payload) = hello {
-                    instance.next_hello = now + fleet.publish_period();
+                    instance.next_hello = soon(now, fleet.publish_period());
                     send(instance, address, now, Request::Hello { payload }, next_request, actions);
                 }
-                if instance.next_info <= now {
-                    let pace = fleet.info_period();
-                    let pace = if urgent { pace.min(INFO_PACE_URGENT) } else { pace };
-                    instance.next_info = now + pace;
+                if instance.next_info <= now + slack {
+                    let pace = match (urgent, uneasy) {
+                        (true, _) => INFO_PACE_URGENT,
+                        (false, true) => INFO_PACE_UNEASY,
+                        (false, false) => Duration::MAX,
+                    };
+                    instance.next_info = soon(now, pace.min(fleet.info_period()));
                     if !instance.awaits(|request| *request == Request::Info) {
                         send(instance, address, now, Request::Info, next_request, actions);
                     }
                 }
                 if instance.next_ping <= now {
-                    instance.next_ping = now + ping_pace(down_after, fleet.ping_period());
+                    instance.next_ping = soon(now, ping_pace);
                     if !instance.awaits(|request| *request == Request::Ping) {
                         send(instance, address, now, Request::Ping, next_request, actions);
                     }

@@ -1,8 +1,12 @@
 //! Every deadline in one list, so that the next wakeup is exact and cheap however many groups there
 //! are. Has never heard of what the keys mean.
 
+use crate::stdx::time::Duration;
 use crate::stdx::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What need not be exact is due on multiples of this, together.
+pub(super) const GRID: Duration = Duration::from_millis(25);
 
 #[derive(Clone, Debug)]
 pub struct Schedule<K> {

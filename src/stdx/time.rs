@@ -30,6 +30,13 @@ impl Instant {
         self.0 / 1000
     }
 
+    /// The last moment of a grid that everybody shares, at or before this one. Work that is put on it
+    /// falls due together, and a thousand timers cost one wakeup.
+    pub fn down_to(self, grid: Duration) -> Instant {
+        let us = u64::try_from(grid.as_micros()).unwrap_or(u64::MAX).max(1);
+        Instant(self.0 - self.0 % us)
+    }
+
     /// Time since `earlier`; zero when `earlier` is not earlier.
     pub fn since(self, earlier: Instant) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
@@ -78,6 +85,13 @@ impl Now {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_grid_brings_moments_together() {
+        let grid = Duration::from_millis(25);
+        let on_grid = |ms| Instant::from_millis(ms).down_to(grid).as_millis();
+        assert_eq!([0, 24, 25, 49, 1000].map(on_grid), [0, 0, 25, 25, 1000]);
+    }
 
     #[test]
     fn differences_saturate_instead_of_wrapping() {

@@ -6,7 +6,7 @@ use super::handshake::{equal, hmac};
 use crate::sentinel::PeerMessage;
 use crate::sentinel::peer_codec::{self, MAX_FRAME};
 use crate::stdx::cursor::{Malformed, Put};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 
 const SEAL: usize = 16;
 
@@ -43,13 +43,14 @@ pub enum FrameError {
 }
 
 pub struct PeerReader<R> {
-    stream: R,
+    /// A frame is a few short fields: read together they are one system call.
+    stream: BufReader<R>,
     key: FrameKey,
 }
 
 impl<R: AsyncRead + Unpin> PeerReader<R> {
     pub(super) fn new(stream: R, key: FrameKey) -> Self {
-        PeerReader { stream, key }
+        PeerReader { stream: BufReader::new(stream), key }
     }
 
     /// The next message; `None` is a sign of life. Not to be cancelled and then called again.
