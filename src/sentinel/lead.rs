@@ -27,7 +27,7 @@ use crate::model::event::EventKind;
 use crate::model::{Address, NodeId, Offset};
 use crate::resp::Reply;
 use crate::stdx::time::{Duration, Instant, Now};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How often a group is looked at when nothing happens; whatever happens wakes it, and so does the
 /// moment from which on a silence means something.
@@ -63,6 +63,8 @@ pub(super) struct Supervision {
     pub suspected_since: Option<Instant>,
     /// Old masters that were seen back, until the log knows it.
     pub returned: BTreeMap<Address, Homecoming>,
+    /// Instances that were told to follow the master and do not yet.
+    pub corrected: BTreeSet<Address>,
     /// When a long script was last told to end.
     pub script_killed_at: Option<Instant>,
     wrong_role_since: Option<Instant>,
@@ -92,6 +94,7 @@ impl Supervision {
             master_sample: None,
             suspected_since: None,
             returned: BTreeMap::new(),
+            corrected: BTreeSet::new(),
             script_killed_at: None,
             wrong_role_since: None,
             unvouched_since: None,
@@ -117,6 +120,7 @@ impl Supervision {
         self.settling = Settling::default();
         self.bad_since.clear();
         self.acts.clear();
+        self.corrected.clear();
         self.retry_at = now;
         self.attempts = 0;
         self.unvouched_since = None;

@@ -98,6 +98,7 @@ impl Work<'_> {
                 all_done &= done || !reachable;
             }
             if placed {
+                self.own.corrected.remove(&address);
                 continue;
             }
             // Who repairs a server by hand is not fought; one without a role is given one.
@@ -144,6 +145,10 @@ impl Work<'_> {
             }
             let wrong = was_wrong.is_some_and(|master| master != self.group.master && master.port != 1);
             let handed_over = switched.is_some_and(|f| f.cause.planned() && f.old_master == address);
+            // Told again and again until it follows; said once.
+            if !self.own.corrected.insert(address.clone()) {
+                continue;
+            }
             if rogue && !handed_over {
                 self.flag(&address, EventKind::ConvertToReplica, "");
             } else if switched.is_none() && wrong && !rogue {

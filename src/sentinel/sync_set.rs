@@ -86,7 +86,8 @@ impl Work<'_> {
                 None => {
                     self.own.bad_since.remove(address);
                     let (Some(facts), Some(run_id)) = (facts, run_id) else { continue };
-                    if following && self.caught_up(facts.asked_at, facts.offset) {
+                    let well = following && !subjective::suspect(replica, self.group, self.now);
+                    if well && self.caught_up(facts.asked_at, facts.offset) {
                         wanted.insert(address.clone(), run_id);
                     }
                 }
