@@ -19,6 +19,7 @@
 //! | [`server`] | pure | the data server: dispatch, admit, execute, propagate, replicate |
 //! | [`consensus`] | pure | the raft crate as a state machine: durable actions in order, own codec |
 //! | [`sentinel`] | pure | the supervisor: judge, agree, fail over, reconcile |
+//! | [`agent`] | pure | the lease of a stock server, held beside it |
 //! | [`alerts`] | pure | an event dressed for one vendor, and what is still to be delivered |
 //! | [`observe`] | pure | status snapshot to metrics, JSON, page, health answers |
 //! | [`net`] | shell | sockets and nothing but sockets |
@@ -26,6 +27,7 @@
 //! | [`daemon`] | shell | the only place where a core meets a shell; the only reader of clock and entropy |
 //! | [`cli`] | shell | what a person types |
 
+pub mod agent;
 pub mod alerts;
 pub mod cli;
 pub mod commands;

@@ -18,13 +18,14 @@ const LAYERS: &[(&str, &str)] = &[
     ("server", "stdx model config resp store rdb commands session"),
     ("consensus", "stdx model"),
     ("sentinel", "stdx model config resp session consensus"),
+    ("agent", "stdx model resp"),
     ("alerts", "stdx model config"),
     ("observe", "stdx model config"),
     ("net", "stdx model config resp rdb session server consensus sentinel alerts observe"),
     ("disk", "stdx model config resp store rdb server consensus"),
     (
         "daemon",
-        "stdx model config resp store rdb commands session server consensus sentinel alerts observe net disk drill",
+        "stdx model config resp store rdb commands session server consensus sentinel agent alerts observe net disk drill",
     ),
     ("cli", "stdx model config resp alerts observe net disk daemon drill"),
 ];

@@ -6,7 +6,7 @@ use crate::config::sentinel::{PeerConfig, SentinelConfig};
 use crate::config::sentinel_conf::{self, Fleet};
 use crate::config::server::ServerConfig;
 use crate::daemon::logging::{self, LogFormat, LogLevel};
-use crate::daemon::{sentinel_loop, server_loop};
+use crate::daemon::{agent_loop, sentinel_loop, server_loop};
 use crate::model::{Address, NodeId};
 use slog::{Level, crit, warn};
 use std::path::{Path, PathBuf};
@@ -122,6 +122,23 @@ pub(super) fn sentinel(process: &ProcessOptions, options: &SentinelStart) -> Res
         warn!(logger, "{}: left out: {line}", config.file.display());
     }
     sentinel_loop::run(config, logger.clone()).map_err(|error| {
+        crit!(logger, "{error}");
+        Failure::said(1)
+    })
+}
+
+/// A host agent from its `agent.yaml`.
+pub(super) fn agent(process: &ProcessOptions, file: &std::path::Path) -> Result<(), Failure> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::usage(format!("cannot read {shown}: {error}")))?;
+    let config = crate::config::agent::parse(&text).map_err(|errors| {
+        errors.iter().for_each(|error| eprintln!("{shown}: {error}"));
+        Failure::said(2)
+    })?;
+    let level = process.log_level.unwrap_or(LogLevel(Level::Info));
+    let (logger, _guard) = logging::start(process.log_format, level);
+    agent_loop::run(config, logger.clone()).map_err(|error| {
         crit!(logger, "{error}");
         Failure::said(1)
     })

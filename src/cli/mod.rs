@@ -165,6 +165,12 @@ enum Command {
     },
     /// Practise a failover and keep the score: on a throw-away fleet, or on one that serves
     Drill(drill::DrillOptions),
+    /// Run beside a stock server: it holds writes back while nobody says that it is master
+    Agent {
+        /// Its agent.yaml
+        #[arg(long, short, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Turn a sentinel.conf of Redis into a sentinel.yaml, and say what was left out
     Import {
         /// The sentinel.conf; it is only read
@@ -254,6 +260,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Acknowledge(options) => policy::acknowledge(&options),
         Command::Webhooks { to, wish } => webhooks::run(&to, &wish),
         Command::Drill(options) => drill::run(&options),
+        Command::Agent { config } => daemons::agent(&cli.process, &config),
         Command::Import { file, fleet, output } => import::run(&file, &fleet, output.as_ref()),
         Command::Check { file } => check::run(&file),
         Command::Completions { shell } => {

@@ -1,6 +1,7 @@
 //! Text to typed configuration, with every default and unit named. Knows no file and no socket.
 
 pub mod addresses;
+pub mod agent;
 pub mod drills;
 pub mod error;
 pub mod hooks;

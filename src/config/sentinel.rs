@@ -151,6 +151,9 @@ pub struct MasterConfig {
     pub parallel_syncs: usize,
     #[serde(default)]
     pub mode: Mode,
+    /// A stock master's `min-replicas-to-write` follows the replicas that are in sync.
+    #[serde(default = "defaults::yes", with = "yes_no")]
+    pub manage_min_replicas: bool,
     #[serde(default)]
     pub auth_user: Option<String>,
     #[serde(default)]

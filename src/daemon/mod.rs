@@ -1,6 +1,7 @@
 //! Where a core meets its shells: the only reader of the clock and of entropy, and the owner of the
 //! process. Decides nothing.
 
+pub mod agent_loop;
 pub mod alert_sender;
 pub mod clock;
 pub mod drill;

@@ -66,6 +66,8 @@ catalogue! {
     AbortNoGoodReplica "-failover-abort-no-good-slave"  Warning "no replica may be promoted; the text says why";
     AbortReplicaTimeout "-failover-abort-slave-timeout" Warning "the successor did not become master in time";
     AbortMasterBack    "-failover-abort-master-back"    Warning "the master came back before a successor was promoted";
+    MinReplicas        "+min-replicas"                  Notice  "a stock master takes writes only while so many replicas stream from it";
+    MinReplicasLow     "-min-replicas"                  Warning "replicas are gone: a stock master takes writes with fewer, or none, of them";
     Scheduled          "+switchover-scheduled"          Notice  "a switchover is to begin at the time that is named";
     ScheduledEnd       "-switchover-scheduled"          Notice  "the scheduled switchover begins now, or was cancelled";
     ScheduledRefused   "-switchover-refused"            Warning "a scheduled switchover was not begun; the reason says why";

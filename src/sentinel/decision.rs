@@ -9,6 +9,7 @@ use crate::model::incident::{Copy, Evidence};
 use crate::model::webhook::DeadLetter;
 use crate::model::{Address, Epoch, NodeId, Offset, ReplId, RunId};
 use crate::sentinel::drill::DrillDecision;
+use crate::sentinel::ledger::Managed;
 use crate::sentinel::ledger::MemberDecision;
 use crate::sentinel::policy::PolicyDecision;
 use crate::sentinel::settings::Settings;
@@ -177,6 +178,18 @@ pub enum Decision {
         /// How long a planned one may hold writes back; 0: the default.
         #[serde(default)]
         timeout_ms: u64,
+    },
+    /// A stock server's `min-replicas-to-write` is ours to set, to this; `full`: as many as vouch.
+    Manage {
+        group: String,
+        instance: Address,
+        managed: Managed,
+        full: bool,
+    },
+    /// It has its operator's own value again, or is gone.
+    Unmanage {
+        group: String,
+        instance: Address,
     },
     /// A switchover is to begin at this time (milliseconds since 1970); takes the place of an earlier one.
     Schedule {
@@ -354,6 +367,8 @@ impl Decision {
             | Decision::SyncSetSettled { group, .. }
             | Decision::Begin { group, .. }
             | Decision::StandBy { group, .. }
+            | Decision::Manage { group, .. }
+            | Decision::Unmanage { group, .. }
             | Decision::Schedule { group, .. }
             | Decision::Unschedule { group, .. }
             | Decision::Refused { group, .. }

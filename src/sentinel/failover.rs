@@ -102,7 +102,7 @@ impl Work<'_> {
         match failover.phase {
             Phase::Begun => self.freeze_and_choose(failover, &mut conduct),
             Phase::Promoted => self.promote(failover, &mut conduct),
-            Phase::Switched => {}
+            Phase::Switched => self.release(failover, &mut conduct),
         }
         self.own.conduct = Some(conduct);
     }

@@ -11,6 +11,7 @@ use super::lease::LeaseBook;
 use super::ledger::{Group, Rule};
 use super::loss::Trail;
 use super::maintenance::Countdown;
+use super::min_replicas::MinReplicasBook;
 use super::node::{Bugs, Peer, Sentinel, Timer};
 use super::objective::{self, Verdict};
 use super::probe;
@@ -55,6 +56,7 @@ pub(super) struct Supervision {
     /// The last corrective command to each instance.
     pub acts: BTreeMap<Address, Instant>,
     pub settling: Settling,
+    pub min_replicas: MinReplicasBook,
     /// Members of the sync set that are not as they should be, since when.
     pub bad_since: BTreeMap<Address, Instant>,
     /// An older moment of the master's offset.
@@ -90,6 +92,7 @@ impl Supervision {
             conduct: None,
             acts: BTreeMap::new(),
             settling: Settling::default(),
+            min_replicas: MinReplicasBook::default(),
             bad_since: BTreeMap::new(),
             master_sample: None,
             suspected_since: None,
@@ -118,6 +121,7 @@ impl Supervision {
         self.in_flight = None;
         self.conduct = None;
         self.settling = Settling::default();
+        self.min_replicas = MinReplicasBook::default();
         self.bad_since.clear();
         self.acts.clear();
         self.corrected.clear();
@@ -170,7 +174,7 @@ pub(super) struct Work<'a> {
     /// When to look again at the latest.
     pub next: Instant,
     next_request: &'a mut u64,
-    actions: &'a mut Vec<Action>,
+    pub actions: &'a mut Vec<Action>,
     hurry: bool,
 }
 
@@ -199,6 +203,9 @@ impl Sentinel {
                 if let Some(conduct) = &mut own.conduct {
                     conduct.planned.paused(now, reply);
                 }
+            }
+            Request::ReadMinReplicas | Request::SetMinReplicas { .. } | Request::SetMinReplicasLag { .. } => {
+                own.min_replicas.answered(address, generation, reply);
             }
             // Believed when INFO shows it.
             _ => {}
@@ -391,21 +398,11 @@ impl Work<'_> {
         if !self.group.failing_over() {
             self.discover();
             self.keep_sync_set();
+            self.manage_min_replicas();
             self.reconcile();
             self.keep_preference(verdict);
         }
         self.settle_hold(verdict);
-    }
-
-    /// Servers that an older fleet supervised show epochs above ours: ours must pass them.
-    fn raise_epochs(&mut self) -> bool {
-        let shown = self.group.instances().filter_map(|a| self.registry.get(a)?.current()?.bundled.as_ref());
-        let Some(above) = shown.map(|bundled| bundled.epoch).max() else { return false };
-        if above <= self.group.last_epoch || self.group.failover.is_some() {
-            return false;
-        }
-        self.decisions.push(Decision::EpochFloor { group: self.group.name.clone(), above });
-        true
     }
 
     fn tell_health(&mut self, verdict: Verdict) {
@@ -468,31 +465,6 @@ impl Work<'_> {
             if self.now.since(since) > LEASE_LOST_AFTER && !self.group.lease_lost {
                 self.flag(master, EventKind::LeaseLost, "");
             }
-        }
-    }
-
-    /// Which process is the master, with which history: agreed once, and again when it was told a new
-    /// epoch or made a new history without a restart.
-    fn identify(&mut self) {
-        let Some(facts) = self.master().and_then(Instance::current) else { return };
-        let (Some(run_id), Some(history)) = (&facts.run_id, &facts.history) else { return };
-        if !facts.is_master() || facts.awaiting() || facts.loading {
-            return;
-        }
-        let bundled = facts.bundled.is_some();
-        let epoch_shown = facts.bundled.as_ref().is_none_or(|b| b.epoch == self.group.epoch);
-        let first = self.group.run_id.is_none();
-        let same_process = self.group.run_id.as_ref() == Some(run_id);
-        let changed = self.group.history.as_ref() != Some(history) || self.group.bundled != bundled;
-        let confirmed = self.group.confirm && epoch_shown && same_process;
-        if first || confirmed || (same_process && changed && !self.group.confirm) {
-            self.decisions.push(Decision::Identity {
-                group: self.group.name.clone(),
-                epoch: self.group.epoch,
-                run_id: run_id.clone(),
-                history: history.clone(),
-                bundled,
-            });
         }
     }
 

@@ -6,9 +6,10 @@
 
 use super::decision::Cause;
 use super::lead::Work;
+use super::relay::Path;
 use super::request::Request;
 use super::schedule;
-use crate::model::{Address, Epoch};
+use crate::model::{Address, Epoch, NodeId};
 use crate::resp::Reply;
 use crate::stdx::time::{Duration, Instant};
 
@@ -19,8 +20,11 @@ const RENEWALS_PER_LEASE: u32 = 4;
 pub(super) struct LeaseBook {
     /// The master's newest stamp and when it came.
     stamp: Option<(u64, Instant)>,
-    /// Whose it is, and by which connection it came: a stamp means nothing to any other clock.
-    holder: Option<(Address, u64)>,
+    /// Whose it is, and by which way it came: a stamp means nothing to any other clock.
+    pub holder: Option<(Address, Path)>,
+    /// Since when this way is tried, and when an answer last came by it.
+    pub path_since: Instant,
+    pub heard_at: Option<Instant>,
     next_at: Instant,
     /// When everything granted so far, here or by a predecessor, has run out.
     pub end: Instant,
@@ -31,7 +35,16 @@ pub(super) struct LeaseBook {
 
 impl LeaseBook {
     pub fn new(now: Instant) -> Self {
-        LeaseBook { stamp: None, holder: None, next_at: now, end: now, taken: None, vouched_at: None }
+        LeaseBook {
+            stamp: None,
+            holder: None,
+            path_since: now,
+            heard_at: None,
+            next_at: now,
+            end: now,
+            taken: None,
+            vouched_at: None,
+        }
     }
 
     /// A new leader knows only that its predecessor's grants end within `lease`.
@@ -39,22 +52,35 @@ impl LeaseBook {
         *self = LeaseBook { end: self.end.max(now + lease), ..LeaseBook::new(now) };
     }
 
-    /// The answer to LEASE: stamp, epoch, vouched, version. One that comes late, from a master of before,
-    /// is none. Whether it says anything that the one before did not.
+    /// The answer to LEASE. One that comes late, from a master of before, is none. Whether it says anything
+    /// that the one before did not.
     pub fn answered(&mut self, now: Instant, from: &Address, generation: u64, reply: &Reply) -> bool {
-        if self.holder.as_ref().is_none_or(|(address, link)| address != from || *link != generation) {
+        let path = Path::Direct { generation };
+        if self.holder.as_ref().is_none_or(|(address, by)| address != from || *by != path) {
             return false;
         }
-        let Some([stamp, _, vouched, version]) = reply.as_array() else { return true };
-        let number = |reply: &Reply| reply.as_integer().and_then(|n| u64::try_from(n).ok());
-        let (Some(stamp), Some(version)) = (number(stamp), number(version)) else { return true };
+        let Some(stamped) = Stamped::read(reply) else { return true };
+        self.take(now, stamped)
+    }
+
+    /// The same by way of `peer`, whose connection to the master is number `generation`.
+    pub fn relayed(&mut self, now: Instant, from: &Address, peer: NodeId, generation: u64, stamped: Stamped) {
+        let Some((address, Path::Via { peer: by, generation: known })) = &mut self.holder else { return };
+        if address != from || *by != peer || known.is_some_and(|known| known != generation) {
+            return;
+        }
+        *known = Some(generation);
+        self.take(now, stamped);
+    }
+
+    fn take(&mut self, now: Instant, Stamped { stamp, vouched, version }: Stamped) -> bool {
         let first = self.stamp.is_none();
         if first {
             self.next_at = now;
         }
         let was_vouched = self.stamp.is_some() && self.vouched_at == self.stamp.map(|(_, at)| at);
+        self.heard_at = Some(now);
         self.stamp = Some((stamp, now));
-        let vouched = vouched.as_integer() == Some(1);
         if vouched {
             self.vouched_at = Some(now);
         }
@@ -63,6 +89,40 @@ impl LeaseBook {
             self.taken = Some((version, now));
         }
         first || newly_taken || vouched != was_vouched
+    }
+
+    /// Another way: what came by the one before is not carried over.
+    fn go_by(&mut self, now: Instant, holder: Address, path: Path) {
+        if self.holder.as_ref().is_some_and(|(address, by)| *address == holder && *by == path) {
+            return;
+        }
+        self.holder = Some((holder, path));
+        self.path_since = now;
+        self.heard_at = None;
+        self.stamp = None;
+        self.taken = None;
+        self.next_at = now;
+    }
+}
+
+/// What a master says to a LEASE: its clock, whether it is vouched for, which set it counts by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamped {
+    pub stamp: u64,
+    pub vouched: bool,
+    pub version: u64,
+}
+
+impl Stamped {
+    /// Stamp, epoch, vouched, version.
+    pub fn read(reply: &Reply) -> Option<Self> {
+        let [stamp, _, vouched, version] = reply.as_array()? else { return None };
+        let number = |reply: &Reply| reply.as_integer().and_then(|n| u64::try_from(n).ok());
+        Some(Stamped {
+            stamp: number(stamp)?,
+            vouched: vouched.as_integer() == Some(1),
+            version: number(version)?,
+        })
     }
 }
 
@@ -77,10 +137,7 @@ impl Work<'_> {
     /// one. It vouches for nothing: no length, no echo, no members.
     pub(super) fn ask_for_stamp(&mut self, standby: &Address, epoch: Epoch) {
         let Some(generation) = self.registry.get(standby).map(|instance| instance.generation) else { return };
-        let book = &mut self.own.lease;
-        book.holder = Some((standby.clone(), generation));
-        book.stamp = None;
-        book.taken = None;
+        self.own.lease.go_by(self.now, standby.clone(), Path::Direct { generation });
         let request = Request::Lease {
             group: self.group.name.clone(),
             epoch,
@@ -105,20 +162,9 @@ impl Work<'_> {
             return;
         }
         let Some(office) = self.office else { return };
-        let Some(master) = self.registry.get(&self.group.master) else { return };
-        let Some(facts) = master.current() else { return };
-        if !facts.is_master() || facts.awaiting() || facts.run_id != self.group.run_id {
-            return;
-        }
-        let generation = master.generation;
+        let Some(path) = self.lease_path(office.lease) else { return };
         let book = &mut self.own.lease;
-        let holder = Some((self.group.master.clone(), generation));
-        if book.holder != holder {
-            book.holder = holder;
-            book.stamp = None;
-            book.taken = None;
-            book.next_at = self.now;
-        }
+        book.go_by(self.now, self.group.master.clone(), path);
         let pace = office.lease / RENEWALS_PER_LEASE;
         if book.next_at > self.now {
             self.next = self.next.min(book.next_at);
@@ -146,8 +192,7 @@ impl Work<'_> {
             version: set.version,
             members: set.members.keys().cloned().collect(),
         };
-        let master = self.group.master.clone();
-        self.send(&master, request);
+        self.send_lease(path, request);
     }
 }
 
@@ -164,7 +209,7 @@ mod tests {
         let mut book = LeaseBook::new(now);
         book.answered(now, &old, 1, &answer);
         assert_eq!(book.stamp, None, "nobody was asked yet");
-        book.holder = Some((new.clone(), 7));
+        book.holder = Some((new.clone(), Path::Direct { generation: 7 }));
         book.answered(now, &old, 7, &answer);
         book.answered(now, &new, 6, &answer);
         assert_eq!(
@@ -174,5 +219,23 @@ mod tests {
         );
         book.answered(now, &new, 7, &answer);
         assert_eq!((book.stamp, book.taken), (Some((900_000, now)), Some((4, now))));
+    }
+
+    #[test]
+    fn a_relayed_stamp_counts_only_from_the_relay_that_was_asked_and_its_connection() {
+        let (now, master) = (Instant::from_millis(10), Address::new("h", 1));
+        let stamped = Stamped { stamp: 900_000, vouched: true, version: 4 };
+        let mut book = LeaseBook::new(now);
+        book.go_by(now, master.clone(), Path::Via { peer: 2, generation: None });
+        book.answered(now, &master, 5, &Reply::Array([900_000, 3, 1, 4].map(Reply::Integer).to_vec()));
+        book.relayed(now, &master, 3, 5, stamped);
+        book.relayed(now, &Address::new("h", 2), 2, 5, stamped);
+        assert_eq!(book.stamp, None);
+        book.relayed(now, &master, 2, 5, stamped);
+        assert_eq!(book.stamp, Some((900_000, now)));
+        book.relayed(now, &master, 2, 6, Stamped { stamp: 5, ..stamped });
+        assert_eq!(book.stamp, Some((900_000, now)), "the relay's connection is another one");
+        book.go_by(now, master, Path::Direct { generation: 5 });
+        assert_eq!(book.stamp, None, "what came by one way is not echoed on another");
     }
 }

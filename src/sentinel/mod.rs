@@ -25,6 +25,9 @@
 //! | `preference` | whom the operator would rather see as master |
 //! | `prospect`, `loss`, `explain` | what a failover would find, lose, and say |
 //! | `failover`, `switchover`, `successor`, `lease`, `sync_set`, `reconcile` | acting |
+//! | `relay` | a lease by way of another sentinel |
+//! | `identity` | who the servers are, as the log is to know them |
+//! | `min_replicas` | the bound on what a stock master acknowledges when it is cut off |
 //! | `scheduled` | switchovers that are to happen at a time |
 //! | `testimony` | what a leader saw, for the incident records |
 //! | `commits` | how long agreement takes |
@@ -47,12 +50,14 @@ mod facts;
 mod failover;
 pub mod fleet_settings;
 mod guard;
+mod identity;
 mod lead;
 mod lease;
 pub mod ledger;
 mod loss;
 mod maintenance;
 pub mod members;
+pub mod min_replicas;
 mod node;
 mod objective;
 mod office;
@@ -64,6 +69,7 @@ mod probe;
 mod prospect;
 mod reconcile;
 pub mod registry;
+mod relay;
 pub mod request;
 mod schedule;
 mod scheduled;

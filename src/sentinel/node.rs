@@ -3,8 +3,10 @@
 use super::beat::Beat;
 use super::guard::FleetGuard;
 use super::lead::Supervision;
+use super::lease::Stamped;
 use super::members::Care;
 use super::registry::Registry;
+use super::relay::ToRelay;
 use super::schedule::Schedule;
 use super::{Action, Auth, Input, PeerMessage, SessionId};
 use crate::config::sentinel::SentinelConfig;
@@ -241,7 +243,7 @@ impl Sentinel {
             Input::LinkUp { instance } => self.link_up(now.mono, &instance),
             Input::LinkDown { instance, why } => self.link_down(now.mono, &instance, why),
             Input::Replied { instance, request, reply } => {
-                self.replied(now.mono, &instance, request, &reply);
+                self.replied(now.mono, &instance, request, &reply, actions);
             }
             Input::Credentials { by_group } => self.set_credentials(by_group, actions),
             Input::ErrandsProgress { up_to } => self.errands_progress(now, up_to),
@@ -416,6 +418,17 @@ impl Sentinel {
             }
             PeerMessage::Forward { id, argv } => {
                 self.take_forwarded(now, from, id, &argv, actions);
+            }
+            PeerMessage::RelayLease { group, run_id, generation, argv } => {
+                let asked = ToRelay { group: &group, run_id: &run_id, generation, argv };
+                self.relay_lease(now.mono, from, asked, actions);
+            }
+            PeerMessage::Relayed { group, instance, generation, stamp, vouched, version } => {
+                if let Some(own) = self.groups.get_mut(&group) {
+                    let stamped = Stamped { stamp, vouched, version };
+                    own.lease.relayed(now.mono, &instance, from, generation, stamped);
+                    self.schedule.sooner(&Timer::Group(group), now.mono);
+                }
             }
             PeerMessage::Forwarded { id, error } => {
                 if let Some((session, _)) = self.forwarded.remove(&id) {

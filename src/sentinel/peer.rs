@@ -23,6 +23,11 @@ pub enum PeerMessage {
     BeatAck { term: u64, sequence: u64, stamp_us: u64, views: Vec<View> },
     /// A client's command that only the leader can carry out.
     Forward { id: u64, argv: Vec<Vec<u8>> },
+    /// Leader to a follower: pass this LEASE on to the group's master, if it is the process `run_id`
+    /// and (unless 0) the connection `generation` of an earlier answer.
+    RelayLease { group: String, run_id: String, generation: u64, argv: Vec<Vec<u8>> },
+    /// The master's answer to it.
+    Relayed { group: String, instance: Address, generation: u64, stamp: u64, vouched: bool, version: u64 },
     /// The leader's answer, as an error or `None` for OK.
     Forwarded { id: u64, error: Option<String> },
 }

@@ -56,6 +56,26 @@ pub fn encode(message: &PeerMessage) -> Vec<u8> {
             out.put_u64(*id);
             out.put_option(error.as_ref(), |out, text| out.put_bytes(text.as_bytes()));
         }
+        PeerMessage::RelayLease { group, run_id, generation, argv } => {
+            out.put_u8(20);
+            out.put_bytes(group.as_bytes());
+            out.put_bytes(run_id.as_bytes());
+            out.put_u64(*generation);
+            out.put_count(argv.len());
+            for word in argv {
+                out.put_bytes(word);
+            }
+        }
+        PeerMessage::Relayed { group, instance, generation, stamp, vouched, version } => {
+            out.put_u8(21);
+            out.put_bytes(group.as_bytes());
+            out.put_bytes(instance.host.as_bytes());
+            out.put_u16(instance.port);
+            out.put_u64(*generation);
+            out.put_u64(*stamp);
+            out.put_flag(*vouched);
+            out.put_u64(*version);
+        }
     }
     out
 }
@@ -91,6 +111,23 @@ pub fn decode(bytes: &[u8]) -> Result<PeerMessage, Malformed> {
             let error = reader.option(|reader| Ok(reader.text(MAX_ERROR)?.to_owned()))?;
             PeerMessage::Forwarded { id, error }
         }
+        20 => {
+            let group = reader.text(MAX_NAME)?.to_owned();
+            let run_id = reader.text(MAX_NAME)?.to_owned();
+            let generation = reader.u64()?;
+            let count = reader.count(MAX_WORDS, 4)?;
+            let words = (0..count).map(|_| Ok(reader.bytes(MAX_WORD)?.to_vec()));
+            let argv = words.collect::<Result<_, Malformed>>()?;
+            PeerMessage::RelayLease { group, run_id, generation, argv }
+        }
+        21 => PeerMessage::Relayed {
+            group: reader.text(MAX_NAME)?.to_owned(),
+            instance: Address::new(reader.text(MAX_HOST)?, reader.u16()?),
+            generation: reader.u64()?,
+            stamp: reader.u64()?,
+            vouched: reader.flag()?,
+            version: reader.u64()?,
+        },
         _ => return Err(Malformed::Meaningless),
     };
     reader.end()?;
@@ -154,6 +191,23 @@ mod tests {
                 }
             ),
             (any::<u64>(), words).prop_map(|(id, argv)| PeerMessage::Forward { id, argv }),
+            ("[a-z]{1,9}", "[0-9a-f]{40}", any::<u64>(), prop::collection::vec(any::<Vec<u8>>(), 0..9))
+                .prop_map(|(group, run_id, generation, argv)| PeerMessage::RelayLease {
+                    group,
+                    run_id,
+                    generation,
+                    argv
+                }),
+            (("[a-z]{1,9}", any::<u16>()), any::<[u64; 3]>(), any::<bool>()).prop_map(
+                |((group, port), [generation, stamp, version], vouched)| PeerMessage::Relayed {
+                    group,
+                    instance: Address::new("h", port),
+                    generation,
+                    stamp,
+                    vouched,
+                    version
+                }
+            ),
             (any::<u64>(), any::<Option<String>>())
                 .prop_map(|(id, error)| PeerMessage::Forwarded { id, error }),
         ]

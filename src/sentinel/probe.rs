@@ -112,7 +112,14 @@ impl Sentinel {
         self.wake_group(&group, now);
     }
 
-    pub(super) fn replied(&mut self, now: Instant, address: &Address, id: u64, reply: &Reply) {
+    pub(super) fn replied(
+        &mut self,
+        now: Instant,
+        address: &Address,
+        id: u64,
+        reply: &Reply,
+        actions: &mut Vec<Action>,
+    ) {
         let Some(instance) = self.registry.get_mut(address) else { return };
         let Some(at) = instance.asked.iter().position(|asked| asked.id == id) else { return };
         // Answers come in order: what was skipped will never be answered.
@@ -127,7 +134,11 @@ impl Sentinel {
                 news = pong(instance, now, reply, is_master);
             }
             Request::Info => news = informed(instance, &asked, reply, now),
-            Request::Hello { .. } | Request::MinReplicas { .. } => news = false,
+            Request::Hello { .. } => news = false,
+            Request::RelayedLease { to, .. } => {
+                news = false;
+                self.relay_answer(to, &group, address, reply, actions);
+            }
             request => news = self.command_answered(now, &group, address, &request, reply),
         }
         // In a failover the next step waits for this, or for nothing.

@@ -135,10 +135,6 @@ impl Work<'_> {
             if !self.act(&address, request) {
                 continue;
             }
-            if switched.is_some_and(|failover| failover.cause.planned() && failover.old_master == address) {
-                // What waited there is told that it is no master any more.
-                self.send(&address, Request::ResumeWrites);
-            }
             if switched.is_some() && stage.is_none() {
                 stages.push((address.clone(), Stage::Sent));
                 syncing += 1;

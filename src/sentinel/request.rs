@@ -3,7 +3,7 @@
 //! Bundled servers understand the `VEDETTE` family (docs/protocol.md); stock Redis and Valkey are
 //! moved with REPLICAOF and believed by what INFO says afterwards.
 
-use crate::model::{Address, Epoch, Offset, ReplId};
+use crate::model::{Address, Epoch, NodeId, Offset, ReplId};
 
 /// Numbers a request within one life of one sentinel.
 pub type RequestId = u64;
@@ -24,6 +24,11 @@ pub enum Request {
         quorum: usize,
         version: u64,
         members: Vec<Address>,
+    },
+    /// The leader's LEASE, passed on word for word.
+    RelayedLease {
+        to: NodeId,
+        argv: Vec<Vec<u8>>,
     },
     Fence {
         group: String,
@@ -57,9 +62,12 @@ pub enum Request {
     ReplicaOf {
         master: Address,
     },
-    /// Stock: `min-replicas-to-write` and `min-replicas-max-lag` (seconds).
-    MinReplicas {
+    /// Stock: both settings below; each is set by a command of its own, for servers before Redis 7.
+    ReadMinReplicas,
+    SetMinReplicas {
         count: usize,
+    },
+    SetMinReplicasLag {
         lag_s: u64,
     },
 }
@@ -74,6 +82,7 @@ impl Request {
     /// The commands to send, in order; each gets one reply.
     pub fn words(&self) -> Vec<Vec<u8>> {
         let words: Vec<String> = match self {
+            Request::RelayedLease { argv, .. } => return argv.clone(),
             Request::Ping => vec!["PING".into()],
             Request::Info => vec!["INFO".into()],
             Request::Hello { payload } => {
@@ -129,14 +138,13 @@ impl Request {
             Request::ReplicaOf { master } => {
                 vec!["REPLICAOF".into(), master.host.clone(), master.port.to_string()]
             }
-            Request::MinReplicas { count, lag_s } => vec![
-                "CONFIG".into(),
-                "SET".into(),
-                "min-replicas-to-write".into(),
-                count.to_string(),
-                "min-replicas-max-lag".into(),
-                lag_s.to_string(),
-            ],
+            Request::ReadMinReplicas => vec!["CONFIG".into(), "GET".into(), "min-replicas-*".into()],
+            Request::SetMinReplicas { count } => {
+                vec!["CONFIG".into(), "SET".into(), "min-replicas-to-write".into(), count.to_string()]
+            }
+            Request::SetMinReplicasLag { lag_s } => {
+                vec!["CONFIG".into(), "SET".into(), "min-replicas-max-lag".into(), lag_s.to_string()]
+            }
         };
         words.into_iter().map(String::into_bytes).collect()
     }

@@ -23,6 +23,9 @@ pub struct Settings {
     /// What limits and steers failovers.
     #[serde(default)]
     pub policy: Policy,
+    /// `min-replicas-to-write` of a stock master follows the sync set.
+    #[serde(default = "crate::config::sentinel::defaults::yes")]
+    pub manage_min_replicas: bool,
 }
 
 impl Settings {
@@ -39,6 +42,7 @@ impl Settings {
             notification_script: None,
             client_reconfig_script: None,
             policy: Policy::default(),
+            manage_min_replicas: defaults::yes(),
         }
     }
 
@@ -53,6 +57,7 @@ impl Settings {
             notification_script: None,
             client_reconfig_script: None,
             policy: config.policy(),
+            manage_min_replicas: config.manage_min_replicas,
         }
     }
 
@@ -223,6 +228,19 @@ pub const ROWS: &[Row] = &[
             Some(())
         },
         get: |s| if s.policy.prefer_handover { "yes" } else { "no" }.to_owned(),
+    },
+    Row {
+        name: "manage-min-replicas",
+        expected: "yes or no",
+        set: |s, v| {
+            s.manage_min_replicas = match v.to_ascii_lowercase().as_str() {
+                "yes" => true,
+                "no" => false,
+                _ => return None,
+            };
+            Some(())
+        },
+        get: |s| if s.manage_min_replicas { "yes" } else { "no" }.to_owned(),
     },
 ];
 

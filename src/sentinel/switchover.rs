@@ -51,6 +51,7 @@ pub(super) struct Planned {
     goal: Option<(Offset, Instant)>,
     fenced: bool,
     told_at: Option<Instant>,
+    released: bool,
 }
 
 impl Planned {
@@ -357,8 +358,6 @@ impl Work<'_> {
         // A stock server only waits: before that ends it follows the one that took over.
         if !self.group.bundled && still_master && self.due(conduct, &old) {
             self.send(&old, Request::ReplicaOf { master: standby.address.clone() });
-            // What waited is told now that it asked the wrong server.
-            self.send(&old, Request::ResumeWrites);
             self.ask(&old);
         }
         let since = conduct.planned.goal.map(|(_, at)| at);
@@ -390,6 +389,14 @@ impl Work<'_> {
             history: taken.history,
             bundled: taken.bundled,
         });
+    }
+
+    /// The new master is published: whoever waits at the old one is told now that it is none, and not
+    /// before there is another to be asked for.
+    pub(super) fn release(&mut self, failover: &Failover, conduct: &mut Conduct) {
+        if failover.cause.planned() && !conduct.planned.released {
+            conduct.planned.released = self.send(&failover.old_master, Request::ResumeWrites);
+        }
     }
 
     /// PUBLISH at a master whose writes are about to wait would wait with them.

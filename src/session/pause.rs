@@ -35,6 +35,11 @@ impl Hub {
         }
     }
 
+    /// Whether a request of this session waits for the end of the pause.
+    pub fn waits_for_end_of_pause(&self, id: SessionId) -> bool {
+        self.pause.as_ref().is_some_and(|pause| pause.waiting.contains(&id))
+    }
+
     /// Ends the pause when it is over, or at once.
     pub fn end_pause(&mut self, now: Option<Instant>) {
         let over = self.pause.as_ref().is_some_and(|pause| now.is_none_or(|now| now >= pause.until));

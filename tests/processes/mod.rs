@@ -7,6 +7,7 @@ pub mod fleet;
 mod members;
 mod mistakes;
 mod scripts;
+mod stock;
 mod switchover;
 pub mod wire;
 mod writer;

@@ -75,6 +75,16 @@ fn step(world: &mut Option<World>, line: &str) -> Vec<String> {
         ["ail", port, illness] => {
             world.nodes.get_mut(&address(port)).unwrap().illness = illness::Illness::named(illness);
         }
+        ["config", port, count, lag] => {
+            let node = world.nodes.get_mut(&address(port)).unwrap();
+            node.min_replicas = ((*count).to_owned(), (*lag).to_owned());
+        }
+        ["set", name, value] => world.command(&Command::Set {
+            name: "m".into(),
+            options: vec![((*name).to_owned(), (*value).to_owned())],
+        }),
+        ["blind", "leader", port] => world.blind_leader(&address(port), true),
+        ["see"] => world.blind_leader(&address("1"), false),
         ["stop", "leader"] => world.stop_leader(),
         ["isolate", "leader"] => world.isolate(world.leader()),
         ["asleep", ms] => world.sleep(ms.parse().unwrap()),

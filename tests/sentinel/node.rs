@@ -40,6 +40,7 @@ pub struct Node {
     /// Writes wait until then; and PUBLISH, with all behind it on its connection.
     pub writes_wait_until: u64,
     pub illness: Illness,
+    pub min_replicas: (String, String),
 }
 
 impl Node {
@@ -72,6 +73,7 @@ impl Node {
             diverged: None,
             writes_wait_until: 0,
             illness: Illness::None,
+            min_replicas: ("0".into(), "10".into()),
         }
     }
 
@@ -88,6 +90,7 @@ impl Node {
         self.link_up = false;
         self.follows = None;
         self.lease_until = 0;
+        self.min_replicas = ("0".into(), "10".into());
         if empty {
             self.history = self.life * 1_000_000 + u64::from(self.address.port);
             self.offset = 0;
@@ -129,6 +132,23 @@ impl Node {
             }
             "REPLICAOF" => {
                 self.follow(Address::new(word(1), word(2).parse().unwrap()));
+                Reply::Simple("OK".into())
+            }
+            "CONFIG" if word(1) == "GET" => {
+                let text = |text: &str| Reply::Bulk(text.as_bytes().to_vec());
+                let (count, lag) = &self.min_replicas;
+                Reply::Array(vec![
+                    text("min-replicas-to-write"),
+                    text(count),
+                    text("min-replicas-max-lag"),
+                    text(lag),
+                ])
+            }
+            "CONFIG" => {
+                match word(2) {
+                    "min-replicas-to-write" => self.min_replicas.0 = word(3).to_owned(),
+                    _ => self.min_replicas.1 = word(3).to_owned(),
+                }
                 Reply::Simple("OK".into())
             }
             "CLIENT" if word(1) == "PAUSE" => {

@@ -27,6 +27,8 @@ pub struct World {
     isolated: BTreeSet<u64>,
     /// What the pre-failover hook says, and after how long; `None`: nothing.
     pub hook: Option<(u64, Verdict)>,
+    /// This sentinel gets no word to or from that server.
+    blind: BTreeSet<(u64, Address)>,
 }
 
 enum Message {
@@ -62,6 +64,7 @@ impl World {
             transcript: Vec::new(),
             isolated: BTreeSet::new(),
             hook: None,
+            blind: BTreeSet::new(),
         };
         for &(_, first, replicas) in groups {
             for port in first..=first + replicas {
@@ -140,6 +143,15 @@ impl World {
         self.isolated.insert(id);
     }
 
+    /// The leader loses sight of this server, without a word of goodbye; or sees it again.
+    pub fn blind_leader(&mut self, node: &Address, blind: bool) {
+        if blind {
+            self.blind.insert((self.leader(), node.clone()));
+        } else {
+            self.blind.clear();
+        }
+    }
+
     pub fn mark(&mut self) {
         self.step_began = self.now;
     }
@@ -205,7 +217,8 @@ impl World {
         match message {
             Message::Input(input) => self.handle(to, input),
             Message::Request { node, life, request, words } => {
-                let current = self.links.get(&(to, node.clone())) == Some(&life);
+                let seen = !self.blind.contains(&(to, node.clone()));
+                let current = seen && self.links.get(&(to, node.clone())) == Some(&life);
                 let Some(server) = self.nodes.get_mut(&node).filter(|n| current && n.alive && !n.hidden)
                 else {
                     return;
@@ -263,7 +276,8 @@ impl World {
                     let words: Vec<String> =
                         argv.into_iter().map(|w| String::from_utf8(w).unwrap()).collect();
                     let routine = ["PING", "INFO", "PUBLISH"].contains(&words[0].as_str())
-                        || words.get(1).is_some_and(|word| word == "LEASE");
+                        || words.get(1).is_some_and(|word| word == "LEASE")
+                        || words.starts_with(&["CONFIG".into(), "GET".into()]);
                     if !routine {
                         self.tell(format!("  {} <- {}", instance.port, words.join(" ")));
                     }
@@ -325,7 +339,8 @@ impl World {
 
     fn dial(&mut self, id: u64, instance: Address) {
         let node = &self.nodes[&instance];
-        let (delay, input) = if node.hidden || node.illness == Illness::NoDescriptors {
+        let unseen = self.blind.contains(&(id, instance.clone()));
+        let (delay, input) = if node.hidden || unseen || node.illness == Illness::NoDescriptors {
             (200, Input::LinkDown { instance, why: LinkError::Timeout })
         } else if !node.alive {
             (1, Input::LinkDown { instance, why: LinkError::Refused })

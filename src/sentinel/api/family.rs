@@ -2,7 +2,9 @@
 //! arity (counting SENTINEL and the subcommand), help.
 
 use super::facts::{Facts, GroupFacts};
-use super::{Outcome, change, debug, drill, failover, instance, peers, policy, quoted, settings, webhooks};
+use super::{
+    Outcome, change, debug, drill, failover, instance, peers, policy, quoted, settings, vouch, webhooks,
+};
 use crate::config::sentinel::Mode;
 use crate::model::Address;
 use crate::resp::Writer;
@@ -471,6 +473,7 @@ const TABLE: &[Row] = &[
             "    Simulate a Sentinel crash.",
         ],
     ),
+    row(&["VOUCH"], Exactly(5), vouch::vouch, vouch::HELP),
     row(&["STATUS"], Exactly(2), status, &["STATUS", "    Return all that this sentinel knows, as JSON."]),
     row(
         &["WEBHOOKS"],

@@ -21,6 +21,7 @@ pub mod peers;
 pub mod policy;
 mod process;
 pub mod settings;
+mod vouch;
 pub mod webhooks;
 
 pub use facts::{Facts, GroupFacts, InstanceFacts, PeerFacts, ProcessFacts, ReplicaFacts, ScriptFacts};

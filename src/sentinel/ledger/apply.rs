@@ -4,15 +4,13 @@
 use super::group::ANCESTORS_MAX;
 use super::scribe::{Scribe, detail};
 use super::{
-    Ancestor, EVENTS_MAX, Failover, GROUPS_MAX, Group, Ledger, Phase, Policy, REPLICAS_MAX, Scheduled,
-    StandBy, SyncSet, Voter,
+    Ancestor, EVENTS_MAX, Failover, GROUPS_MAX, Group, Ledger, Phase, Policy, REPLICAS_MAX, StandBy, SyncSet,
+    Voter,
 };
 use crate::model::event::{Event, EventKind, Subject};
 use crate::model::{Address, Epoch, ReplId, RunId};
 use crate::sentinel::decision::{AbortKind, Decision, Entry, WebhookWish};
 use crate::sentinel::settings::Settings;
-use crate::stdx::calendar::rfc3339;
-use crate::stdx::time::Wall;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 impl Ledger {
@@ -182,6 +180,8 @@ impl Ledger {
             | Decision::SyncSetSettled { group, .. }
             | Decision::Begin { group, .. }
             | Decision::StandBy { group, .. }
+            | Decision::Manage { group, .. }
+            | Decision::Unmanage { group, .. }
             | Decision::Schedule { group, .. }
             | Decision::Unschedule { group, .. }
             | Decision::Refused { group, .. }
@@ -223,6 +223,7 @@ impl Group {
             last_switch_ms: None,
             scheduled: None,
             policy: Policy::default(),
+            managed: BTreeMap::new(),
         }
     }
 
@@ -304,33 +305,10 @@ impl Group {
                 scribe.master(EventKind::ElectedLeader, self, &self.master, "");
                 scribe.master(EventKind::SelectReplica, self, &self.master, "");
             }
-            Decision::Schedule { at_ms, target, timeout_ms, .. } => {
-                let scheduled = Scheduled { at_ms: *at_ms, target: target.clone(), timeout_ms: *timeout_ms };
-                if self.scheduled.as_ref() != Some(&scheduled) {
-                    self.scheduled = Some(scheduled);
-                    let event =
-                        scribe.master(EventKind::Scheduled, self, &self.master, &rfc3339(Wall(*at_ms)));
-                    if let Some(target) = target {
-                        detail(event, "to", target);
-                    }
-                }
-            }
-            Decision::Unschedule { at_ms, refused, .. } => {
-                if self.scheduled.as_ref().is_none_or(|scheduled| scheduled.at_ms != *at_ms) {
-                    return;
-                }
-                self.scheduled = None;
-                let at = rfc3339(Wall(*at_ms));
-                match refused {
-                    None => {
-                        scribe.master(EventKind::ScheduledEnd, self, &self.master, &at);
-                    }
-                    Some(reason) => {
-                        let event = scribe.master(EventKind::ScheduledRefused, self, &self.master, &at);
-                        detail(event, "reason", reason);
-                    }
-                }
-            }
+            Decision::Manage { .. }
+            | Decision::Unmanage { .. }
+            | Decision::Schedule { .. }
+            | Decision::Unschedule { .. } => self.plan(decision, scribe),
             Decision::StandBy { epoch, successor, run_id, .. } => {
                 let known = self.replicas.contains(successor);
                 if let Some(failover) =

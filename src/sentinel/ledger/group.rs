@@ -3,6 +3,7 @@
 use super::Policy;
 use crate::model::{Address, Epoch, Offset, ReplId, RunId};
 use crate::sentinel::decision::{Cause, Stage};
+use crate::sentinel::min_replicas::MinReplicas;
 use crate::sentinel::settings::Settings;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -51,6 +52,17 @@ pub struct Group {
     /// Maintenance, holds, and the failovers that count.
     #[serde(default)]
     pub policy: Policy,
+    /// Stock servers whose `min-replicas-to-write` was set by the fleet and not given back yet.
+    #[serde(default)]
+    pub managed: BTreeMap<Address, Managed>,
+}
+
+/// What one process of a stock server had from its operator, and has from the fleet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Managed {
+    pub run_id: RunId,
+    pub own: MinReplicas,
+    pub value: MinReplicas,
 }
 
 /// A switchover that is to begin at a time, in milliseconds since 1970.

@@ -8,6 +8,7 @@ mod drills;
 mod group;
 mod incidents;
 mod membership;
+mod plans;
 mod policy;
 mod scribe;
 pub mod webhooks;
@@ -19,7 +20,7 @@ use crate::sentinel::fleet_settings::FleetSettings;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-pub use group::{Ancestor, Failover, Group, Phase, Rule, Scheduled, StandBy, SyncSet};
+pub use group::{Ancestor, Failover, Group, Managed, Phase, Rule, Scheduled, StandBy, SyncSet};
 pub use incidents::{INCIDENTS_MAX, Incidents};
 pub use membership::{Job, Member, MemberDecision, Membership};
 pub use policy::{FleetHeld, Handover, Held, Pause, Policy};

@@ -97,7 +97,9 @@ impl Server {
 
     fn disconnect_clients(&self) {
         let supervisors = &self.replication.supervision.supervisors;
-        let spared = |id: SessionId| supervisors.contains(&id);
+        // A request that a pause holds back is answered when that ends: READONLY, and by then there is a
+        // master to go to.
+        let spared = |id: SessionId| supervisors.contains(&id) || self.hub.waits_for_end_of_pause(id);
         self.hub.close_where(|session| session.class != Class::Replica && !spared(session.id));
     }
 }

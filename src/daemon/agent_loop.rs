@@ -1,0 +1,122 @@
+//! The host agent as a process: links to its server and to the sentinels around the core.
+
+use crate::agent::{Action, Agent, Input, Plan, Whom};
+use crate::config::Secret;
+use crate::config::agent::AgentConfig;
+use crate::daemon::clock;
+use crate::daemon::shutdown::Shutdown;
+use crate::daemon::systemd::Notifier;
+use crate::net::dial::Ways;
+use crate::net::link::{Link, LinkEvent, Route};
+use crate::sentinel::Auth;
+use crate::stdx::time::Duration;
+use slog::{Logger, info, warn};
+use std::path::Path;
+use tokio::sync::mpsc;
+
+/// Why the process ends with status 1, with the remedy.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Fatal(String);
+
+/// Runs until it is asked to stop. A server that is fenced then stays so for as long as the fence
+/// lasts: whoever stops the agent does not vouch.
+pub fn run(config: AgentConfig, logger: Logger) -> Result<(), Fatal> {
+    let server_auth = password(config.auth_pass_file.as_deref())?
+        .map(|password| Auth { user: config.auth_user.clone(), password });
+    let sentinel_auth =
+        password(config.sentinel_pass_file.as_deref())?.map(|password| Auth { user: None, password });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fatal(format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        let mut shutdown = Shutdown::on_signals().map_err(|error| Fatal(format!("cannot start: {error}")))?;
+        let mut notifier = Notifier::from_environment();
+        let mut lines = Vec::new();
+        let (sender, mut events) = mpsc::unbounded_channel();
+        let ends = std::iter::once((&config.server, &server_auth))
+            .chain(config.sentinels.iter().map(|sentinel| (sentinel, &sentinel_auth)));
+        for (address, auth) in ends {
+            // Each end has a channel of its own: two may have the same address.
+            let (own, mut heard) = mpsc::unbounded_channel();
+            let whom = match lines.len() {
+                0 => Whom::Server,
+                index => Whom::Sentinel(index - 1),
+            };
+            lines.push(Link::start(
+                address,
+                auth.clone(),
+                Route { ways: Ways::plain(), tls: None },
+                "agent",
+                own,
+            ));
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                while let Some(event) = heard.recv().await {
+                    if sender.send((whom, event)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        let plan = Plan {
+            group: config.group.clone(),
+            announced: config.announced.clone().unwrap_or_else(|| config.server.clone()),
+            sentinels: config.sentinels.len(),
+            lease: Duration::from_millis(config.lease_milliseconds),
+        };
+        let mut agent = Agent::new(plan, clock::mono());
+        info!(logger, "stands beside {}", config.server; "group" => &config.group);
+        notifier.ready("asking the sentinels");
+        let mut input = Input::Tick;
+        loop {
+            let now = clock::mono();
+            notifier.beat(now);
+            let mut actions = Vec::new();
+            agent.handle(now, input, &mut actions);
+            for action in actions {
+                let line = |whom| match whom {
+                    Whom::Server => &lines[0],
+                    Whom::Sentinel(index) => &lines[index + 1],
+                };
+                match action {
+                    Action::Dial { whom, timeout } => line(whom).dial(timeout),
+                    Action::Hangup(whom) => line(whom).hangup(),
+                    Action::Send { whom, id, argv } => line(whom).send(id, argv),
+                    Action::Tell { warning: true, text } => warn!(logger, "{}", text),
+                    Action::Tell { warning: false, text } => info!(logger, "{}", text),
+                }
+            }
+            notifier.status(match (agent.is_fenced(), agent.is_vouched(now)) {
+                (true, _) => "fenced: nobody vouches for the server, its writes wait",
+                (false, true) => "the server is vouched for",
+                (false, false) => "the server is a replica",
+            });
+            let wait = agent.next_wakeup().since(clock::mono());
+            let wait = notifier.beat_every().map_or(wait, |every| wait.min(every));
+            input = tokio::select! {
+                Some((whom, event)) = events.recv() => match event {
+                    LinkEvent::Up { .. } => Input::Up(whom),
+                    LinkEvent::Down { .. } => Input::Down(whom),
+                    LinkEvent::Replied { request, reply, .. } => Input::Replied { whom, id: request, reply },
+                },
+                name = shutdown.requested() => {
+                    info!(logger, "stopping"; "reason" => name);
+                    notifier.stopping();
+                    return Ok(());
+                }
+                () = tokio::time::sleep(wait) => Input::Tick,
+            };
+        }
+    })
+}
+
+fn password(file: Option<&Path>) -> Result<Option<String>, Fatal> {
+    let Some(path) = file else { return Ok(None) };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Fatal(format!("cannot read {}: {error}", path.display())))?;
+    let secret = Secret::from_file_text(&text)
+        .ok_or_else(|| Fatal(format!("{} is empty; it must hold a password", path.display())))?;
+    Ok(Some(secret.expose().to_owned()))
+}
