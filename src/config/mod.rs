@@ -1,5 +1,6 @@
 //! Text to typed configuration, with every default and unit named. Knows no file and no socket.
 
+pub mod acl_users;
 pub mod addresses;
 pub mod agent;
 pub mod drills;

@@ -3,6 +3,7 @@
 //! Promise: what `parse` returns has passed every check of `validate`.
 
 use super::ConfigError;
+use super::acl_users::UserLine;
 use super::addresses::NatRule;
 use super::drills::DrillConfig;
 use super::hooks::HooksConfig;
@@ -77,6 +78,12 @@ pub struct SentinelConfig {
     /// Clients' password (Redis' directive); also sent by `sentinel-pass`-style automation.
     #[serde(default)]
     pub requirepass_file: Option<PathBuf>,
+    /// Users of this port, each as ACL LIST writes one (without the word `user`).
+    #[serde(default)]
+    pub users: Vec<UserLine>,
+    /// Users in a file instead, for ACL LOAD and SAVE.
+    #[serde(default)]
+    pub aclfile: Option<PathBuf>,
     #[serde(default = "defaults::yes", with = "yes_no")]
     pub protected_mode: bool,
     /// The voters that found the fleet; afterwards the agreed log knows them.

@@ -35,6 +35,9 @@ pub fn validate(config: &SentinelConfig) -> Vec<ConfigError> {
 /// What is allowed but seldom meant.
 pub fn warnings(config: &SentinelConfig) -> Vec<String> {
     let mut warnings = Vec::new();
+    if config.aclfile.is_some() && !config.users.is_empty() {
+        warnings.push("users: not used, because `aclfile` is set; keep users in one place".to_owned());
+    }
     let voters = config.peers.len();
     if config.joins() {
         // The fleet that it joins is not described here.

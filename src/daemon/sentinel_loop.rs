@@ -304,6 +304,14 @@ impl Shell {
         for wish in wishes {
             match wish {
                 Wish::Shutdown { session } => self.stopping = Some(format!("SHUTDOWN of session {session}")),
+                Wish::AclFile { session, order } => {
+                    let result = secrets::acl_file(self.core.config().aclfile.as_deref(), &order);
+                    let answer = self.clients.acl_file_done(&order, result);
+                    let mut more = Vec::new();
+                    let (mut source, clients) = self.answers(now);
+                    clients.respond(now, session, &answer, &mut source, &mut more);
+                    self.grant(now, more)?;
+                }
                 Wish::Simulate { flags } => {
                     self.cache.forget();
                     self.core.simulate_failure(flags);
@@ -415,6 +423,12 @@ impl Shell {
         if fresh.requirepass != self.secrets.requirepass {
             self.clients.set_password(fresh.requirepass.as_ref());
             news.push("requirepass-file");
+        }
+        if fresh.users != self.secrets.users {
+            match self.clients.load_users(fresh.users.as_ref(), &self.core.config().users) {
+                Ok(()) => news.push("aclfile"),
+                Err(why) => error!(self.logger, "{}; the users read before stay in force", why),
+            }
         }
         if fresh.http_users != self.secrets.http_users {
             self.door.replace(fresh.http_users());

@@ -8,7 +8,7 @@ use super::snapshot_writer::{self, Order};
 use super::systemd::Notifier;
 use super::tls_files::{self, Dialling, Serving};
 use crate::config::server::ServerConfig;
-use crate::disk::{divergent, state_file};
+use crate::disk::{atomic_file, divergent, state_file};
 use crate::net::listener::{self, IoThreads};
 use crate::net::replica_link::ReplicaLink;
 use crate::net::service::Service;
@@ -16,13 +16,14 @@ use crate::net::tls::{Acceptor, Connector, Versions};
 use crate::resp::{Batch, Limits};
 use crate::server::replication::divergent::Content;
 use crate::server::{Action, Gate, Input, Level, Server};
+use crate::session::acl;
 use crate::session::outbox::Generation;
 use crate::session::{Outbox, Passage, Refusal, SessionId, Turn};
 use crate::stdx::time::{Duration, Instant};
 use parking_lot::Mutex;
 use slog::{Logger, crit, debug, error, info, warn};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::task::Waker;
@@ -206,7 +207,21 @@ pub fn run(config: ServerConfig, logger: Logger) -> Result<(), ServerError> {
     let snapshot = config.dbfilename.clone();
     let silence_max = Duration::from_secs(config.repl_timeout_s);
     let limits = request_limits(&config);
+    let (aclfile, users) = (config.aclfile.clone(), config.users.clone());
     let mut server = Server::new(config, seed, clock::now());
+    server.set_entropy(|bytes| getrandom::fill(bytes).is_ok());
+    match &aclfile {
+        Some(path) if users.is_empty() => {
+            let text = read_acl_file(path).map_err(|why| ServerError(format!("aclfile: {why}")))?;
+            server.load_users(&text, &path.display().to_string()).map_err(ServerError)?;
+        }
+        Some(_) => {
+            return Err(ServerError(
+                "aclfile: users are also defined with 'user'; keep them in one place".into(),
+            ));
+        }
+        None => server.define_users(users.iter().map(crate::config::Secret::expose)).map_err(ServerError)?,
+    }
     server.restore(clock::now(), state_file::read(&dir).map_err(ServerError)?);
     load(&mut server, &snapshot_path, &logger)?;
     let port_of = |listeners: &[std::net::TcpListener]| {
@@ -231,7 +246,7 @@ pub fn run(config: ServerConfig, logger: Logger) -> Result<(), ServerError> {
     };
     let link = ReplicaLink::start(engine.clone(), dir.clone(), silence_max, material.connector())
         .map_err(|error| ServerError(format!("cannot start the replica link's thread: {error}")))?;
-    let hands = Hands { dir, snapshot, link, orders };
+    let hands = Hands { dir, snapshot, link, orders, aclfile };
     runtime.block_on(async {
         let threads = Arc::new(threads);
         let plain = listeners.into_iter().map(|listener| (listener, None));
@@ -299,6 +314,34 @@ struct Hands {
     snapshot: String,
     link: ReplicaLink,
     orders: Sender<Order>,
+    aclfile: Option<PathBuf>,
+}
+
+impl Hands {
+    /// Rare and small: the loop waits for the disk, connections do not.
+    fn acl_file(&self, order: &acl::Order) -> Result<String, String> {
+        let path = self.aclfile.as_deref().ok_or("no aclfile is configured")?;
+        match order {
+            acl::Order::Load => read_acl_file(path),
+            acl::Order::Save { text } => atomic_file::replace(path, text.as_bytes())
+                .map(|()| String::new())
+                .map_err(|error| format!("cannot write {}: {error}", path.display())),
+        }
+    }
+}
+
+const ACL_FILE_BYTES_MAX: u64 = 16 << 20;
+
+fn read_acl_file(path: &Path) -> Result<String, String> {
+    let shown = path.display();
+    let bytes = atomic_file::read(path, ACL_FILE_BYTES_MAX)
+        .map_err(|error| format!("cannot read {shown}: {error}"))?
+        .ok_or_else(|| {
+            format!(
+                "{shown} is not there; create it, empty or with a line 'user default on nopass ~* &* +@all'"
+            )
+        })?;
+    String::from_utf8(bytes).map_err(|_| format!("{shown} is not text"))
 }
 
 /// In order; the exit code when the process is to end.
@@ -322,6 +365,10 @@ fn carry_out(engine: &Engine, hands: &Hands, actions: Vec<Action>) -> Option<u8>
                 std::thread::sleep(duration);
             }
             Action::Crash => crash(logger),
+            Action::AclFile { session, order } => {
+                let result = hands.acl_file(&order);
+                engine.server.lock().acl_file_done(session, &order, result);
+            }
             Action::Keep { ticket, record } => {
                 // Rare and small: the loop waits for the disk, connections do not.
                 let result = state_file::keep(&hands.dir, &record);

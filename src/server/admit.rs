@@ -30,7 +30,7 @@ impl Server {
     pub(in crate::server) fn admit(
         &mut self,
         now: Now,
-        session: &Session,
+        session: &mut Session,
         argv: &[&[u8]],
     ) -> Result<CommandId, CommandError> {
         let id = self.table.find(argv[0]).ok_or_else(|| unknown(argv))?;
@@ -42,7 +42,15 @@ impl Server {
         if session.multi.is_some() && spec.name == "exec" {
             flags |= self.transactions.flags(session.id);
         }
-        let visitor = Visitor { server: self, session, now, name: spec.name, flags };
+        let (name, may_anyway) = (spec.name, spec.has(NO_AUTH));
+        if session.authenticated
+            && !may_anyway
+            && let Some(refusal) = self.forbids(session, now, id, argv)
+        {
+            self.stats.calls[id].rejected += 1;
+            return Err(refusal);
+        }
+        let visitor = Visitor { server: self, session, now, name, flags };
         match CHECKS.iter().find_map(|check| check(&visitor)) {
             None => Ok(id),
             Some(refusal) => {

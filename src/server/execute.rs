@@ -1,7 +1,7 @@
 //! The hot path: a batch of requests of one session, run in one call under the engine's lock.
 
 use super::table::{CommandId, Run};
-use super::{Level, Server};
+use super::{Action, Level, Server};
 use crate::commands::{CommandError, Unit};
 use crate::resp::spec::WRITE;
 use crate::resp::{Batch, Writer};
@@ -203,7 +203,10 @@ impl Server {
     }
 
     fn after_session_command(&mut self, session: &mut Session, argv: &[&[u8]]) {
-        if argv[0].eq_ignore_ascii_case(b"publish") {
+        if let Some(order) = self.hub.auth.acl.order.take() {
+            self.block(session);
+            self.actions.push(Action::AclFile { session: session.id, order });
+        } else if argv[0].eq_ignore_ascii_case(b"publish") {
             self.feed(session.db, argv);
         } else if argv[0].eq_ignore_ascii_case(b"reset") {
             self.forget_transaction(session.id);

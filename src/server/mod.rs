@@ -11,6 +11,7 @@ pub mod admit;
 pub mod blocking;
 pub mod execute;
 pub mod gate;
+pub mod permissions;
 pub mod propagate;
 pub mod replication;
 pub mod starting;
@@ -24,6 +25,7 @@ use crate::config::server::ServerConfig;
 use crate::model::RunId;
 use crate::resp::Writer;
 use crate::resp::spec::CommandSpec;
+use crate::session::acl::Order;
 use crate::session::outbox::Generation;
 use crate::session::{Hub, HubSettings, Outbox, Refusal, Session, SessionId};
 use crate::stdx::Rng;
@@ -88,6 +90,11 @@ pub enum Action {
     },
     /// A drill: this process ends as if by SIGKILL, nothing said and nothing flushed.
     Crash,
+    /// Read or write the file of `aclfile`, and tell with `Server::acl_file_done`.
+    AclFile {
+        session: SessionId,
+        order: Order,
+    },
     /// Put this into the state file, on the disk before it is told with `Input::Kept`.
     Keep {
         ticket: u64,
@@ -166,6 +173,7 @@ impl Server {
             output_bytes_max: config.output_bytes_max(),
             output_soft: config.output_soft(),
             databases: config.databases,
+            port: permissions::facts(),
         };
         let password = config.requirepass.as_ref().map(|secret| secret.expose().as_bytes().to_vec());
         let table = table::Table::new();

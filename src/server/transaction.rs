@@ -208,6 +208,11 @@ fn exec(server: &mut Server, session: &mut Session, now: Now, _: &[&[u8]], out: 
     for Queued { command, argv } in &transaction.queue {
         let argv: Argv<'_> = argv.iter().map(|word| &**word).collect();
         let mut writer_protocol = session.protocol;
+        // Rules may have changed since it was queued.
+        if let Some(refusal) = server.forbids(session, now, *command, &argv) {
+            out.error(&refusal.to_string());
+            continue;
+        }
         server.call(now, session, *command, &argv, out);
         if session.protocol != writer_protocol {
             writer_protocol = session.protocol;

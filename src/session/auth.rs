@@ -1,16 +1,14 @@
-//! Who may speak: one password for the default user, compared in constant time, guessed slowly.
-//!
-//! Promise: a source off loopback guesses slowly ([`Guesses`]).
+//! Who may speak: users and their passwords, compared in constant time, guessed slowly
+//! ([`Guesses`]). `requirepass` is the password of the default user.
 
+use super::acl::Acl;
 use super::guesses::Guesses;
 use crate::stdx::time::Instant;
-use sha2::{Digest, Sha256};
 use std::net::IpAddr;
-use subtle::ConstantTimeEq;
 
+#[derive(Default)]
 pub struct Auth {
-    /// Only its hash is kept: equal length makes the comparison's time say nothing.
-    password: Option<[u8; 32]>,
+    pub acl: Acl,
     guesses: Guesses,
 }
 
@@ -24,15 +22,20 @@ pub enum Answer {
 
 impl Auth {
     pub fn new(password: Option<Vec<u8>>) -> Self {
-        Auth { password: password.map(|password| hash(&password)), guesses: Guesses::default() }
+        let mut auth = Auth::default();
+        if password.is_some() {
+            auth.set_password(password.as_deref());
+        }
+        auth
     }
 
     pub fn set_password(&mut self, password: Option<&[u8]>) {
-        self.password = password.map(hash);
+        self.acl.set_default_password(password);
     }
 
+    /// Whether one who has said nothing yet may do nothing yet.
     pub fn is_required(&self) -> bool {
-        self.password.is_some()
+        self.acl.default_needs_password()
     }
 
     /// Looks at a guess from `source` (`None`: from this machine, which is never slowed down, so a
@@ -41,9 +44,14 @@ impl Auth {
         if !self.guesses.may_try(now, source) {
             return Answer::Later;
         }
-        let right = match &self.password {
-            None => user == b"default",
-            Some(expected) => bool::from(expected.ct_eq(&hash(password))) & (user == b"default"),
+        let known = std::str::from_utf8(user).ok().and_then(|name| self.acl.user(name));
+        // A name that nobody has takes as long as a wrong password.
+        let right = match known {
+            Some(user) => user.accepts(password),
+            None => {
+                std::hint::black_box(super::acl::User::new("").accepts(password));
+                false
+            }
         };
         if right {
             return Answer::Right;
@@ -51,10 +59,6 @@ impl Auth {
         self.guesses.was_wrong(now, source);
         Answer::Wrong
     }
-}
-
-fn hash(password: &[u8]) -> [u8; 32] {
-    Sha256::digest(password).into()
 }
 
 impl std::fmt::Debug for Auth {
@@ -81,6 +85,6 @@ mod tests {
         assert_eq!(auth.check(at(1000), thief, b"default", b"guess"), Answer::Wrong, "one a second");
         assert_eq!(auth.check(at(1000), thief, b"default", b"secret"), Answer::Later);
         assert_eq!(auth.check(at(2000), thief, b"default", b"secret"), Answer::Right);
-        assert_eq!(auth.check(at(2000), other, b"root", b"secret"), Answer::Wrong, "only one user");
+        assert_eq!(auth.check(at(2000), other, b"root", b"secret"), Answer::Wrong, "nobody is called so");
     }
 }

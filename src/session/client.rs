@@ -172,7 +172,7 @@ fn class_named(word: &[u8]) -> Result<Option<Class>, SessionError> {
 }
 
 /// One line of CLIENT LIST.
-fn line(session: &Session, now: Instant) -> String {
+pub(super) fn line(session: &Session, now: Instant) -> String {
     let mut flags = String::new();
     match session.class {
         Class::Replica => flags.push('S'),
@@ -198,7 +198,7 @@ fn line(session: &Session, now: Instant) -> String {
     let mut text = String::with_capacity(256);
     let _ = writeln!(
         text,
-        "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db={} sub={} psub={} ssub=0 multi={} watch={} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={waiting} tot-mem={} events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+        "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db={} sub={} psub={} ssub=0 multi={} watch={} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={waiting} tot-mem={} events=r cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
         session.id,
         session.peer,
         session.local,
@@ -213,6 +213,7 @@ fn line(session: &Session, now: Instant) -> String {
         usize::from(waiting > 0),
         waiting + std::mem::size_of::<Session>(),
         session.last_command,
+        session.user,
         if session.protocol == Protocol::Resp3 { 3 } else { 2 },
         session.lib_name,
         session.lib_version,
@@ -255,6 +256,7 @@ struct Filter<'a> {
     address: Option<&'a [u8]>,
     local: Option<&'a [u8]>,
     age_s_min: Option<u64>,
+    user: Option<String>,
 }
 
 impl Filter<'_> {
@@ -264,6 +266,7 @@ impl Filter<'_> {
             && self.class.is_none_or(|class| class == Some(session.class))
             && self.address.is_none_or(|text| is(session.peer, text))
             && self.local.is_none_or(|text| is(session.local, text))
+            && self.user.as_ref().is_none_or(|user| *user == session.user)
             && self.age_s_min.is_none_or(|age| now.since(session.created).as_secs() >= age)
     }
 }
@@ -292,10 +295,12 @@ fn kill(hub: &Hub, me: &mut Session, now: Instant, words: &[&[u8]], out: &mut Wr
                     let age = parse_i64(value).and_then(|age| u64::try_from(age).ok());
                     filter.age_s_min = Some(age.ok_or("ERR maxage is not an integer or out of range")?);
                 }
-                b"user" if value == b"default" => {}
                 b"user" => {
-                    let user = String::from_utf8_lossy(value);
-                    return Err(SessionError::Text(format!("ERR No such user '{user}'")));
+                    let user = String::from_utf8_lossy(value).into_owned();
+                    if hub.auth.acl.user(&user).is_none() {
+                        return Err(SessionError::Text(format!("ERR No such user '{user}'")));
+                    }
+                    filter.user = Some(user);
                 }
                 b"skipme" if value.eq_ignore_ascii_case(b"yes") => skip_me = true,
                 b"skipme" if value.eq_ignore_ascii_case(b"no") => skip_me = false,

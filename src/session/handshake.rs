@@ -46,7 +46,7 @@ fn hello(hub: &mut Hub, session: &mut Session, now: Now, argv: &[&[u8]], out: &m
         };
     }
     if let Some((user, password)) = login {
-        authenticate(hub, session, now, user, password)?;
+        authenticate(hub, session, now, argv[0], user, password)?;
     }
     if !session.authenticated {
         return Err(HELLO_NOAUTH.into());
@@ -82,22 +82,34 @@ fn hello(hub: &mut Hub, session: &mut Session, now: Now, argv: &[&[u8]], out: &m
 fn auth(hub: &mut Hub, session: &mut Session, now: Now, argv: &[&[u8]], out: &mut Writer<'_>) -> Done {
     match argv {
         [_, _] if !hub.auth.is_required() => return Err(NO_PASSWORD.into()),
-        [_, password] => authenticate(hub, session, now, b"default", password)?,
-        [_, user, password] => authenticate(hub, session, now, user, password)?,
+        [_, password] => authenticate(hub, session, now, argv[0], b"default", password)?,
+        [_, user, password] => authenticate(hub, session, now, argv[0], user, password)?,
         _ => return Err(SessionError::Syntax),
     }
     out.ok();
     Ok(())
 }
 
-fn authenticate(hub: &mut Hub, session: &mut Session, now: Now, user: &[u8], password: &[u8]) -> Done {
+fn authenticate(
+    hub: &mut Hub,
+    session: &mut Session,
+    now: Now,
+    command: &[u8],
+    user: &[u8],
+    password: &[u8],
+) -> Done {
     let source = (!session.is_loopback()).then(|| session.peer.ip());
     match hub.auth.check(now.mono, source, user, password) {
         Answer::Right => {
             session.authenticated = true;
+            session.user = String::from_utf8_lossy(user).into_owned();
+            session.unlimited_at = 0;
             Ok(())
         }
-        Answer::Wrong => Err(WRONGPASS.into()),
+        Answer::Wrong => {
+            hub.note_failed_login(session, now, user, command);
+            Err(WRONGPASS.into())
+        }
         Answer::Later => Err(LATER.into()),
     }
 }
@@ -158,6 +170,8 @@ fn reset(hub: &mut Hub, session: &mut Session, _: Now, _: &[&[u8]], out: &mut Wr
     session.no_evict = false;
     session.no_touch = false;
     session.authenticated = !hub.auth.is_required();
+    session.user = "default".to_owned();
+    session.unlimited_at = 0;
     out.set_protocol(Protocol::Resp2);
     out.simple("RESET");
     Ok(())

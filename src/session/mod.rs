@@ -4,6 +4,7 @@
 //!
 //! Knows no key, no role and no socket: a session is its id and the [`Outbox`] that reaches it.
 
+pub mod acl;
 pub mod auth;
 pub mod client;
 pub mod error;
@@ -72,6 +73,10 @@ pub struct Session {
     pub outbox: Arc<Outbox>,
     pub protocol: Protocol,
     pub authenticated: bool,
+    /// Whose rules hold for it.
+    pub user: String,
+    /// The state of the rules in which that user was seen to be allowed everything; 0: none.
+    pub unlimited_at: u64,
     pub db: usize,
     pub name: String,
     pub lib_name: String,
@@ -112,6 +117,8 @@ impl Session {
             outbox,
             protocol: Protocol::Resp2,
             authenticated: false,
+            user: "default".to_owned(),
+            unlimited_at: 0,
             db: 0,
             name: String::new(),
             lib_name: String::new(),
@@ -170,6 +177,18 @@ pub struct HubSettings {
     pub output_soft: [(usize, Duration); 3],
     /// Databases that SELECT knows.
     pub databases: usize,
+    pub port: PortFacts,
+}
+
+/// What ACL must know of the port that it guards.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PortFacts {
+    /// Whether there is a command of this name; absent: every one is taken to be.
+    pub knows: Option<fn(&str) -> bool>,
+    /// The positions of a request's keys, or the error that the request would get.
+    pub keys: Option<fn(&[&[u8]]) -> Result<Vec<usize>, String>>,
+    /// Fills with bytes that nobody can guess; whether it did.
+    pub entropy: Option<fn(&mut [u8]) -> bool>,
 }
 
 impl HubSettings {
@@ -330,7 +349,8 @@ pub struct SessionCommand {
 }
 
 /// Every family's table.
-pub const COMMANDS: [&[SessionCommand]; 3] = [handshake::COMMANDS, client::COMMANDS, subscribe::COMMANDS];
+pub const COMMANDS: [&[SessionCommand]; 4] =
+    [handshake::COMMANDS, client::COMMANDS, subscribe::COMMANDS, acl::command::COMMANDS];
 
 /// The row of a command, or `None` when the name is not a session's.
 pub fn find(name: &[u8]) -> Option<&'static SessionCommand> {

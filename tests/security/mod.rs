@@ -1,6 +1,7 @@
 //! Identity, secrecy and addresses, watched from outside: real processes, Debian's redis-server and
 //! redis-cli on the other end, certificates made for each test.
 
+mod acl;
 mod certificates;
 mod tls_fleet;
 mod tls_server;

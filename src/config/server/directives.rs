@@ -68,6 +68,18 @@ pub const DIRECTIVES: &[Directive] = &[
         },
     ),
     start("port", |c| c.port.to_string(), |c, w| number(w, 0, 65_535).map(|v| c.port = v as u16)),
+    start("aclfile", |c| path_text(&c.aclfile), |c, w| maybe(w).map(|v| c.aclfile = v.map(PathBuf::from))),
+    // Never shown: ACL LIST shows users to those who may see them.
+    start(
+        "user",
+        |_| String::new(),
+        |c, w| {
+            if !w.is_empty() {
+                c.users.push(Secret::new(w.join(" ")));
+            }
+            Ok(())
+        },
+    ),
     start("tls-port", |c| c.tls_port.to_string(), |c, w| number(w, 0, 65_535).map(|v| c.tls_port = v as u16)),
     start(
         "tls-cert-file",

@@ -45,6 +45,10 @@ pub struct ServerConfig {
     pub rdb_compression: bool,
     pub rdb_checksum: bool,
     pub requirepass: Option<Secret>,
+    /// Where ACL LOAD and SAVE keep users.
+    pub aclfile: Option<PathBuf>,
+    /// Lines of `user`; they may hold passwords.
+    pub users: Vec<Secret>,
     pub protected_mode: bool,
     pub clients_max: usize,
     /// Normal, replica, pubsub.
@@ -106,6 +110,8 @@ impl Default for ServerConfig {
             rdb_compression: true,
             rdb_checksum: true,
             requirepass: None,
+            aclfile: None,
+            users: Vec::new(),
             protected_mode: true,
             clients_max: 10_000,
             output_limits: OutputLimit::defaults(),

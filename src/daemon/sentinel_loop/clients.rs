@@ -3,6 +3,7 @@
 //! back what the same client sent after it, and nobody else.
 
 use crate::config::Secret;
+use crate::config::acl_users::UserLine;
 use crate::model::Address;
 use crate::model::event::{Event, EventKind};
 use crate::net::stream::Stream;
@@ -11,7 +12,8 @@ use crate::resp::{Limits, Parser, Protocol, Writer};
 use crate::sentinel::api::{self, DrillQuery, Facts, Outcome, ProcessFacts};
 use crate::sentinel::command::Command;
 use crate::sentinel::ledger::Ledger;
-use crate::session::{self, Close, Hub, HubSettings, Outbox, Session, SessionId};
+use crate::session::acl::Order;
+use crate::session::{self, Close, Hub, HubSettings, Outbox, PortFacts, Session, SessionId};
 use crate::stdx::time::Now;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
@@ -29,6 +31,7 @@ pub(super) enum FromClient {
 pub(super) enum Wish {
     Submit { session: SessionId, command: Command },
     Shutdown { session: SessionId },
+    AclFile { session: SessionId, order: Order },
     Simulate { flags: u8 },
     LogLevel(String),
 }
@@ -95,6 +98,11 @@ impl Clients {
             output_bytes_max: [OUTPUT_BYTES_MAX, OUTPUT_BYTES_MAX, PUBSUB_BYTES_MAX],
             output_soft: Default::default(),
             databases: 1,
+            port: PortFacts {
+                knows: Some(|name| session::find(name.as_bytes()).is_some() || api::general::knows(name)),
+                keys: None,
+                entropy: Some(|bytes| getrandom::fill(bytes).is_ok()),
+            },
         };
         let mut hub = Hub::new(settings, password.map(|secret| secret.expose().as_bytes().to_vec()));
         hub.role = "sentinel";
@@ -114,6 +122,26 @@ impl Clients {
     /// The password of the default user from now on; who is logged in stays so.
     pub(super) fn set_password(&mut self, password: Option<&Secret>) {
         self.hub.auth.set_password(password.map(|secret| secret.expose().as_bytes()));
+    }
+
+    /// Users of the configuration, or of the file that it names.
+    pub(super) fn load_users(&mut self, text: Option<&Secret>, lines: &[UserLine]) -> Result<(), String> {
+        let acl = &mut self.hub.auth.acl;
+        match text {
+            Some(text) => {
+                acl.has_file = true;
+                acl.load(text.expose(), "aclfile")
+            }
+            None => acl.define(lines.iter().map(|line| line.0.as_str())),
+        }
+    }
+
+    /// The file was read or written: what the one who asked is told.
+    pub(super) fn acl_file_done(&mut self, order: &Order, result: Result<String, String>) -> Vec<u8> {
+        match self.hub.acl_file_done(order, result) {
+            Ok(()) => b"+OK\r\n".to_vec(),
+            Err(why) => format!("-{}\r\n", why.replace(['\r', '\n'], " ")).into_bytes(),
+        }
     }
 
     /// Takes a connection in; without an id it is refused with these bytes.
@@ -281,6 +309,11 @@ impl Request<'_> {
             reply.error("NOAUTH Authentication required.");
             return None;
         }
+        let always = row.is_some_and(|row| row.spec.has(NO_AUTH));
+        if !always && let Some(refusal) = self.hub.refuses(self.session, self.now, argv, Vec::new) {
+            reply.error(&refusal);
+            return None;
+        }
         if self.session.is_in_subscribe_mode() && !allowed_while_subscribed(argv[0]) {
             let name: String = String::from_utf8_lossy(argv[0]).chars().take(64).collect();
             reply.error(&format!(
@@ -300,7 +333,9 @@ impl Request<'_> {
                 reply.truncate(mark);
                 reply.error(&error.to_string());
             }
-            return None;
+            let order = self.hub.auth.acl.order.take()?;
+            self.wishes.push(Wish::AclFile { session: self.session.id, order });
+            return Some(Waiting { count: None });
         }
         self.session.last_command = "sentinel";
         if often_asked(argv, source, &mut reply) {

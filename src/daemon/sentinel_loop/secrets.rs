@@ -4,7 +4,9 @@
 use crate::config::Secret;
 use crate::config::http_users::HttpUser;
 use crate::config::sentinel::SentinelConfig;
+use crate::disk::atomic_file;
 use crate::sentinel::Auth;
+use crate::session::acl::Order;
 use slog::{Logger, warn};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -19,6 +21,8 @@ pub(super) struct Secrets {
     pub requirepass: Option<Secret>,
     /// By group name.
     pub masters: BTreeMap<String, Auth>,
+    /// The text of `aclfile`.
+    pub users: Option<Secret>,
     /// With the secret of each.
     pub http_users: Vec<(HttpUser, Secret)>,
 }
@@ -47,6 +51,7 @@ impl Secrets {
         }
         Ok(Secrets {
             http_users,
+            users: config.aclfile.as_deref().map(read_users).transpose()?.map(Secret::new),
             cluster: optional("cluster-secret-file", &config.cluster_secret_file)?,
             requirepass: optional("requirepass-file", &config.requirepass_file)?
                 .or_else(|| config.inline.requirepass.clone()),
@@ -60,7 +65,7 @@ impl Secrets {
     pub(super) fn paths(config: &SentinelConfig) -> Vec<std::path::PathBuf> {
         let masters = config.masters.iter().filter_map(|master| master.auth_pass_file.clone());
         let users = config.http_users.iter().map(|user| user.secret_file.clone());
-        let own = [&config.cluster_secret_file, &config.requirepass_file];
+        let own = [&config.cluster_secret_file, &config.requirepass_file, &config.aclfile];
         own.into_iter().flatten().cloned().chain(masters).chain(users).collect()
     }
 
@@ -71,6 +76,27 @@ impl Secrets {
             right: user.may,
         };
         self.http_users.iter().map(user).collect()
+    }
+}
+
+const ACL_FILE_BYTES_MAX: u64 = 16 << 20;
+
+fn read_users(path: &Path) -> Result<String, String> {
+    let shown = path.display();
+    let bytes = atomic_file::read(path, ACL_FILE_BYTES_MAX)
+        .map_err(|error| format!("aclfile: cannot read {shown}: {error}"))?
+        .ok_or_else(|| format!("aclfile: {shown} is not there; create it, empty or with the users"))?;
+    String::from_utf8(bytes).map_err(|_| format!("aclfile: {shown} is not text"))
+}
+
+/// What ACL LOAD or SAVE asked for.
+pub(super) fn acl_file(path: Option<&Path>, order: &Order) -> Result<String, String> {
+    let path = path.ok_or("no aclfile is configured")?;
+    match order {
+        Order::Load => read_users(path),
+        Order::Save { text } => atomic_file::replace(path, text.as_bytes())
+            .map(|()| String::new())
+            .map_err(|error| format!("cannot write {}: {error}", path.display())),
     }
 }
 

@@ -126,10 +126,14 @@ pub(super) async fn start(
         let (clients, peers) = (client_sender.clone(), to_peers_sender.clone());
         tokio::spawn(connection::accept(listener, tls, Arc::clone(&silent), clients, peers, logger.clone()));
     }
+    let mut clients = Clients::new(config.protected_mode, secrets.requirepass.as_ref());
+    clients
+        .load_users(secrets.users.as_ref(), &config.users)
+        .map_err(|why| Fatal(format!("users: {why}")))?;
     let fresh_secrets = material.watch(logger.clone())?;
     let shell = Shell {
         asks: Asks::new(asks),
-        clients: Clients::new(config.protected_mode, secrets.requirepass.as_ref()),
+        clients,
         drills: DrillRunner::new(&secrets, logger.clone()),
         logger,
         core,

@@ -25,6 +25,11 @@ pub fn execute(facts: &Facts, argv: &[&[u8]], reply: &mut Writer<'_>) -> Outcome
     run(facts, argv, reply)
 }
 
+/// Whether there is a command of this name here.
+pub fn knows(name: &str) -> bool {
+    TABLE.iter().any(|(spec, _)| spec.name.eq_ignore_ascii_case(name))
+}
+
 fn ping(_: &Facts, argv: &[&[u8]], reply: &mut Writer<'_>) -> Outcome {
     match argv {
         [_] => reply.simple("PONG"),
