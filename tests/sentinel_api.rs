@@ -105,6 +105,7 @@ fn healthy() -> Facts {
             ..ProcessFacts::default()
         },
         resolve_hostnames: true,
+        hides_hostnames: false,
         deny_scripts_reconfig: true,
         removed: vec!["gone".to_owned()],
         simulated_failures: 0,

@@ -41,6 +41,8 @@ pub enum Input {
     Own { webhook: String, office: Office },
     /// They are another node's.
     Disown { webhook: String },
+    /// The content of its secret file, when it has changed: signs what is sent from now on.
+    Renew { webhook: String, secret: crate::config::Secret },
     /// The one answer to the one request in flight.
     Answered { webhook: String, answer: Answer },
 }
@@ -144,6 +146,14 @@ impl Delivery {
             Input::Own { webhook, office } => {
                 if let Some(webhook) = self.find(&webhook) {
                     webhook.own(now, office);
+                }
+            }
+            Input::Renew { webhook, secret } => {
+                // Checked before it came here; one that does not parse changes nothing.
+                if let Ok(secrets) = Target::read_secrets(&webhook, secret.expose())
+                    && let Some(webhook) = self.find(&webhook)
+                {
+                    webhook.target.secrets = secrets;
                 }
             }
             Input::Disown { webhook } => {

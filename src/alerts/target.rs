@@ -60,6 +60,11 @@ pub enum BadTarget {
 }
 
 impl Target {
+    /// What signs the requests of this webhook, from the content of its secret file.
+    pub fn read_secrets(name: &str, text: &str) -> Result<Vec<Secret>, BadTarget> {
+        Secret::parse_file(text).map_err(|(line, why)| BadTarget::Secret(name.to_owned(), line, why))
+    }
+
     pub fn new(config: &WebhookConfig, files: &Files) -> Result<Target, BadTarget> {
         let name = config.name.clone();
         let url = files.url.as_deref().map_or(config.url.as_str(), str::trim);
@@ -69,9 +74,7 @@ impl Target {
             BadTarget::Format(name.clone(), config.format.clone(), known.join(", "))
         })?;
         let secrets = match &files.secret {
-            Some(text) => {
-                Secret::parse_file(text).map_err(|(line, why)| BadTarget::Secret(name.clone(), line, why))?
-            }
+            Some(text) => Self::read_secrets(&name, text)?,
             None => Vec::new(),
         };
         let key = match &files.key {

@@ -117,6 +117,14 @@ impl AlertSender {
         self.give(Input::Disown { webhook: webhook.to_owned() });
     }
 
+    /// What signs this webhook's requests from now on: the content of its secret file.
+    pub fn renew(&self, webhook: &str, text: &str) -> Result<(), BadTarget> {
+        Target::read_secrets(webhook, text)?;
+        let secret = crate::config::Secret::new(text.to_owned());
+        self.give(Input::Renew { webhook: webhook.to_owned(), secret });
+        Ok(())
+    }
+
     /// The webhooks that are ours, after every change.
     pub fn status(&self) -> watch::Receiver<Vec<WebhookStatus>> {
         self.status.clone()

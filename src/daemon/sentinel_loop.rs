@@ -4,6 +4,7 @@
 //! carried out strictly in their order, so what must be on disk before a message is sent is. Nothing
 //! but the log's own commit is waited for. Has never heard of votes, masters or failovers.
 
+mod announce;
 mod asks;
 mod clients;
 mod connection;
@@ -434,10 +435,30 @@ impl Shell {
             self.door.replace(fresh.http_users());
             news.push("http-users");
         }
-        if fresh.masters != self.secrets.masters {
-            news.push("auth-pass-file");
-            let input = Input::Credentials { by_group: fresh.masters.clone() };
+        if fresh.masters != self.secrets.masters || fresh.cluster != self.secrets.cluster {
+            if fresh.masters != self.secrets.masters {
+                news.push("auth-pass-file");
+            }
+            let (by_group, cluster) = (fresh.masters.clone(), fresh.cluster.clone());
+            let input = Input::Credentials { by_group, cluster };
             self.input(clock::now(), input)?;
+            for group in self.core.unreadable_passwords() {
+                error!(
+                    self.logger,
+                    "the password that was set for '{}' does not open with this cluster secret: set it again with SENTINEL SET {} auth-pass",
+                    group,
+                    group
+                );
+            }
+        }
+        for (webhook, text) in &fresh.webhooks {
+            if self.secrets.webhooks.get(webhook) == Some(text) {
+                continue;
+            }
+            match self.alerts.renew(webhook, text.expose()) {
+                Ok(()) => news.push("secret-file of a webhook"),
+                Err(why) => error!(self.logger, "{}; the secrets read before stay in force", why),
+            }
         }
         if news.is_empty() {
             info!(self.logger, "the secrets are as they were");
@@ -497,6 +518,7 @@ impl Shell {
         }
         if self.status_due <= now.mono {
             self.status_due = now.mono + STATUS_EVERY;
+            self.clients.send_strangers_away(now);
             // Made for those who look: the page and the metrics, and systemd's status line.
             if self.core.config().http.is_some() || self.notifier.is_heard() {
                 let status = self.answers(now).0.status();

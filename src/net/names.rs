@@ -99,6 +99,11 @@ impl Names {
         }
     }
 
+    /// Where it led last, without asking anybody.
+    pub fn known(&self, host: &str) -> Option<IpAddr> {
+        self.known.lock().get(host)?.good.as_ref()?.0.first().copied()
+    }
+
     fn ask(
         self: &Arc<Self>,
         host: &str,

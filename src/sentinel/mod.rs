@@ -9,6 +9,7 @@
 //! | `node` | [`Sentinel`]: routes inputs, keeps office, proposes, applies |
 //! | `request`, `peer` | what it says to data servers and to other sentinels |
 //! | `decision`, `ledger` | what is agreed, and the state that agreeing has made |
+//! | `credentials`, `vault` | how it logs in at data servers; passwords sealed before they are agreed on |
 //! | `settings`, `fleet_settings`, `command`, `wish` | what an operator may change, and ask for |
 //! | `policy`, `guard`, `maintenance` | what holds back: agreed, judged, ended |
 //! | `schedule`, `registry`, `facts`, `probe` | watching: deadlines, what was seen, INFO understood |
@@ -40,6 +41,7 @@ mod beat;
 mod changes;
 pub mod command;
 mod commits;
+mod credentials;
 pub mod decision;
 mod diagnosis;
 mod discovery;
@@ -89,6 +91,11 @@ mod webhooks;
 pub mod wish;
 
 use crate::config::hooks::HookConfig;
+mod vault;
+mod webhooks;
+pub mod wish;
+
+use crate::config::Secret;
 use crate::consensus;
 use crate::model::drill::Scorecard;
 use crate::model::event::{Event, EventKind};
@@ -150,6 +157,7 @@ pub enum Input {
     /// Credentials for data servers as the files hold them now, by group.
     Credentials {
         by_group: BTreeMap<String, Auth>,
+        cluster: Option<Secret>,
     },
     /// Every script and hook up to this event has been run.
     ErrandsProgress {

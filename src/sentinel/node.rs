@@ -1,6 +1,7 @@
 //! [`Sentinel`]: routes what happens to the file whose business it is, and keeps the time.
 
 use super::beat::Beat;
+use super::credentials::Credentials;
 use super::guard::FleetGuard;
 use super::lead::Supervision;
 use super::lease::Stamped;
@@ -100,7 +101,7 @@ pub struct Sentinel {
     pub(super) config: SentinelConfig,
     pub(super) identity: Identity,
     pub(super) address: Address,
-    pub(super) auth: BTreeMap<String, Auth>,
+    pub(super) credentials: Credentials,
     /// Set by the simulator only: no configuration and no command reaches it.
     pub bugs: Bugs,
     pub(super) started_at: Instant,
@@ -175,7 +176,7 @@ impl Sentinel {
             config: config.clone(),
             identity,
             address,
-            auth,
+            credentials: Credentials::new(auth),
             bugs: Bugs::default(),
             started_at: now.mono,
             consensus,
@@ -250,6 +251,8 @@ impl Sentinel {
             Input::ErrandTold { kind, payload } => self.errand_told(now, kind, payload),
             Input::HookAnswered { group, epoch, verdict } => {
                 self.hook_answered(now.mono, &group, epoch, verdict);
+            Input::Credentials { by_group, cluster } => {
+                self.take_credentials(by_group, cluster.as_ref(), actions);
             }
             Input::Webhook(progress) => self.webhooks.take(now.mono, progress),
             Input::DrillEnded { card } => self.drill_ended(card),
@@ -369,15 +372,6 @@ impl Sentinel {
         }
         for peer in self.peers.values_mut() {
             peer.views.clear();
-        }
-    }
-
-    /// For logins from now on; links that are up stay so.
-    fn set_credentials(&mut self, by_group: BTreeMap<String, Auth>, actions: &mut Vec<Action>) {
-        self.auth = by_group;
-        for (address, instance) in self.registry.iter() {
-            let auth = self.auth.get(&instance.group).cloned();
-            actions.push(Action::Watch { instance: address.clone(), auth });
         }
     }
 

@@ -189,13 +189,16 @@ impl Sentinel {
             actions.push(Action::Unwatch { instance });
         }
         let timer = Timer::Group(name.to_owned());
-        let Some(group) = group else {
+        if group.is_none() {
             self.groups.remove(name);
             self.guard.forget(name);
+            self.forget_credentials(name);
             self.schedule.remove(&timer);
             return;
         };
-        let auth = self.auth.get(name).cloned();
+        self.tell_credentials(name, actions);
+        let auth = self.auth_of(name);
+        let Some(group) = self.ledger.group(name) else { return };
         self.groups.entry(name.to_owned()).or_insert_with(|| Supervision::new(now.mono));
         for address in group.instances() {
             if self.registry.get(address).is_none() {
@@ -407,8 +410,12 @@ impl Sentinel {
             actions.push(respond(session, Some(REMOVED)));
             return;
         }
+        let command = match self.sealed(command) {
+            Ok(sealed) => sealed,
+            Err(refusal) => return actions.push(respond(session, Some(refusal))),
+        };
         if self.consensus.leads_and_is_current() {
-            self.decide(now, Asker::Session(session), command, actions);
+            self.decide(now, Asker::Session(session), &command, actions);
             return;
         }
         let leader = self.consensus.leader().filter(|id| self.peers.get(id).is_some_and(|p| p.connected));

@@ -1,6 +1,6 @@
 //! The settings of one group that an operator may change while it runs: one row each. Part of the
-//! replicated state, so every sentinel works with the same numbers. Secrets are not among them: they
-//! stay in files on each node.
+//! replicated state, so every sentinel works with the same numbers. A secret is among them only
+//! sealed (`vault`).
 
 use crate::config::policy::{self, Policy};
 use crate::config::sentinel::{MasterConfig, Mode};
@@ -20,6 +20,12 @@ pub struct Settings {
     pub notification_script: Option<String>,
     #[serde(default)]
     pub client_reconfig_script: Option<String>,
+    /// Set at run time; unset: as the file of each sentinel says.
+    #[serde(default)]
+    pub auth_user: Option<String>,
+    /// Sealed by the vault: never in clear.
+    #[serde(default)]
+    pub sealed_pass: Option<String>,
     /// What limits and steers failovers.
     #[serde(default)]
     pub policy: Policy,
@@ -41,6 +47,8 @@ impl Settings {
             mode: Mode::default(),
             notification_script: None,
             client_reconfig_script: None,
+            auth_user: None,
+            sealed_pass: None,
             policy: Policy::default(),
             manage_min_replicas: defaults::yes(),
         }
@@ -56,6 +64,8 @@ impl Settings {
             mode: config.mode,
             notification_script: None,
             client_reconfig_script: None,
+            auth_user: None,
+            sealed_pass: None,
             policy: config.policy(),
             manage_min_replicas: config.manage_min_replicas,
         }
@@ -85,7 +95,7 @@ impl Settings {
             .ok_or_else(|| SettingError::Unknown(printable(name)))?;
         (row.set)(self, value).ok_or_else(|| SettingError::Value {
             name: row.name,
-            value: printable(value),
+            value: if row.secret { "(redacted)".to_owned() } else { printable(value) },
             expected: row.expected,
         })
     }
@@ -105,6 +115,14 @@ pub struct Row {
     pub expected: &'static str,
     set: fn(&mut Settings, &str) -> Option<()>,
     pub get: fn(&Settings) -> String,
+    /// Its value is never repeated to anybody.
+    pub secret: bool,
+}
+
+/// The value as events tell it.
+pub fn told(name: &str, value: &str) -> String {
+    let secret = ROWS.iter().any(|row| row.secret && row.name.eq_ignore_ascii_case(name));
+    if secret { "******".to_owned() } else { value.to_owned() }
 }
 
 pub const ROWS: &[Row] = &[
@@ -113,30 +131,35 @@ pub const ROWS: &[Row] = &[
         expected: "a number from 1 to 1000",
         set: |s, v| within(v, 1, 1000).map(|v| s.quorum = v as usize),
         get: |s| s.quorum.to_string(),
+        secret: false,
     },
     Row {
         name: "down-after-milliseconds",
         expected: "milliseconds from 1 to 3600000",
         set: |s, v| within(v, 1, 3_600_000).map(|v| s.down_after_ms = v),
         get: |s| s.down_after_ms.to_string(),
+        secret: false,
     },
     Row {
         name: "crash-grace-milliseconds",
         expected: "milliseconds from 0 (off) to 3600000",
         set: |s, v| within(v, 0, 3_600_000).map(|v| s.crash_grace_ms = v),
         get: |s| s.crash_grace_ms.to_string(),
+        secret: false,
     },
     Row {
         name: "failover-timeout",
         expected: "milliseconds from 1 to 86400000",
         set: |s, v| within(v, 1, 86_400_000).map(|v| s.failover_timeout_ms = v),
         get: |s| s.failover_timeout_ms.to_string(),
+        secret: false,
     },
     Row {
         name: "parallel-syncs",
         expected: "a number from 1 to 1000",
         set: |s, v| within(v, 1, 1000).map(|v| s.parallel_syncs = v as usize),
         get: |s| s.parallel_syncs.to_string(),
+        secret: false,
     },
     Row {
         name: "mode",
@@ -150,24 +173,28 @@ pub const ROWS: &[Row] = &[
             Some(())
         },
         get: |s| mode_name(s.mode).to_owned(),
+        secret: false,
     },
     Row {
         name: "notification-script",
         expected: PATH,
         set: |s, v| path(v).map(|v| s.notification_script = Some(v)),
         get: |s| s.notification_script.clone().unwrap_or_default(),
+        secret: false,
     },
     Row {
         name: "client-reconfig-script",
         expected: PATH,
         set: |s, v| path(v).map(|v| s.client_reconfig_script = Some(v)),
         get: |s| s.client_reconfig_script.clone().unwrap_or_default(),
+        secret: false,
     },
     Row {
         name: "failovers-max",
         expected: "automatic failovers per window, 1 to 100, or 0 for no limit",
         set: |s, v| within(v, 0, policy::FAILOVERS_MAX).map(|v| s.policy.failovers_max = v),
         get: |s| s.policy.failovers_max.to_string(),
+        secret: false,
     },
     Row {
         name: "failovers-window",
@@ -176,18 +203,21 @@ pub const ROWS: &[Row] = &[
             within(v, policy::WINDOW_MS_MIN, policy::WINDOW_MS_MAX).map(|v| s.policy.failovers_window_ms = v)
         },
         get: |s| s.policy.failovers_window_ms.to_string(),
+        secret: false,
     },
     Row {
         name: "max-loss-bytes",
         expected: "off or bytes",
         set: |s, v| limit(v).map(|v| s.policy.max_loss_bytes = v),
         get: |s| s.policy.max_loss_bytes.map_or("off".to_owned(), |v| v.to_string()),
+        secret: false,
     },
     Row {
         name: "max-loss-seconds",
         expected: "off or seconds",
         set: |s, v| limit(v).map(|v| s.policy.max_loss_seconds = v),
         get: |s| s.policy.max_loss_seconds.map_or("off".to_owned(), |v| v.to_string()),
+        secret: false,
     },
     Row {
         name: "sync-quorum",
@@ -200,12 +230,14 @@ pub const ROWS: &[Row] = &[
             Some(())
         },
         get: |s| s.policy.sync_quorum.map_or("auto".to_owned(), |v| v.to_string()),
+        secret: false,
     },
     Row {
         name: "zones",
         expected: "HOST:PORT=ZONE pairs with commas between them, or an empty text",
         set: |s, v| policy::zones_from_text(v).map(|v| s.policy.zones = v),
         get: |s| s.policy.zones_text(),
+        secret: false,
     },
     Row {
         name: "prefer-zone",
@@ -215,6 +247,7 @@ pub const ROWS: &[Row] = &[
             zone.as_deref().is_none_or(policy::is_zone).then(|| s.policy.prefer_zone = zone)
         },
         get: |s| s.policy.prefer_zone.clone().unwrap_or_default(),
+        secret: false,
     },
     Row {
         name: "prefer-handover",
@@ -228,6 +261,33 @@ pub const ROWS: &[Row] = &[
             Some(())
         },
         get: |s| if s.policy.prefer_handover { "yes" } else { "no" }.to_owned(),
+        secret: false,
+    },
+    Row {
+        name: "auth-user",
+        expected: "a user name, or nothing for the default user",
+        set: |s, v| {
+            if v.len() > 128 || !v.bytes().all(|b| b.is_ascii_graphic()) {
+                return None;
+            }
+            s.auth_user = (!v.is_empty()).then(|| v.to_owned());
+            Some(())
+        },
+        get: |s| s.auth_user.clone().unwrap_or_default(),
+        secret: false,
+    },
+    Row {
+        name: "auth-pass",
+        expected: "a password (which is sealed before it comes here), or nothing for the one of auth-pass-file",
+        set: |s, v| {
+            if !v.is_empty() && !super::vault::is_sealed(v) {
+                return None;
+            }
+            s.sealed_pass = (!v.is_empty()).then(|| v.to_owned());
+            Some(())
+        },
+        get: |s| if s.sealed_pass.is_some() { "(set)".to_owned() } else { String::new() },
+        secret: true,
     },
     Row {
         name: "manage-min-replicas",

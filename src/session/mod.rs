@@ -29,6 +29,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 pub use turn::{Passage, Stop, Turn};
 
+/// Connections that have not logged in, where they must; never more than a quarter of all.
+const STRANGERS_MAX: usize = 1000;
+
 /// Counts connections of one life of the process; never reused.
 pub type SessionId = u64;
 
@@ -210,6 +213,8 @@ pub struct Hub {
     /// `None` for the one whose requests run at this moment: it is in its caller's hands.
     sessions: BTreeMap<SessionId, Option<Box<Session>>>,
     next_id: SessionId,
+    /// Those that have not logged in where they must, and some that have meanwhile.
+    strangers: BTreeSet<SessionId>,
     pub connections_received: u64,
     pub connections_rejected: u64,
 }
@@ -235,6 +240,7 @@ impl Hub {
             pause: None,
             sessions: BTreeMap::new(),
             next_id: 1,
+            strangers: BTreeSet::new(),
             connections_received: 0,
             connections_rejected: 0,
         }
@@ -249,7 +255,18 @@ impl Hub {
         outbox: Arc<Outbox>,
     ) -> Result<SessionId, Refusal> {
         self.connections_received += 1;
-        let refusal = if self.sessions.len() >= self.settings.clients_max {
+        let strangers_max = STRANGERS_MAX.min(self.settings.clients_max / 4).max(1);
+        if self.strangers.len() >= strangers_max {
+            let sessions = &self.sessions;
+            // The one whose requests run is in its caller's hands and counts on.
+            self.strangers.retain(|id| match sessions.get(id) {
+                Some(Some(session)) => !session.authenticated,
+                Some(None) => true,
+                None => false,
+            });
+        }
+        let crowded = self.auth.is_required() && self.strangers.len() >= strangers_max;
+        let refusal = if crowded || self.sessions.len() >= self.settings.clients_max {
             Some(Refusal::TooMany)
         } else if self.settings.protected_mode && !self.auth.is_required() && !is_loopback(peer.ip()) {
             Some(Refusal::Protected)
@@ -264,12 +281,16 @@ impl Hub {
         self.next_id += 1;
         let mut session = Session::new(id, peer, local, outbox, now.mono);
         session.authenticated = !self.auth.is_required();
+        if !session.authenticated {
+            self.strangers.insert(id);
+        }
         self.sessions.insert(id, Some(Box::new(session)));
         Ok(id)
     }
 
     /// Forgets a session and its subscriptions.
     pub fn close(&mut self, id: SessionId) -> Option<Box<Session>> {
+        self.strangers.remove(&id);
         let session = self.sessions.remove(&id)??;
         self.pubsub.forget(&session);
         Some(session)
@@ -355,4 +376,34 @@ pub const COMMANDS: [&[SessionCommand]; 4] =
 /// The row of a command, or `None` when the name is not a session's.
 pub fn find(name: &[u8]) -> Option<&'static SessionCommand> {
     COMMANDS.iter().copied().flatten().find(|command| name.eq_ignore_ascii_case(command.spec.name.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_not_logged_in_gets_a_quarter_of_the_places() {
+        let settings = HubSettings {
+            mode: "standalone",
+            version: String::new(),
+            protected_mode: false,
+            clients_max: 40,
+            output_bytes_max: [0; 3],
+            output_soft: Default::default(),
+            databases: 1,
+            port: PortFacts::default(),
+        };
+        let mut hub = Hub::new(settings, Some(b"secret".to_vec()));
+        let address: SocketAddr = ([10, 0, 0, 1], 5).into();
+        let now = Now::at_millis(0);
+        let mut knock = |hub: &mut Hub| hub.open(now, address, address, Arc::default());
+        let first: Vec<_> = (0..10).map(|_| knock(&mut hub).unwrap()).collect();
+        assert_eq!(knock(&mut hub), Err(Refusal::TooMany));
+        // One of them logs in, one leaves: two places.
+        hub.session_mut(first[0]).unwrap().authenticated = true;
+        hub.close(first[1]);
+        assert!(knock(&mut hub).is_ok() && knock(&mut hub).is_ok());
+        assert_eq!(knock(&mut hub), Err(Refusal::TooMany));
+    }
 }

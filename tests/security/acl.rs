@@ -1,5 +1,6 @@
 //! ACL as Debian's redis-server answers it, word for word where it can be; and on the sentinel port.
 
+use super::flat;
 use crate::support::{Process, Wire, eventually};
 use std::process::Command;
 use vedette::resp::Reply;
@@ -95,15 +96,6 @@ const SAME: &[&str] = &[
     "ACL DELUSER a b c d e f",
     "ACL USERS",
 ];
-
-/// All its words.
-fn flat(reply: &Reply) -> String {
-    match reply {
-        Reply::Array(items) => items.iter().map(|item| flat(item) + " ").collect(),
-        Reply::Error(text) => text.clone(),
-        reply => reply.as_str().unwrap_or_default().to_owned(),
-    }
-}
 
 #[test]
 fn it_answers_as_stock_redis_does() {

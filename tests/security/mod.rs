@@ -2,11 +2,15 @@
 //! redis-cli on the other end, certificates made for each test.
 
 mod acl;
+mod addresses;
 mod certificates;
+mod one;
+mod secrets;
 mod tls_fleet;
 mod tls_server;
 
 use std::process::Command;
+use vedette::resp::Reply;
 
 /// What redis-cli prints for one command, errors included.
 pub fn redis_cli(port: u16, flags: &[String], words: &[&str]) -> String {
@@ -18,4 +22,14 @@ pub fn redis_cli(port: u16, flags: &[String], words: &[&str]) -> String {
         .unwrap_or_else(|error| panic!("redis-cli cannot be run: {error}; install the package redis-tools"));
     let text = [output.stdout, output.stderr].concat();
     String::from_utf8_lossy(&text).trim_end().to_owned()
+}
+
+/// All words of a reply, a space behind each.
+pub fn flat(reply: &Reply) -> String {
+    match reply {
+        Reply::Array(items) => items.iter().map(|item| flat(item) + " ").collect(),
+        Reply::Error(text) => text.clone(),
+        Reply::Integer(number) => number.to_string(),
+        reply => reply.as_str().unwrap_or_default().to_owned(),
+    }
 }

@@ -14,7 +14,7 @@ use crate::sentinel::command::Command;
 use crate::sentinel::ledger::Ledger;
 use crate::session::acl::Order;
 use crate::session::{self, Close, Hub, HubSettings, Outbox, PortFacts, Session, SessionId};
-use crate::stdx::time::Now;
+use crate::stdx::time::{Duration, Now};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -50,6 +50,8 @@ pub(super) trait Source {
     fn drill_json(&mut self, query: DrillQuery) -> Option<Vec<u8>>;
 }
 
+/// Who must log in does so within this.
+const LOGIN_PATIENCE: Duration = Duration::from_secs(10);
 const CLIENTS_MAX: usize = 10_000;
 const OUTPUT_BYTES_MAX: usize = 32 << 20;
 const PUBSUB_BYTES_MAX: usize = 8 << 20;
@@ -122,6 +124,12 @@ impl Clients {
     /// The password of the default user from now on; who is logged in stays so.
     pub(super) fn set_password(&mut self, password: Option<&Secret>) {
         self.hub.auth.set_password(password.map(|secret| secret.expose().as_bytes()));
+    }
+
+    /// Closes those that should have logged in by now. To be called now and then.
+    pub(super) fn send_strangers_away(&self, now: Now) {
+        let late = |session: &Session| now.mono.since(session.created) > LOGIN_PATIENCE;
+        self.hub.close_where(|session| !session.authenticated && late(session));
     }
 
     /// Users of the configuration, or of the file that it names.

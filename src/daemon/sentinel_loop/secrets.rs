@@ -21,6 +21,8 @@ pub(super) struct Secrets {
     pub requirepass: Option<Secret>,
     /// By group name.
     pub masters: BTreeMap<String, Auth>,
+    /// By name: what signs their requests.
+    pub webhooks: BTreeMap<String, Secret>,
     /// The text of `aclfile`.
     pub users: Option<Secret>,
     /// With the secret of each.
@@ -49,7 +51,15 @@ impl Secrets {
             let key = format!("secret-file of the http user '{}'", user.name);
             http_users.push((user.clone(), read(&key, &user.secret_file, logger)?));
         }
+        let mut webhooks = BTreeMap::new();
+        for webhook in &config.webhooks {
+            let key = format!("secret-file of the webhook '{}'", webhook.name);
+            if let Some(secret) = optional(&key, &webhook.secret_file)? {
+                webhooks.insert(webhook.name.clone(), secret);
+            }
+        }
         Ok(Secrets {
+            webhooks,
             http_users,
             users: config.aclfile.as_deref().map(read_users).transpose()?.map(Secret::new),
             cluster: optional("cluster-secret-file", &config.cluster_secret_file)?,
@@ -65,8 +75,9 @@ impl Secrets {
     pub(super) fn paths(config: &SentinelConfig) -> Vec<std::path::PathBuf> {
         let masters = config.masters.iter().filter_map(|master| master.auth_pass_file.clone());
         let users = config.http_users.iter().map(|user| user.secret_file.clone());
+        let webhooks = config.webhooks.iter().filter_map(|webhook| webhook.secret_file.clone());
         let own = [&config.cluster_secret_file, &config.requirepass_file, &config.aclfile];
-        own.into_iter().flatten().cloned().chain(masters).chain(users).collect()
+        own.into_iter().flatten().cloned().chain(masters).chain(users).chain(webhooks).collect()
     }
 
     pub(super) fn http_users(&self) -> Vec<crate::net::http::access::User> {

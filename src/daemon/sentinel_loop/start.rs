@@ -71,11 +71,22 @@ pub(super) async fn start(
     let run_id = my_id(&node.uuid);
     let now = clock::now();
     let identity = Identity { uuid: node.uuid.clone(), run_id: run_id.clone() };
-    let (core, first) = Sentinel::new(&config, identity, stored, rng.u64(..), now, secrets.masters.clone())
-        .map_err(|error| {
-        let remedy = error.must_rejoin().then(|| format!(". {}", rejoin::remedy(&config, 0)));
-        Fatal(format!("{}: {error}{}", log.path().display(), remedy.unwrap_or_default()))
-    })?;
+    let (mut core, mut first) =
+        Sentinel::new(&config, identity, stored, rng.u64(..), now, secrets.masters.clone()).map_err(
+            |error| {
+                let remedy = error.must_rejoin().then(|| format!(". {}", rejoin::remedy(&config, 0)));
+                Fatal(format!("{}: {error}{}", log.path().display(), remedy.unwrap_or_default()))
+            },
+        )?;
+    core.take_credentials(secrets.masters.clone(), secrets.cluster.as_ref(), &mut first);
+    for group in core.unreadable_passwords() {
+        warn!(
+            logger,
+            "the password that was set for '{}' does not open with this cluster secret: set it again with SENTINEL SET {} auth-pass",
+            group,
+            group
+        );
+    }
     let cluster = core.ledger().cluster_id.clone();
     if !cluster.is_empty() {
         log.bind_cluster(&cluster).map_err(Fatal::because)?;
@@ -130,6 +141,8 @@ pub(super) async fn start(
     clients
         .load_users(secrets.users.as_ref(), &config.users)
         .map_err(|why| Fatal(format!("users: {why}")))?;
+    let names = (!config.announce_hostnames).then(|| material.ways.names.clone());
+    let cache = Cache { names, ..Cache::default() };
     let fresh_secrets = material.watch(logger.clone())?;
     let shell = Shell {
         asks: Asks::new(asks),
@@ -162,7 +175,7 @@ pub(super) async fn start(
         errand_reports: Vec::new(),
         status,
         events,
-        cache: Cache::default(),
+        cache,
         notifier: Notifier::from_environment(),
         shutdown,
         started: now.mono,

@@ -3,6 +3,7 @@
 //! Facts are made anew after every agreed event and change of role, so a client that heard of a
 //! switch is told of the new master; ages in them may lag by a moment.
 
+use super::announce;
 use super::clients::{Clients, Source};
 use super::process::Process;
 use crate::daemon::alert_sender::lay_over;
@@ -11,11 +12,13 @@ use crate::daemon::errand_runner::ErrandRunner;
 use crate::model::Address;
 use crate::model::status::{Status, WebhookStatus};
 use crate::resp::{Protocol, Writer};
+use crate::net::names::Names;
 use crate::sentinel::Sentinel;
 use crate::sentinel::api::{self, DrillQuery, Facts};
 use crate::sentinel::ledger::Ledger;
 use crate::stdx::time::{Duration, Instant, Now};
 use tokio::sync::watch;
+use std::sync::Arc;
 
 /// Facts are kept at least this long, and as much longer as making them took, fifty times over: making
 /// them never takes more than a fiftieth of the process.
@@ -33,6 +36,9 @@ struct Made {
     facts: Facts,
     /// The answer to SENTINEL MASTERS in each protocol, once it was asked for.
     masters: [Option<Vec<u8>>; 2],
+    made: Option<(Instant, Facts)>,
+    /// Set where clients are told addresses and not names.
+    pub names: Option<Arc<Names>>,
 }
 
 impl Cache {
@@ -87,6 +93,20 @@ impl Source for Answers<'_> {
         let group = self.core.ledger().group(std::str::from_utf8(group).ok()?)?;
         let shown = !group.settings.safe() || self.core.is_fresh(self.now.mono);
         shown.then_some(&group.master)
+        let now = self.now;
+        // Freshness is a matter of time alone, so it is asked for each time.
+        let fresh = self.core.is_fresh(now.mono);
+        let kept =
+            self.cache.made.take().filter(|(at, facts)| now.mono.since(*at) < KEEP && facts.fresh == fresh);
+        let made = kept.unwrap_or_else(|| {
+            let process = self.process.whole(now, self.core.config());
+            let mut facts = self.core.facts(now.mono, process);
+            if let Some(names) = &self.cache.names {
+                announce::by_address(&mut facts, names);
+            }
+            (now.mono, facts)
+        });
+        &self.cache.made.insert(made).1
     }
 
     fn ledger(&self) -> &Ledger {

@@ -30,6 +30,8 @@ pub struct Facts {
     pub timers: Vec<(&'static str, u64)>,
     pub process: ProcessFacts,
     pub resolve_hostnames: bool,
+    /// Clients are told the addresses that names lead to.
+    pub hides_hostnames: bool,
     pub deny_scripts_reconfig: bool,
     /// Names that were removed and not watched again, newest last.
     pub removed: Vec<String>,

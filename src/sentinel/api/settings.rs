@@ -45,9 +45,9 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "announce-hostnames",
-        value: |_| "yes".to_owned(),
+        value: |facts| yes_or_no(!facts.hides_hostnames),
         change: Change::File {
-            place: "nowhere: an address is given to clients as it was written",
+            place: "`announce-hostnames` of this sentinel.yaml",
             fits: |value| yes_no(value).is_some(),
         },
     },

@@ -235,13 +235,22 @@ impl Selector {
         if !self.allows_command(index, argv) {
             return Some(Denied::Command);
         }
-        let access = index.map_or([R | W; 2], |index| catalogue::entries()[index].access);
+        let name = index.map_or("", |index| catalogue::entries()[index].name);
+        let access = match index {
+            // Only with GET does it tell what was there.
+            Some(_)
+                if name == "set" && !argv.iter().skip(3).any(|word| word.eq_ignore_ascii_case(b"get")) =>
+            {
+                [W; 2]
+            }
+            Some(index) => catalogue::entries()[index].access,
+            None => [R | W; 2],
+        };
         for (order, &at) in keys.iter().enumerate() {
             if !self.allows_key(argv.get(at)?, access[usize::from(order > 0)]) {
                 return Some(Denied::Key(at));
             }
         }
-        let name = index.map_or("", |index| catalogue::entries()[index].name);
         let (channels, is_pattern) = match name {
             "publish" | "spublish" => (1..2, false),
             "subscribe" | "ssubscribe" => (1..argv.len(), false),

@@ -39,7 +39,8 @@ fn keys_are_read_or_written_by_pattern_and_selectors_stand_beside() {
     for allowed in [
         "get in:1",
         "lpush out:1 x",
-        "set both:1 x",
+        "set out:1 x",
+        "set both:1 x get",
         "copy in:1 out:1",
         "sinterstore out:1 in:1 in:2",
         "get extra",
@@ -52,6 +53,7 @@ fn keys_are_read_or_written_by_pattern_and_selectors_stand_beside() {
         ("copy in:1 in:2", 2),
         ("sinterstore out:1 in:1 out:2", 3),
         ("set extra 1", 1),
+        ("set out:1 x get", 1),
     ] {
         assert_eq!(denied(&one, refused), Some(Denied::Key(at)), "{refused}");
     }

@@ -1,0 +1,26 @@
+//! `announce-hostnames: no`: clients are told where names lead, as far as that is known.
+
+use crate::model::Address;
+use crate::net::names::Names;
+use crate::sentinel::api::Facts;
+
+/// Puts the address that a name led to last in the name's place.
+pub(super) fn by_address(facts: &mut Facts, names: &Names) {
+    let lead = |address: &mut Address| {
+        if !address.is_ip()
+            && let Some(ip) = names.known(&address.host)
+        {
+            address.host = ip.to_string();
+        }
+    };
+    facts.announce.iter_mut().for_each(lead);
+    for group in &mut facts.groups {
+        lead(&mut group.master.address);
+        group.in_sync.iter_mut().for_each(lead);
+        for replica in &mut group.replicas {
+            lead(&mut replica.instance.address);
+            replica.follows.iter_mut().for_each(lead);
+        }
+    }
+    facts.peers.iter_mut().for_each(|peer| lead(&mut peer.address));
+}
