@@ -119,10 +119,10 @@ pub struct Row {
     pub secret: bool,
 }
 
-/// The value as events tell it.
+/// Name and value as events tell them.
 pub fn told(name: &str, value: &str) -> String {
     let secret = ROWS.iter().any(|row| row.secret && row.name.eq_ignore_ascii_case(name));
-    if secret { "******".to_owned() } else { value.to_owned() }
+    format!("{name} {}", if secret { "******" } else { value })
 }
 
 pub const ROWS: &[Row] = &[

@@ -397,7 +397,7 @@ mod tests {
         let mut hub = Hub::new(settings, Some(b"secret".to_vec()));
         let address: SocketAddr = ([10, 0, 0, 1], 5).into();
         let now = Now::at_millis(0);
-        let mut knock = |hub: &mut Hub| hub.open(now, address, address, Arc::default());
+        let knock = |hub: &mut Hub| hub.open(now, address, address, Arc::default());
         let first: Vec<_> = (0..10).map(|_| knock(&mut hub).unwrap()).collect();
         assert_eq!(knock(&mut hub), Err(Refusal::TooMany));
         // One of them logs in, one leaves: two places.

@@ -142,7 +142,7 @@ pub(super) async fn start(
         .load_users(secrets.users.as_ref(), &config.users)
         .map_err(|why| Fatal(format!("users: {why}")))?;
     let names = (!config.announce_hostnames).then(|| material.ways.names.clone());
-    let cache = Cache { names, ..Cache::default() };
+    let cache = Cache::telling(names);
     let fresh_secrets = material.watch(logger.clone())?;
     let shell = Shell {
         asks: Asks::new(asks),

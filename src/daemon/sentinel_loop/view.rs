@@ -38,10 +38,15 @@ struct Made {
     masters: [Option<Vec<u8>>; 2],
     made: Option<(Instant, Facts)>,
     /// Set where clients are told addresses and not names.
-    pub names: Option<Arc<Names>>,
+    names: Option<Arc<Names>>,
 }
 
 impl Cache {
+    /// With names, clients are told the addresses that names lead to.
+    pub(super) fn telling(names: Option<Arc<Names>>) -> Self {
+        Cache { names, ..Cache::default() }
+    }
+
     /// What was known is no longer so.
     pub(super) fn forget(&mut self) {
         self.made = None;

@@ -10,7 +10,6 @@ use super::{
 use crate::model::event::{Event, EventKind, Subject};
 use crate::model::{Address, Epoch, ReplId, RunId};
 use crate::sentinel::decision::{AbortKind, Decision, Entry, WebhookWish};
-use crate::sentinel::settings;
 use crate::sentinel::settings::Settings;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -432,12 +431,8 @@ impl Group {
     fn set(&mut self, options: &[(String, String)], scribe: &mut Scribe<'_>) {
         for (name, value) in options {
             if self.settings.set(name, value).is_ok() {
-                scribe.master(
-                    EventKind::Set,
-                    self,
-                    &self.master,
-                    &format!("{name} {}", settings::told(name, value)),
-                );
+                let told = crate::sentinel::settings::told(name, value);
+                scribe.master(EventKind::Set, self, &self.master, &told);
             }
         }
     }

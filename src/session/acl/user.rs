@@ -11,7 +11,8 @@ pub struct User {
     pub enabled: bool,
     pub no_password: bool,
     passwords: Vec<[u8; 32]>,
-    skip_sanitize: bool,
+    /// Said either way; kept and shown, for we take no payloads on trust.
+    sanitize: Option<bool>,
     root: Selector,
     selectors: Vec<Selector>,
 }
@@ -24,7 +25,7 @@ impl User {
             enabled: false,
             no_password: false,
             passwords: Vec::new(),
-            skip_sanitize: false,
+            sanitize: None,
             root: Selector::default(),
             selectors: Vec::new(),
         }
@@ -67,11 +68,11 @@ impl User {
             self.no_password = false;
             self.passwords.clear();
         } else if is("skip-sanitize-payload") {
-            self.skip_sanitize = true;
+            self.sanitize = Some(false);
         } else if is("sanitize-payload") {
-            self.skip_sanitize = false;
+            self.sanitize = Some(true);
         } else if is("reset") {
-            *self = User::new(&self.name);
+            *self = User { sanitize: Some(true), ..User::new(&self.name) };
         } else if is("clearselectors") {
             self.selectors.clear();
         } else {
@@ -133,7 +134,7 @@ impl User {
     pub fn flags(&self) -> Vec<&'static str> {
         let mut flags = vec![if self.enabled { "on" } else { "off" }];
         flags.extend(self.no_password.then_some("nopass"));
-        flags.extend(self.skip_sanitize.then_some("skip-sanitize-payload"));
+        flags.extend(self.sanitize.map(|on| if on { "sanitize-payload" } else { "skip-sanitize-payload" }));
         flags
     }
 
