@@ -86,16 +86,13 @@ mod successor;
 mod switchover;
 mod sync_set;
 mod testimony;
+mod vault;
 mod veto;
 mod webhooks;
 pub mod wish;
 
-use crate::config::hooks::HookConfig;
-mod vault;
-mod webhooks;
-pub mod wish;
-
 use crate::config::Secret;
+use crate::config::hooks::HookConfig;
 use crate::consensus;
 use crate::model::drill::Scorecard;
 use crate::model::event::{Event, EventKind};

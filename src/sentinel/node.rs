@@ -246,11 +246,11 @@ impl Sentinel {
             Input::Replied { instance, request, reply } => {
                 self.replied(now.mono, &instance, request, &reply, actions);
             }
-            Input::Credentials { by_group } => self.set_credentials(by_group, actions),
             Input::ErrandsProgress { up_to } => self.errands_progress(now, up_to),
             Input::ErrandTold { kind, payload } => self.errand_told(now, kind, payload),
             Input::HookAnswered { group, epoch, verdict } => {
                 self.hook_answered(now.mono, &group, epoch, verdict);
+            }
             Input::Credentials { by_group, cluster } => {
                 self.take_credentials(by_group, cluster.as_ref(), actions);
             }

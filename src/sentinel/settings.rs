@@ -301,6 +301,7 @@ pub const ROWS: &[Row] = &[
             Some(())
         },
         get: |s| if s.manage_min_replicas { "yes" } else { "no" }.to_owned(),
+        secret: false,
     },
 ];
 

@@ -4,15 +4,15 @@ use crate::model::Address;
 use crate::net::names::Names;
 use crate::sentinel::api::Facts;
 
+/// The address that a name led to last, or the name itself.
+pub(super) fn address(named: &Address, names: &Names) -> Address {
+    let known = if named.is_ip() { None } else { names.known(&named.host) };
+    known.map_or_else(|| named.clone(), |ip| Address::new(ip.to_string(), named.port))
+}
+
 /// Puts the address that a name led to last in the name's place.
 pub(super) fn by_address(facts: &mut Facts, names: &Names) {
-    let lead = |address: &mut Address| {
-        if !address.is_ip()
-            && let Some(ip) = names.known(&address.host)
-        {
-            address.host = ip.to_string();
-        }
-    };
+    let lead = |named: &mut Address| *named = address(named, names);
     facts.announce.iter_mut().for_each(lead);
     for group in &mut facts.groups {
         lead(&mut group.master.address);

@@ -16,6 +16,7 @@ use crate::session::acl::Order;
 use crate::session::{self, Close, Hub, HubSettings, Outbox, PortFacts, Session, SessionId};
 use crate::stdx::time::{Duration, Now};
 use smallvec::SmallVec;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -42,7 +43,7 @@ pub(super) trait Source {
     /// The whole answer to SENTINEL MASTERS.
     fn masters(&mut self, protocol: Protocol) -> &[u8];
     /// Where a group's master is, if that may be said.
-    fn master_of(&self, group: &[u8]) -> Option<&Address>;
+    fn master_of(&self, group: &[u8]) -> Option<Cow<'_, Address>>;
     fn status_json(&mut self) -> Vec<u8>;
     fn ledger(&self) -> &Ledger;
     fn explain_json(&mut self, group: &str) -> Vec<u8>;
@@ -425,7 +426,7 @@ fn often_asked(argv: &[&[u8]], source: &mut dyn Source, reply: &mut Writer<'_>) 
             true
         }
         [word, group] if is(word, &[b"GET-MASTER-ADDR-BY-NAME", b"GET-PRIMARY-ADDR-BY-NAME"]) => {
-            api::write_address(source.master_of(group), reply);
+            api::write_address(source.master_of(group).as_deref(), reply);
             true
         }
         _ => false,

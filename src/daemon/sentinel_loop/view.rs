@@ -11,14 +11,15 @@ use crate::daemon::clock;
 use crate::daemon::errand_runner::ErrandRunner;
 use crate::model::Address;
 use crate::model::status::{Status, WebhookStatus};
-use crate::resp::{Protocol, Writer};
 use crate::net::names::Names;
+use crate::resp::{Protocol, Writer};
 use crate::sentinel::Sentinel;
 use crate::sentinel::api::{self, DrillQuery, Facts};
 use crate::sentinel::ledger::Ledger;
 use crate::stdx::time::{Duration, Instant, Now};
-use tokio::sync::watch;
+use std::borrow::Cow;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Facts are kept at least this long, and as much longer as making them took, fifty times over: making
 /// them never takes more than a fiftieth of the process.
@@ -29,6 +30,8 @@ const KEEP_PER_COST: u32 = 50;
 #[derive(Default)]
 pub(super) struct Cache {
     made: Option<Made>,
+    /// Set where clients are told addresses and not names.
+    names: Option<Arc<Names>>,
 }
 
 struct Made {
@@ -36,9 +39,6 @@ struct Made {
     facts: Facts,
     /// The answer to SENTINEL MASTERS in each protocol, once it was asked for.
     masters: [Option<Vec<u8>>; 2],
-    made: Option<(Instant, Facts)>,
-    /// Set where clients are told addresses and not names.
-    names: Option<Arc<Names>>,
 }
 
 impl Cache {
@@ -94,24 +94,13 @@ impl Source for Answers<'_> {
         })
     }
 
-    fn master_of(&self, group: &[u8]) -> Option<&Address> {
+    fn master_of(&self, group: &[u8]) -> Option<Cow<'_, Address>> {
         let group = self.core.ledger().group(std::str::from_utf8(group).ok()?)?;
         let shown = !group.settings.safe() || self.core.is_fresh(self.now.mono);
-        shown.then_some(&group.master)
-        let now = self.now;
-        // Freshness is a matter of time alone, so it is asked for each time.
-        let fresh = self.core.is_fresh(now.mono);
-        let kept =
-            self.cache.made.take().filter(|(at, facts)| now.mono.since(*at) < KEEP && facts.fresh == fresh);
-        let made = kept.unwrap_or_else(|| {
-            let process = self.process.whole(now, self.core.config());
-            let mut facts = self.core.facts(now.mono, process);
-            if let Some(names) = &self.cache.names {
-                announce::by_address(&mut facts, names);
-            }
-            (now.mono, facts)
-        });
-        &self.cache.made.insert(made).1
+        shown.then(|| match &self.cache.names {
+            None => Cow::Borrowed(&group.master),
+            Some(names) => Cow::Owned(announce::address(&group.master, names)),
+        })
     }
 
     fn ledger(&self) -> &Ledger {
@@ -148,6 +137,9 @@ impl Answers<'_> {
         let made = kept.unwrap_or_else(|| {
             let process = self.process.whole(now, self.core.config());
             let mut facts = self.core.facts(now.mono, process);
+            if let Some(names) = &self.cache.names {
+                announce::by_address(&mut facts, names);
+            }
             facts.scripts = self.errands.facts(now.mono);
             let cost = clock::now().mono.since(now.mono);
             let until = now.mono + (cost * KEEP_PER_COST).clamp(KEEP_MIN, KEEP_MAX);
