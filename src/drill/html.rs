@@ -34,11 +34,11 @@ pub fn document(cards: &[Scorecard]) -> String {
     }
     let version = cards.first().map_or("", |card| card.version.as_str());
     // Writing to a string cannot fail.
-    let _ = write!(
+    let _ = writeln!(
         html,
         "<footer>Written by vedette {}. The gap is what a client saw: from its last acknowledged write before the \
          fault to its first one after it. A write is promised when WAIT named at least the sync quorum of replicas.\
-         </footer></main></body></html>\n",
+         </footer></main></body></html>",
         escape(version)
     );
     html

@@ -211,9 +211,9 @@ fn a_flapping_master_that_is_replaced_fails_and_one_that_stays_passes() {
 fn trouble_is_neither_success_nor_failure() {
     let card = judge(&Record { trouble: Some("no port was free".into()), ..killed() });
     assert_eq!(card.verdict, Verdict::Aborted);
-    assert_eq!(crate::drill::exit_status(&[card.clone()]), 2);
+    assert_eq!(crate::drill::exit_status(std::slice::from_ref(&card)), 2);
     let passed = judge(&killed());
-    assert_eq!(crate::drill::exit_status(&[passed.clone()]), 0);
+    assert_eq!(crate::drill::exit_status(std::slice::from_ref(&passed)), 0);
     let failed = judge(&Record { slo_gap_ms: Some(1), ..killed() });
     assert_eq!(crate::drill::exit_status(&[passed, card, failed]), 1);
 }
