@@ -45,7 +45,7 @@ impl Trail {
                 keep = !keep;
                 keep
             });
-            self.step = self.step * 2;
+            self.step *= 2;
         }
         self.samples.push((at, offset));
     }
