@@ -183,13 +183,16 @@ pub struct HubSettings {
     pub port: PortFacts,
 }
 
+/// Which words of a request are keys; an error in Redis' words.
+pub type KeysOf = fn(&[&[u8]]) -> Result<Vec<usize>, String>;
+
 /// What ACL must know of the port that it guards.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PortFacts {
     /// Whether there is a command of this name; absent: every one is taken to be.
     pub knows: Option<fn(&str) -> bool>,
     /// The positions of a request's keys, or the error that the request would get.
-    pub keys: Option<fn(&[&[u8]]) -> Result<Vec<usize>, String>>,
+    pub keys: Option<KeysOf>,
     /// Fills with bytes that nobody can guess; whether it did.
     pub entropy: Option<fn(&mut [u8]) -> bool>,
 }

@@ -36,7 +36,7 @@ fn what_is_announced_behind_nat_is_dialled_where_the_map_says() {
     one.await_status(&format!("{host}:{port}"));
     eventually(&format!("the replica is reached\n{}", one.process.log()), || {
         let reply = one.ask(&["SENTINEL", "REPLICAS", "m"]);
-        let words = format!("{}", reply.as_ref().map(super::flat).unwrap_or_default());
+        let words = reply.as_ref().map(super::flat).unwrap_or_default();
         words.contains(&format!("ip {host} port {port} ")) && words.contains("flags slave ")
     });
     let config = one.ask(&["SENTINEL", "CONFIG", "GET", "announce-*"]).map(|reply| super::flat(&reply));

@@ -111,11 +111,7 @@ fn stock_redis_follows_it_by_tls_and_it_follows_stock_redis() {
         answers(&master, &flags);
         let of = format!("127.0.0.1 {}", ports[at]);
         let of: Vec<&str> = of.split(' ').collect();
-        let more = if replica == "vedette" {
-            vec!["--replicaof", of[0], of[1]]
-        } else {
-            vec!["--replicaof", of[0], of[1]]
-        };
+        let more = vec!["--replicaof", of[0], of[1]];
         let replica = server(replica, dir.path(), &format!("replica-{at}"), &tls(at + 1), &more);
         answers(&replica, &flags);
         assert_eq!(redis_cli(master.port, &flags, &["SET", "k", "over-tls"]), "OK");
