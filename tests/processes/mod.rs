@@ -4,6 +4,7 @@ mod clients;
 mod dropin;
 mod failover;
 pub mod fleet;
+mod languages;
 mod members;
 mod mistakes;
 mod scripts;
