@@ -13,6 +13,9 @@ pub const FAILOVERS_MAX: u64 = 100;
 pub const WINDOW_MS_MIN: u64 = 1000;
 pub const WINDOW_MS_MAX: u64 = 7 * 24 * 3600 * 1000;
 pub const SYNC_QUORUM_MAX: usize = 128;
+/// Shorter than a server may take to restart, a replica would be forgotten that is on its way back.
+pub const FORGET_AFTER_MS_MIN: u64 = 60_000;
+pub const FORGET_AFTER_MS_MAX: u64 = 365 * 24 * 3600 * 1000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -30,6 +33,8 @@ pub struct Policy {
     pub zones: BTreeMap<Address, String>,
     /// Hand over to the preferred replica afterwards when it was behind at the failover.
     pub prefer_handover: bool,
+    /// A replica that is down and on no master's list for so long is forgotten; 0: never.
+    pub forget_replicas_after_ms: u64,
 }
 
 impl Default for Policy {
@@ -43,6 +48,7 @@ impl Default for Policy {
             prefer_zone: None,
             zones: BTreeMap::new(),
             prefer_handover: true,
+            forget_replicas_after_ms: 7 * 24 * 3600 * 1000,
         }
     }
 }
@@ -62,6 +68,12 @@ impl Policy {
         }
         if self.sync_quorum.is_some_and(|n| !(1..=SYNC_QUORUM_MAX).contains(&n)) {
             wrong.push(("sync-quorum", format!("give auto or a number from 1 to {SYNC_QUORUM_MAX}")));
+        }
+        if !is_forget_after(self.forget_replicas_after_ms) {
+            wrong.push((
+                "forget-replicas-after",
+                format!("give 0 (never) or milliseconds from {FORGET_AFTER_MS_MIN} to {FORGET_AFTER_MS_MAX}"),
+            ));
         }
         let zones = self.prefer_zone.iter().chain(self.zones.values());
         if let Some(zone) = zones.into_iter().find(|zone| !is_zone(zone)) {
@@ -97,6 +109,10 @@ impl Policy {
         let pairs: Vec<String> = self.zones.iter().map(|(server, zone)| format!("{server}={zone}")).collect();
         pairs.join(",")
     }
+}
+
+pub fn is_forget_after(ms: u64) -> bool {
+    ms == 0 || (FORGET_AFTER_MS_MIN..=FORGET_AFTER_MS_MAX).contains(&ms)
 }
 
 pub fn is_zone(text: &str) -> bool {

@@ -205,6 +205,9 @@ pub struct MasterConfig {
     pub zones: BTreeMap<Address, String>,
     #[serde(default = "defaults::yes", with = "yes_no")]
     pub prefer_handover: bool,
+    /// Milliseconds; 0: never.
+    #[serde(default = "defaults::forget_replicas_after_ms")]
+    pub forget_replicas_after: u64,
 }
 
 impl MasterConfig {
@@ -219,6 +222,7 @@ impl MasterConfig {
             prefer_zone: self.prefer_zone.clone(),
             zones: self.zones.clone(),
             prefer_handover: self.prefer_handover,
+            forget_replicas_after_ms: self.forget_replicas_after,
         }
     }
 }
@@ -339,6 +343,9 @@ pub mod defaults {
     }
     pub fn failovers_window_ms() -> u64 {
         super::Policy::default().failovers_window_ms
+    }
+    pub fn forget_replicas_after_ms() -> u64 {
+        super::Policy::default().forget_replicas_after_ms
     }
     pub fn lease_ms() -> u64 {
         500

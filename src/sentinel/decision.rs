@@ -137,6 +137,18 @@ pub enum Decision {
         group: String,
         address: Address,
     },
+    /// Whether a replica that is down is on no master's list either: its time begins, or ends.
+    Gone {
+        group: String,
+        replica: Address,
+        gone: bool,
+    },
+    /// Forgets a replica that is gone since then, if it still is.
+    Forget {
+        group: String,
+        replica: Address,
+        since_ms: u64,
+    },
     /// The master as it is now: which process, which history, which kind.
     Identity {
         group: String,
@@ -360,6 +372,8 @@ impl Decision {
             | Decision::Remove { group }
             | Decision::Reset { group, .. }
             | Decision::AddReplica { group, .. }
+            | Decision::Gone { group, .. }
+            | Decision::Forget { group, .. }
             | Decision::Identity { group, .. }
             | Decision::EpochFloor { group, .. }
             | Decision::Flag { group, .. }

@@ -401,6 +401,7 @@ impl Work<'_> {
             self.manage_min_replicas();
             self.reconcile();
             self.keep_preference(verdict);
+            self.forget_the_gone();
         }
         self.settle_hold(verdict);
     }
@@ -414,6 +415,10 @@ impl Work<'_> {
             if down != agreed {
                 // A crash that is not proven any more is no answer yet.
                 if agreed && subjective::suspect(instance, self.group, self.now) {
+                    continue;
+                }
+                // Nor is it one that this process has only begun to look, or has slept.
+                if agreed && !(instance.up() && instance.ever_valid) {
                     continue;
                 }
                 if down && self.in_maintenance(&address) {

@@ -51,6 +51,7 @@ mod explain;
 mod facts;
 mod failover;
 pub mod fleet_settings;
+mod forgetting;
 mod guard;
 mod identity;
 mod lead;

@@ -303,6 +303,17 @@ pub const ROWS: &[Row] = &[
         get: |s| if s.manage_min_replicas { "yes" } else { "no" }.to_owned(),
         secret: false,
     },
+    Row {
+        name: "forget-replicas-after",
+        expected: "0 (never) or milliseconds from 60000 to 31536000000",
+        set: |s, v| {
+            let ms = v.parse().ok().filter(|ms| policy::is_forget_after(*ms))?;
+            s.policy.forget_replicas_after_ms = ms;
+            Some(())
+        },
+        get: |s| s.policy.forget_replicas_after_ms.to_string(),
+        secret: false,
+    },
 ];
 
 fn limit(value: &str) -> Option<Option<u64>> {

@@ -182,7 +182,7 @@ impl World {
     fn replicate(&mut self) {
         let before = self.nodes.clone();
         let mut attached: BTreeMap<&Address, Vec<Address>> = BTreeMap::new();
-        for other in before.values().filter(|other| other.link_up) {
+        for other in before.values().filter(|other| other.alive && other.link_up) {
             if let Some(master) = &other.follows {
                 attached.entry(master).or_default().push(other.address.clone());
             }

@@ -174,6 +174,8 @@ impl Ledger {
             Decision::Evidence { .. } | Decision::Copies { .. } => {}
             Decision::Set { group, .. }
             | Decision::Reset { group, .. }
+            | Decision::Gone { group, .. }
+            | Decision::Forget { group, .. }
             | Decision::Identity { group, .. }
             | Decision::Flag { group, .. }
             | Decision::SyncSet { group, .. }
@@ -214,6 +216,7 @@ impl Group {
             sets: vec![SyncSet { version: 1, quorum: 1, members: BTreeMap::new() }],
             failover: None,
             down: BTreeSet::new(),
+            gone_since: BTreeMap::new(),
             odown: false,
             odd_roles: BTreeSet::new(),
             unreachable: false,
@@ -238,16 +241,13 @@ impl Group {
             Decision::Reset { forget, .. } => {
                 scribe.master(EventKind::ResetMaster, self, &self.master, "");
                 for replica in forget {
-                    // A member of the sync set may hold what nobody else does: it leaves the set first.
-                    let counts = self.sets.iter().any(|set| set.members.contains_key(replica));
-                    if !counts && self.failover.is_none() && self.replicas.remove(replica) {
-                        self.down.remove(replica);
-                        self.odd_roles.remove(replica);
-                        self.policy.forget(replica);
-                        scribe.replica(EventKind::ReplicaGone, self, replica, "");
+                    if self.is_expendable(replica) {
+                        self.forget(replica, scribe);
                     }
                 }
             }
+            Decision::Gone { replica, gone, .. } => self.mark_gone(replica, *gone, scribe.at_ms),
+            Decision::Forget { replica, since_ms, .. } => self.forget_gone(replica, *since_ms, scribe),
             Decision::Identity { epoch, run_id, history, bundled, .. } => {
                 if self.failover.is_none() && self.epoch == *epoch {
                     self.run_id = Some(run_id.clone());
@@ -458,6 +458,9 @@ impl Group {
             _ => true,
         };
         if changed {
+            if matches!(kind, EventKind::SDown | EventKind::SDownEnd) {
+                self.mark_gone(instance, kind == EventKind::SDown, scribe.at_ms);
+            }
             scribe.instance(kind, self, instance, text);
         }
     }
@@ -555,6 +558,7 @@ impl Group {
         self.confirm = false;
         self.refused = None;
         self.down.remove(&successor);
+        self.gone_since.remove(&successor);
         self.odd_roles.clear();
         self.failovers += 1;
         self.count_switch(scribe.at_ms);

@@ -36,6 +36,9 @@ pub struct Group {
     pub failover: Option<Failover>,
     /// Held to be down, as agreed.
     pub down: BTreeSet<Address>,
+    /// Of those that are down: since when they are so and no master lists them, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub gone_since: BTreeMap<Address, u64>,
     pub odown: bool,
     /// Held to report another role than they should have, as told.
     #[serde(default)]

@@ -5,6 +5,7 @@
 
 mod apply;
 mod drills;
+mod gone;
 mod group;
 mod incidents;
 mod membership;
