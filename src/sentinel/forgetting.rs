@@ -32,16 +32,14 @@ impl Work<'_> {
         for replica in self.group.replicas.iter().filter(|replica| self.group.down.contains(*replica)) {
             let group = self.group.name.clone();
             let wanted = self.is_listed(replica) || self.in_maintenance(replica);
-            match self.group.gone_since.get(replica) {
-                Some(since_ms) if wanted => {
-                    if self.wall_ms.saturating_sub(*since_ms) > LISTED_STILL_MS {
-                        decisions.push(Decision::Gone { group, replica: replica.clone(), gone: false });
-                    }
+            match (self.group.gone_since.get(replica), wanted) {
+                (Some(since_ms), true) if self.wall_ms.saturating_sub(*since_ms) > LISTED_STILL_MS => {
+                    decisions.push(Decision::Gone { group, replica: replica.clone(), gone: false });
                 }
-                None if !wanted => {
+                (None, false) => {
                     decisions.push(Decision::Gone { group, replica: replica.clone(), gone: true });
                 }
-                Some(since_ms)
+                (Some(since_ms), false)
                     if self.group.may_forget(replica, *since_ms, self.wall_ms)
                         && self.silent_for(replica, after_ms) =>
                 {
