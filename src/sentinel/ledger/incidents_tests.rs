@@ -133,12 +133,13 @@ fn failed_attempts_in_a_row_are_one_record() {
 }
 
 #[test]
-fn a_group_that_is_removed_ends_its_story() {
+fn a_group_in_the_middle_of_a_failover_is_not_removed_and_its_story_goes_on() {
     let mut fleet = Fleet::new(&["m"], 1);
     fleet.begin("m", Cause::Manual);
     fleet.agree(vec![Decision::Remove { group: "m".into() }]);
+    assert!(fleet.ledger.groups.contains_key("m"));
     let record = fleet.ledger.incidents.iter().next().unwrap();
-    assert_eq!((record.outcome, record.planned), (Outcome::Aborted, true));
+    assert_eq!((record.outcome, record.planned), (Outcome::Open, true));
 }
 
 #[test]
