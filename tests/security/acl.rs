@@ -97,13 +97,26 @@ const SAME: &[&str] = &[
     "ACL USERS",
 ];
 
+/// Redis 7.0 writes single commands in the order of a hash table with a random seed.
+fn sorted(reply: Reply) -> Reply {
+    match reply {
+        Reply::Array(items) => Reply::Array(items.into_iter().map(sorted).collect()),
+        Reply::Bulk(bytes) if bytes.starts_with(b"-@all ") || bytes.starts_with(b"+@all ") => {
+            let mut words: Vec<&[u8]> = bytes.split(|byte| *byte == b' ').collect();
+            words.sort_unstable();
+            Reply::Bulk(words.join(&b' '))
+        }
+        other => other,
+    }
+}
+
 #[test]
 fn it_answers_as_stock_redis_does() {
     let (ours, theirs) = (Process::vedette(&[]), stock(&[]));
     let (mut our_wire, mut their_wire) = (ours.connect(), theirs.connect());
     for line in SAME {
         let (ours, theirs) = (our_wire.line(line), their_wire.line(line));
-        assert_eq!(ours, theirs, "{line}");
+        assert_eq!(sorted(ours), sorted(theirs), "{line}");
     }
     // A password is not repeated, not even to the one who typed it.
     let refusal = our_wire.line("ACL SETUSER default <wrong");
