@@ -4,7 +4,7 @@
 //! Needs `redis-server` on the PATH; without it the tests say so and pass.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -23,8 +23,7 @@ impl Drop for Process {
 
 /// Ports that were free a moment ago, all different.
 fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners: Vec<TcpListener> = (0..N).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    std::array::from_fn(|index| listeners[index].local_addr().unwrap().port())
+    std::array::from_fn(|_| crate::support::free_port())
 }
 
 fn redis(dir: &Path, port: u16, master: Option<u16>) -> Option<Process> {

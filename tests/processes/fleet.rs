@@ -2,14 +2,13 @@
 //! its own folder of a temporary directory. Everything is killed when it is dropped.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use vedette::resp::Reply;
 
 use super::wire::Wire;
-use crate::support::{all_threads_stopped, eventually};
+use crate::support::{all_threads_stopped, eventually, free_port};
 
 pub const GROUP: &str = "mymaster";
 
@@ -121,11 +120,9 @@ impl Default for Plan {
     }
 }
 
-/// Ports that nobody listens on now. Each was bound a moment ago, so the kernel will not hand it out
-/// again soon.
+/// Ports that nobody listens on now, each given once.
 pub fn free_ports(count: usize) -> Vec<u16> {
-    let holders: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    holders.iter().map(|holder| holder.local_addr().unwrap().port()).collect()
+    (0..count).map(|_| free_port()).collect()
 }
 
 pub fn vedette() -> PathBuf {

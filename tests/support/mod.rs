@@ -11,6 +11,7 @@ pub mod wire;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 pub use wire::Wire;
 
@@ -19,8 +20,20 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 /// A port on which nothing listens at this moment. Another process may take it before it is used, so
 /// starters try again with another one.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-    listener.local_addr().expect("a bound socket has an address").port()
+    // Below the ports that the kernel gives to outgoing connections: one of those may sit on the port of a
+    // killed process when it is to be started again. Counted, so that no two tests are given the same.
+    const FIRST: u32 = 11_000;
+    const COUNT: u32 = 14_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let start = std::process::id().wrapping_mul(131);
+    for _ in 0..COUNT {
+        let step = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + step % COUNT).expect("the range ends below 65536");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("none of {COUNT} ports of loopback is free");
 }
 
 /// Asks again until it says yes.
