@@ -14,21 +14,19 @@
 //! [`status`]: AlertSender::status
 
 use crate::alerts::delivery::{Action, Answer, Delivery, Input};
-use crate::alerts::reach::Host;
 use crate::alerts::target::BadTarget;
 use crate::alerts::{Files, HttpRequest, Target, retry};
 use crate::config::webhook::{TEMPLATE_BYTES_MAX, WebhookConfig};
+use crate::daemon::guarded_resolver::GuardedResolver;
 use crate::model::event::Event;
 use crate::model::status::WebhookStatus;
 use crate::model::webhook::{Office, Progress};
 use crate::stdx::Rng;
 use crate::stdx::time::{Now, Wall};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use slog::{Logger, info, warn};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Read;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -262,27 +260,6 @@ fn client(target: &Target, authority: Vec<reqwest::Certificate>) -> reqwest::Res
         .pool_max_idle_per_host(0)
         .dns_resolver(Arc::new(resolver))
         .build()
-}
-
-/// Resolves once, checks every address, and gives the checked addresses to the connection: there is
-/// no second look-up that could answer otherwise.
-struct GuardedResolver {
-    host: Host,
-    allow_private: bool,
-}
-
-impl Resolve for GuardedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (host, allow_private) = (self.host.clone(), self.allow_private);
-        Box::pin(async move {
-            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            for address in &addresses {
-                host.admits(address.ip(), allow_private)
-                    .map_err(|why| format!("{}: {why}", name.as_str()))?;
-            }
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
 }
 
 /// What went wrong, without the URL.

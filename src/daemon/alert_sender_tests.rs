@@ -1,6 +1,7 @@
 //! Against real receivers on loopback.
 
 use super::*;
+use crate::alerts::reach::Host;
 use crate::model::event::EventKind;
 use crate::stdx::time::{Instant, Wall};
 use axum::Router;
@@ -10,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use hmac::{KeyInit, Mac};
+use reqwest::dns::Resolve;
 use std::collections::VecDeque;
 use tokio::sync::Mutex;
 

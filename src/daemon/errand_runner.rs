@@ -4,9 +4,9 @@
 //! case. Requests follow the rules of webhooks (`alerts::reach`): no redirect, no proxy, no second look-up.
 //! Nothing here waits for anything else: the sentinel's loop goes on while programs run.
 
-use crate::alerts::reach::Host;
 use crate::alerts::target::Endpoint;
 use crate::config::hooks::HookConfig;
+use crate::daemon::guarded_resolver::GuardedResolver;
 use crate::model::Epoch;
 use crate::model::event::{Event, EventKind};
 use crate::sentinel::Verdict;
@@ -14,9 +14,7 @@ use crate::sentinel::api::ScriptFacts;
 use crate::sentinel::errands::{Action, Ending, Errands, Input, JobId, Pace, State};
 use crate::sentinel::scripts::Errand;
 use crate::stdx::time::{Duration, Instant};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use slog::{Logger, info, warn};
-use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
@@ -296,25 +294,6 @@ fn plain(error: &reqwest::Error) -> String {
         () if error.is_timeout() => "no answer in time".to_owned(),
         () if error.is_connect() => "cannot connect".to_owned(),
         () => "the request failed".to_owned(),
-    }
-}
-
-/// Resolves once, checks every address, and gives the checked ones to the connection.
-struct GuardedResolver {
-    host: Host,
-    allow_private: bool,
-}
-
-impl Resolve for GuardedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (host, allow_private) = (self.host.clone(), self.allow_private);
-        Box::pin(async move {
-            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            for address in &addresses {
-                host.admits(address.ip(), allow_private)?;
-            }
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
     }
 }
 

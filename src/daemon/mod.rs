@@ -6,6 +6,7 @@ pub mod alert_sender;
 pub mod clock;
 pub mod drill;
 pub mod errand_runner;
+mod guarded_resolver;
 pub mod logging;
 pub mod reload;
 mod replica_follower;
