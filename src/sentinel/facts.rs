@@ -148,6 +148,16 @@ impl Facts {
         (self.offset > branch.up_to).then(|| (history.clone(), branch.up_to))
     }
 
+    /// Whether what it holds was once the whole of its history. A stock replica that has no stream to
+    /// go on from, because it never had one or because a full sync failed, says offset 1 (Redis,
+    /// `genRedisInfoString`); one that follows a master nobody has written to yet truly is at 0.
+    pub fn completed_sync(&self) -> bool {
+        match &self.bundled {
+            Some(bundled) => bundled.synced,
+            None => self.role == Role::Master || self.offset != 1,
+        }
+    }
+
     pub fn holds_data(&self) -> bool {
         self.offset > 0 && self.bundled.as_ref().is_none_or(|bundled| bundled.synced)
     }
@@ -240,6 +250,21 @@ mod tests {
         assert_eq!(facts.silence, Some(Duration::from_millis(40)));
         assert_eq!(facts.bundled.map(|b| (b.epoch, b.synced)), Some((7, true)));
         assert!(facts.link_up);
+    }
+
+    /// INFO of redis-server 7.0: of a replica whose master died before anybody had written to it, and of
+    /// one that never reached its master.
+    #[test]
+    fn a_sync_at_offset_zero_is_a_sync() {
+        let of = |offset: u64| {
+            let text = format!(
+                "run_id:aa\r\nrole:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:1\r\nmaster_link_status:down\r\n\
+                 slave_read_repl_offset:{offset}\r\nslave_repl_offset:{offset}\r\nmaster_repl_offset:0\r\n"
+            );
+            Facts::read(&text, Instant::ZERO, 1).unwrap().completed_sync()
+        };
+        assert!(of(0));
+        assert!(!of(1));
     }
 
     #[test]

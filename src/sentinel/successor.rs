@@ -55,7 +55,7 @@ impl Frozen {
             offset: facts.offset,
             history2: facts.history2.clone(),
             offset2: facts.offset2,
-            synced: facts.holds_data() && !facts.syncing && !facts.loading,
+            synced: facts.completed_sync() && !facts.syncing && !facts.loading,
             priority: facts.priority,
             at: facts.asked_at,
             heard_at: None,
