@@ -2,7 +2,7 @@
 
 use super::one::{sentinel, sentinel_by};
 use crate::processes::fleet::{free_ports, vedette};
-use crate::support::{Process, eventually};
+use crate::support::{Process, eventually_telling};
 use std::fs;
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -34,11 +34,15 @@ fn what_is_announced_behind_nat_is_dialled_where_the_map_says() {
     );
     let one = sentinel(dir.path(), 1, &free_ports(1), &text);
     one.await_status(&format!("{host}:{port}"));
-    eventually(&format!("the replica is reached\n{}", one.process.log()), || {
-        let reply = one.ask(&["SENTINEL", "REPLICAS", "m"]);
-        let words = reply.as_ref().map(super::flat).unwrap_or_default();
-        words.contains(&format!("ip {host} port {port} ")) && words.contains("flags slave ")
-    });
+    eventually_telling(
+        "the replica is reached",
+        || one.process.log(),
+        || {
+            let reply = one.ask(&["SENTINEL", "REPLICAS", "m"]);
+            let words = reply.as_ref().map(super::flat).unwrap_or_default();
+            words.contains(&format!("ip {host} port {port} ")) && words.contains("flags slave ")
+        },
+    );
     let config = one.ask(&["SENTINEL", "CONFIG", "GET", "announce-*"]).map(|reply| super::flat(&reply));
     let config = config.unwrap_or_default();
     assert!(config.contains("announce-ip 203.0.113.5") && config.contains("announce-port 5000"), "{config}");

@@ -1,7 +1,7 @@
 //! One sentinel of a test's own making: the file, the process, and short questions to it.
 
 use crate::processes::fleet::{Process, vedette};
-use crate::support::{Wire, eventually};
+use crate::support::{Wire, eventually, eventually_telling};
 use std::fs;
 use std::path::{Path, PathBuf};
 use vedette::resp::Reply;
@@ -56,10 +56,8 @@ impl One {
     }
 
     pub fn await_status(&self, part: &str) {
-        eventually(
-            &format!("{part} in the status of {}:\n{}", self.process.name, self.process.log()),
-            || self.status().contains(part),
-        );
+        let what = format!("{part} in the status of {}", self.process.name);
+        eventually_telling(&what, || self.process.log(), || self.status().contains(part));
     }
 
     pub fn await_log(&self, part: &str) {

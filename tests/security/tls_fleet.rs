@@ -5,7 +5,7 @@ use super::certificates::{Authority, Pair};
 use super::redis_cli;
 use super::tls_server::server;
 use crate::processes::fleet::{GROUP, Process, free_ports, vedette};
-use crate::support::eventually;
+use crate::support::{eventually, eventually_telling};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -74,22 +74,33 @@ impl TlsFleet {
     }
 
     fn await_ready(&self) {
-        eventually(&format!("each sentinel sees the replica in sync\n{}", self.logs()), || {
-            self.sentinels.iter().all(|sentinel| {
-                let said = redis_cli(sentinel.port, &self.flags, &["SENTINEL", "REPLICAS", GROUP]);
-                said.contains("vedette-in-sync\nyes")
-            })
-        });
+        eventually_telling(
+            "each sentinel sees the replica in sync",
+            || self.logs(),
+            || {
+                self.sentinels.iter().all(|sentinel| {
+                    let said = redis_cli(sentinel.port, &self.flags, &["SENTINEL", "REPLICAS", GROUP]);
+                    said.contains("vedette-in-sync\nyes")
+                })
+            },
+        );
     }
 
     fn await_master(&self, port: u16) {
-        eventually(&format!("all name {port} as master\n{}", self.logs()), || {
-            self.sentinels.iter().all(|sentinel| {
-                let said =
-                    redis_cli(sentinel.port, &self.flags, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", GROUP]);
-                said == format!("127.0.0.1\n{port}")
-            })
-        });
+        eventually_telling(
+            &format!("all name {port} as master"),
+            || self.logs(),
+            || {
+                self.sentinels.iter().all(|sentinel| {
+                    let said = redis_cli(
+                        sentinel.port,
+                        &self.flags,
+                        &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", GROUP],
+                    );
+                    said == format!("127.0.0.1\n{port}")
+                })
+            },
+        );
     }
 }
 
@@ -165,7 +176,7 @@ fn a_master_that_cannot_be_verified_is_a_named_situation_and_no_failover() {
             .unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    eventually(&format!("the situation is named\n{}", one.log()), || status().contains("master-tls"));
+    eventually_telling("the situation is named", || one.log(), || status().contains("master-tls"));
     let said = status();
     assert!(said.contains("not signed by a CA of ours"), "{said}");
     eventually("the log names it", || one.log().contains("not signed by a CA of ours"));

@@ -4,7 +4,7 @@
 use super::certificates::{Authority, Pair};
 use super::redis_cli;
 use crate::processes::fleet::{Process, free_ports, vedette};
-use crate::support::eventually;
+use crate::support::{eventually, eventually_telling};
 use std::fs;
 use std::path::Path;
 
@@ -30,9 +30,11 @@ pub fn server(program: &str, dir: &Path, name: &str, tls: &[String], more: &[&st
 }
 
 fn answers(process: &Process, flags: &[String]) {
-    eventually(&format!("{} answers: {}", process.name, process.log()), || {
-        redis_cli(process.port, flags, &["PING"]) == "PONG"
-    });
+    eventually_telling(
+        &format!("{} answers", process.name),
+        || process.log(),
+        || redis_cli(process.port, flags, &["PING"]) == "PONG",
+    );
 }
 
 fn hangup(process: &Process) {
@@ -115,9 +117,11 @@ fn stock_redis_follows_it_by_tls_and_it_follows_stock_redis() {
         let replica = server(replica, dir.path(), &format!("replica-{at}"), &tls(at + 1), &more);
         answers(&replica, &flags);
         assert_eq!(redis_cli(master.port, &flags, &["SET", "k", "over-tls"]), "OK");
-        eventually(&format!("the replica has it: {}{}", master.log(), replica.log()), || {
-            redis_cli(replica.port, &flags, &["GET", "k"]) == "over-tls"
-        });
+        eventually_telling(
+            "the replica has it",
+            || master.log() + &replica.log(),
+            || redis_cli(replica.port, &flags, &["GET", "k"]) == "over-tls",
+        );
         let info = redis_cli(master.port, &flags, &["INFO", "replication"]);
         assert!(info.contains(&format!("port={},", replica.port)), "it is told by its TLS port: {info}");
         kept.push((master, replica));

@@ -38,10 +38,16 @@ pub fn free_port() -> u16 {
 
 /// Asks again until it says yes.
 #[track_caller]
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub fn eventually(what: &str, is_so: impl FnMut() -> bool) {
+    eventually_telling(what, String::new, is_so);
+}
+
+/// The same; when it never did, `logs` says what was written until then.
+#[track_caller]
+pub fn eventually_telling(what: &str, logs: impl Fn() -> String, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < DEADLINE, "never happened: {what}");
+        assert!(start.elapsed() < DEADLINE, "never happened: {what}\n{}", logs());
         std::thread::sleep(Duration::from_millis(10));
     }
 }
