@@ -11,6 +11,7 @@ pub mod policy;
 pub mod problem;
 pub mod status;
 pub mod tls_fault;
+pub mod vouching;
 pub mod webhook;
 
 pub use address::Address;

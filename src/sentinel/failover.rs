@@ -16,7 +16,7 @@ use super::subjective;
 use super::successor::{self, Choice, Frozen};
 use super::switchover::Planned;
 use super::veto::Veto;
-use crate::model::{Address, Epoch, Offset, RunId};
+use crate::model::{Address, Epoch, Offset, RunId, vouching};
 use crate::resp::Reply;
 use crate::stdx::time::{Duration, Instant};
 use std::collections::BTreeMap;
@@ -154,10 +154,10 @@ impl Work<'_> {
             );
         }
         // Writes are not held back while the hook thinks.
-        if self.hook_holds(failover, conduct, failover.cause == Cause::Manual) {
+        if self.hook_holds(failover, conduct, failover.cause.planned()) {
             return;
         }
-        if failover.cause == Cause::Manual && self.switch_over(failover, conduct) {
+        if failover.cause.planned() && self.switch_over(failover, conduct) {
             return;
         }
         if failover.cause.planned() && !self.handed_over(failover, conduct) {
@@ -355,17 +355,21 @@ impl Work<'_> {
                 }
                 if !take_risk || (holding.is_empty() && last_resort.is_none()) {
                     let reason = self.explain_short(&short.explain(), &conduct.frozen);
+                    self.own.fruitless = !silent_ones;
                     return self.abort(failover, conduct, AbortKind::NoGoodReplica, reason);
                 }
                 Some(short.explain())
             }
         };
         let (address, offset) =
-            match successor::choose(self.group, &conduct.frozen, failover.target.as_ref(), take_risk) {
+            match successor::choose(self.group, &conduct.frozen, failover.wanted(), take_risk) {
                 Choice::Promote(address, offset) => (address, offset),
                 Choice::Nobody(reason) => match last_resort {
                     Some(choice) => choice,
-                    None => return self.abort(failover, conduct, AbortKind::NoGoodReplica, reason),
+                    None => {
+                        self.own.fruitless = !silent_ones;
+                        return self.abort(failover, conduct, AbortKind::NoGoodReplica, reason);
+                    }
                 },
             };
         let loss = self.own.trail.loss(self.group, offset, self.now);
@@ -383,6 +387,10 @@ impl Work<'_> {
             return;
         }
         let Some(chosen) = conduct.frozen.get(&address) else { return };
+        if failover.standby.as_ref().is_some_and(|standby| standby.run_id != chosen.run_id) {
+            let reason = format!("{address} restarted before it was master");
+            return self.abort(failover, conduct, AbortKind::ReplicaTimeout, reason);
+        }
         let holds = |frozen: &Frozen| frozen.holds(self.group);
         let equals = conduct
             .frozen
@@ -421,7 +429,7 @@ impl Work<'_> {
         }
         let Some(office) = self.office else { return self.now };
         let by_replicas = conduct.frozen.values().filter_map(|f| f.heard_at).max();
-        let vouched = by_replicas.map(|at| at + with_margin(office.lease));
+        let vouched = by_replicas.map(|at| at + with_margin(vouching::of_replicas(office.lease)));
         self.own.lease.end.max(vouched.unwrap_or(self.now))
     }
 
@@ -525,6 +533,9 @@ impl Work<'_> {
                 Request::ReplicaOfNoOne
             };
             self.send(&address, request);
+            if bundled {
+                self.ask_for_stamp(&address, epoch);
+            }
             self.ask(&address);
         }
     }

@@ -6,6 +6,7 @@ use super::Action;
 use super::decision::{Cause, Decision};
 use super::facts::Role;
 use super::failover::Conduct;
+use super::fruitless::{self, Inputs};
 use super::guard::{FleetView, Hold};
 use super::lease::LeaseBook;
 use super::ledger::{Group, Rule};
@@ -15,7 +16,7 @@ use super::min_replicas::MinReplicasBook;
 use super::node::{Bugs, Peer, Sentinel, Timer};
 use super::objective::{self, Verdict};
 use super::probe;
-use super::prospect::{Prospect, prospect};
+use super::prospect::prospect;
 use super::registry::{Instance, Registry};
 use super::request::Request;
 use super::schedule;
@@ -74,6 +75,10 @@ pub(super) struct Supervision {
     unreachable_since: Option<Instant>,
     retry_at: Instant,
     attempts: u32,
+    /// What the last attempt began with.
+    tried: Option<Inputs>,
+    /// It found nobody, and everyone had answered.
+    pub fruitless: bool,
     pub countdown: Countdown,
     /// Since when the preferred replica is waited for.
     pub handover_since: Option<Instant>,
@@ -104,6 +109,8 @@ impl Supervision {
             unreachable_since: None,
             retry_at: now,
             attempts: 0,
+            tried: None,
+            fruitless: false,
             countdown: Countdown::default(),
             handover_since: None,
             trail: Trail::default(),
@@ -127,6 +134,8 @@ impl Supervision {
         self.corrected.clear();
         self.retry_at = now;
         self.attempts = 0;
+        self.tried = None;
+        self.fruitless = false;
         self.unvouched_since = None;
         self.lease.new_term(now, lease);
     }
@@ -491,6 +500,7 @@ impl Work<'_> {
             _ if wrong_for.is_some_and(|long| long > self.group.settings.down_after()) => Cause::WrongRole,
             Verdict::Well => {
                 self.own.attempts = 0;
+                self.own.tried = None;
                 self.own.retry_at = self.now;
                 return;
             }
@@ -500,8 +510,12 @@ impl Work<'_> {
             return;
         }
         // Whoever could be frozen now: is an attempt worth disturbing the replicas?
-        let Prospect { reachable, rule, too_much, .. } =
-            prospect(self.group, self.registry, &self.own.trail, self.now);
+        let prospect = prospect(self.group, self.registry, &self.own.trail, self.now);
+        let inputs = fruitless::inputs(cause, self.group, self.registry, &prospect);
+        if self.own.fruitless && self.own.tried.as_ref() == Some(&inputs) {
+            return;
+        }
+        let (reachable, rule, too_much) = (prospect.reachable, prospect.rule, prospect.too_much);
         let hopeful = rule == Rule::Met || (!self.group.settings.safe() && !reachable.is_empty());
         // A restarted master may turn out to be the best there is; that too is decided in a failover.
         let hopeful = hopeful && too_much.is_none();
@@ -521,6 +535,8 @@ impl Work<'_> {
             self.flag(&master, kind, "");
         }
         self.hurry = true;
+        self.own.tried = Some(inputs);
+        self.own.fruitless = false;
         if let Some(failover) = &self.group.failover {
             let (group, epoch) = (self.group.name.clone(), failover.epoch);
             self.decisions.push(Decision::End { group, epoch, timeout: true });

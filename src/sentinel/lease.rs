@@ -4,8 +4,8 @@
 //! is never longer than what is left of a lease's length since a majority last confirmed this
 //! leader. So whoever leads next only has to wait one length from its own election.
 
-use super::decision::Cause;
 use super::lead::Work;
+use super::ledger::Phase;
 use super::relay::Path;
 use super::request::Request;
 use super::schedule;
@@ -157,7 +157,8 @@ impl Work<'_> {
         }
         // While a planned switchover only holds writes back, the master must be able to go on.
         let reign_goes_on = self.own.conduct.as_ref().is_some_and(|c| c.planned.reign_goes_on());
-        let planned = self.group.failover.as_ref().is_some_and(|f| f.cause == Cause::Manual);
+        let planned =
+            self.group.failover.as_ref().is_some_and(|f| f.cause.planned() && f.phase == Phase::Begun);
         if self.group.failing_over() && !(planned && reign_goes_on) {
             return;
         }

@@ -25,6 +25,7 @@
 //! | `diagnosis` | the name of what is the matter |
 //! | `preference` | whom the operator would rather see as master |
 //! | `prospect`, `loss`, `explain` | what a failover would find, lose, and say |
+//! | `fruitless` | attempts that would find nobody again |
 //! | `failover`, `switchover`, `successor`, `lease`, `sync_set`, `reconcile` | acting |
 //! | `relay` | a lease by way of another sentinel |
 //! | `identity` | who the servers are, as the log is to know them |
@@ -52,6 +53,7 @@ mod facts;
 mod failover;
 pub mod fleet_settings;
 mod forgetting;
+mod fruitless;
 mod guard;
 mod identity;
 mod lead;

@@ -3,11 +3,11 @@
 //!
 //! Promises: the standby is agreed before a single write waits, so nothing but the switch itself has
 //! to be agreed while clients wait; it is told to be master only when it holds all that the stopped
-//! master had; before it is told, undoing costs no epoch and loses nothing. Has never heard of links,
-//! clocks or disks. A failover for cause is in `failover`.
+//! master had; before it is told, undoing costs no epoch and loses nothing. A forced one takes the same way as
+//! long as it goes, and that of `failover` from where it does not. Has never heard of links, clocks or disks.
 
 use super::command::Command;
-use super::decision::{AbortKind, Decision};
+use super::decision::{AbortKind, Cause, Decision};
 use super::facts::{BundledRole, Facts};
 use super::failover::Conduct;
 use super::lead::Work;
@@ -38,7 +38,7 @@ const EVERYBODY: Duration = Duration::from_millis(100);
 pub(super) struct Planned {
     /// The standby was named under this leader: nobody acted in this epoch before.
     began_here: bool,
-    /// The master was out of reach, and what a failover for cause does was begun.
+    /// The master, or a forced switchover's time, was gone, and what a failover for cause does was begun.
     unplanned: bool,
     /// Since when writes may wait.
     stopped_since: Option<Instant>,
@@ -89,28 +89,36 @@ struct Taken {
 }
 
 impl Failover {
+    /// Who is to take over, if that was said or agreed.
+    pub(super) fn wanted(&self) -> Option<&Address> {
+        self.standby.as_ref().map(|standby| &standby.address).or(self.target.as_ref())
+    }
+
     fn pause_limit(&self) -> Duration {
         if self.timeout_ms == 0 { PAUSE_LIMIT } else { Duration::from_millis(self.timeout_ms) }
     }
 }
 
 impl Work<'_> {
-    /// Conducts a switchover by its plan; false when there is no master that could take part in it.
+    /// Conducts a switchover by its plan; false when there is no master that could take part in it, or
+    /// when a forced one goes on without.
     pub(super) fn switch_over(&mut self, failover: &Failover, conduct: &mut Conduct) -> bool {
         let master = self.group.master.clone();
+        let gone = self.registry.get(&master).is_none_or(|master| master.current().is_none());
         let Some(standby) = &failover.standby else {
-            let gone = self.registry.get(&master).is_none_or(|master| master.current().is_none());
             conduct.planned.unplanned |= gone;
             if conduct.planned.unplanned {
                 return false;
             }
             conduct.planned.began_here = true;
-            self.name_standby(failover, conduct);
-            return true;
+            return self.name_standby(failover, conduct);
         };
         if let Some(taken) = self.taken_over(failover, standby, conduct) {
             self.publish(failover, standby, conduct, taken);
             return true;
+        }
+        if conduct.planned.unplanned {
+            return false;
         }
         if let Some(at) = conduct.planned.told_at {
             if self.now.since(at) > PROMOTION_LIMIT {
@@ -126,6 +134,15 @@ impl Work<'_> {
             return true;
         }
         let since = *conduct.planned.stopped_since.get_or_insert(self.now);
+        if failover.cause == Cause::Forced {
+            let stopped =
+                conduct.planned.goal.is_some() && (!self.group.bundled || conduct.handed_over.is_some());
+            let late = self.now.since(since) > failover.pause_limit();
+            if late || conduct.planned.refusal.is_some() || (gone && !stopped) {
+                conduct.planned.unplanned = true;
+                return false;
+            }
+        }
         if let Some(refusal) = &conduct.planned.refusal {
             let reason = format!("{master} does not hold writes back: {refusal}");
             self.abort(failover, conduct, AbortKind::RolledBack, reason);
@@ -160,8 +177,9 @@ impl Work<'_> {
         }
     }
 
-    /// Chooses among the replicas that could take over now, and has it agreed. No write waits yet.
-    fn name_standby(&mut self, failover: &Failover, conduct: &mut Conduct) {
+    /// Chooses among the replicas that could take over now, and has it agreed. No write waits yet. False when a
+    /// forced switchover waits for none of them any longer.
+    fn name_standby(&mut self, failover: &Failover, conduct: &mut Conduct) -> bool {
         let waited = self.now.since(conduct.since);
         let candidates: Vec<Address> = match &failover.target {
             Some(target) => vec![target.clone()],
@@ -204,12 +222,16 @@ impl Work<'_> {
                     run_id: standby.run_id,
                 });
             }
+            None if failover.cause == Cause::Forced && waited > EVERYBODY => {
+                conduct.planned.unplanned = true;
+            }
             None if waited > failover.pause_limit() => {
                 let reason = format!("no replica could take over: {}", obstacles.join("; "));
                 self.abort(failover, conduct, AbortKind::RolledBack, reason);
             }
             _ => {}
         }
+        !conduct.planned.unplanned
     }
 
     /// What makes this replica fit to take over, or why it is not.

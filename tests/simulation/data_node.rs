@@ -243,11 +243,13 @@ impl DataNode {
         if self.quorum == 0 || self.ttl_us == 0 {
             return 0;
         }
+        let ttl = std::time::Duration::from_micros(self.ttl_us);
+        let word_us = vedette::model::vouching::of_replicas(ttl).as_micros() as u64;
         let mut times: Vec<u64> = self
             .attached
             .values()
             .filter(|replica| replica.epoch == self.epoch && self.set.contains(&replica.address))
-            .map(|replica| self.produced_at(replica.acked) + self.ttl_us)
+            .map(|replica| self.produced_at(replica.acked) + word_us)
             .collect();
         times.sort_unstable_by(|a, b| b.cmp(a));
         times.get(self.quorum - 1).copied().unwrap_or(0)

@@ -8,7 +8,7 @@ pub mod commands;
 mod drill;
 pub mod record;
 
-use crate::model::{Address, Epoch};
+use crate::model::{Address, Epoch, vouching};
 use crate::session::SessionId;
 use crate::stdx::time::{Duration, Instant};
 pub use record::{Record, Told};
@@ -156,7 +156,7 @@ impl Supervision {
             .quorum
             .checked_sub(1)
             .and_then(|last| fresh.get(last))
-            .map_or(Instant::ZERO, |&moment| moment + self.ttl);
+            .map_or(Instant::ZERO, |&moment| moment + vouching::of_replicas(self.ttl));
         self.lease_until.max(by_replicas)
     }
 
@@ -217,7 +217,7 @@ mod tests {
         state.renew(Instant::from_millis(1), grant(0, 1, 2));
         let at = Instant::from_millis;
         assert_eq!(state.vouched_until(&[at(100)]), Instant::ZERO);
-        assert_eq!(state.vouched_until(&[at(100), at(70)]), at(570));
+        assert_eq!(state.vouched_until(&[at(100), at(70)]), at(70) + Duration::from_micros(333_333));
         state.renew(at(1), grant(0, 2, 0));
         assert_eq!(state.vouched_until(&[at(100), at(70)]), Instant::ZERO);
     }
