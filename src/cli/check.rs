@@ -29,8 +29,8 @@ pub(super) fn run(file: &Path) -> Result<(), Failure> {
                 .collect();
             said.push_str(&format!(
                 "{shown}: good: sentinel {} of {}, {}\n",
-                config.id,
-                config.peers.len(),
+                if config.founds() { "without an id yet".to_owned() } else { config.id.to_string() },
+                config.bootstrap_expect.unwrap_or(config.peers.len()),
                 match config.masters.as_slice() {
                     [] => "no groups yet (add them with SENTINEL MONITOR)".to_owned(),
                     [one] => format!("watching {}", one.name),

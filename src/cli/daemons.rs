@@ -33,7 +33,7 @@ pub(super) fn server(process: &ProcessOptions, words: &[String]) -> Result<(), F
 /// How a sentinel is started: its file, and what takes the place of what stands there.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct SentinelStart {
-    /// Its sentinel.yaml, or an unmodified sentinel.conf of Redis (then with --id and --peers)
+    /// Its sentinel.yaml, or an unmodified sentinel.conf of Redis (then with --id and --peers, or --bootstrap-expect)
     #[arg(value_name = "FILE", required_unless_present = "config", conflicts_with = "config")]
     file: Option<PathBuf>,
     /// The same
@@ -58,6 +58,9 @@ pub(super) struct FleetOptions {
     /// Sentinels of a fleet that stands, which this new one joins (see vedette peer add)
     #[arg(long, value_name = "HOST:PORT,...", value_delimiter = ',')]
     join: Vec<Address>,
+    /// Found the fleet when N sentinels of the same masters see each other, the same N on each (instead of --peers)
+    #[arg(long, value_name = "N", conflicts_with = "peers")]
+    bootstrap_expect: Option<usize>,
 }
 
 fn peer(text: &str) -> Result<(NodeId, Address), String> {
@@ -68,7 +71,12 @@ fn peer(text: &str) -> Result<(NodeId, Address), String> {
 
 impl FleetOptions {
     pub(super) fn as_fleet(&self) -> Fleet {
-        Fleet { id: self.id, peers: self.peers.clone(), join: self.join.clone() }
+        Fleet {
+            id: self.id,
+            peers: self.peers.clone(),
+            join: self.join.clone(),
+            bootstrap_expect: self.bootstrap_expect,
+        }
     }
 }
 
@@ -88,7 +96,7 @@ fn read_sentinel(options: &SentinelStart) -> Result<(SentinelConfig, Vec<String>
         errors.iter().for_each(|error| eprintln!("{shown}: {error}"));
         Failure::said(2)
     };
-    let FleetOptions { id, peers, join } = &options.fleet;
+    let FleetOptions { id, peers, join, bootstrap_expect } = &options.fleet;
     let secret = options.cluster_secret_file.as_deref();
     let (mut config, left_out) = if is_conf(&file) {
         sentinel_conf::read(&text, &options.fleet.as_fleet(), secret).map_err(complain)?
@@ -98,6 +106,9 @@ fn read_sentinel(options: &SentinelStart) -> Result<(SentinelConfig, Vec<String>
             if !peers.is_empty() {
                 let named = peers.iter().cloned();
                 config.peers = named.map(|(id, address)| PeerConfig { id, address }).collect();
+            }
+            if bootstrap_expect.is_some() {
+                config.bootstrap_expect = *bootstrap_expect;
             }
             if !join.is_empty() {
                 config.join.clone_from(join);

@@ -3,6 +3,7 @@
 pub mod acl_users;
 pub mod addresses;
 pub mod agent;
+pub mod bootstrap;
 pub mod drills;
 pub mod error;
 pub mod hooks;

@@ -21,7 +21,8 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, expecting = "settings, as `port: 26379`")]
 pub struct SentinelConfig {
-    /// This voter; unique in the fleet, never 0.
+    /// This voter; unique in the fleet, never 0. Absent while `bootstrap-expect` is to give it.
+    #[serde(default)]
     pub id: NodeId,
     #[serde(default = "defaults::bind")]
     pub bind: String,
@@ -92,6 +93,9 @@ pub struct SentinelConfig {
     /// Sentinels of a fleet that stands, which this one joins when it is new.
     #[serde(default)]
     pub join: Vec<Address>,
+    /// Found the fleet as soon as so many sentinels of the same masters see each other, instead of `peers`.
+    #[serde(default)]
+    pub bootstrap_expect: Option<usize>,
     #[serde(default)]
     pub masters: Vec<MasterConfig>,
     #[serde(default)]

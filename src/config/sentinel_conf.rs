@@ -26,6 +26,8 @@ pub struct Fleet {
     pub id: Option<NodeId>,
     pub peers: Vec<(NodeId, Address)>,
     pub join: Vec<Address>,
+    /// Found the fleet when so many see each other.
+    pub bootstrap_expect: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -266,18 +268,21 @@ impl Reading {
         let port = self.port.clone().unwrap_or_else(|| "26379".to_owned());
         let own = fleet.peers.iter().find(|(_, address)| address.port.to_string() == port);
         let id = fleet.id.or_else(|| own.filter(|_| fleet.peers.len() == 1).map(|(id, _)| *id));
+        let founds = fleet.bootstrap_expect.is_some();
         match id {
-            Some(id) if self.errors.is_empty() => Ok(self.write(fleet, id, &port)),
-            Some(_) => Err(self.errors),
+            Some(_) if !self.errors.is_empty() => Err(self.errors),
+            None if founds && !self.errors.is_empty() => Err(self.errors),
+            Some(id) => Ok(self.write(fleet, Some(id), &port)),
+            None if founds => Ok(self.write(fleet, None, &port)),
             None => {
-                let message = "which sentinel is this? A sentinel.conf does not say: give --id N and --peers 1=HOST:PORT,2=HOST:PORT,... with the sentinels of the fleet, the same on each";
+                let message = "which sentinel is this? A sentinel.conf does not say: give --id N and --peers 1=HOST:PORT,2=HOST:PORT,... with the sentinels of the fleet, the same on each; or --bootstrap-expect N, and N sentinels of the same masters find each other";
                 self.errors.push(ConfigError::key("", message));
                 Err(self.errors)
             }
         }
     }
 
-    fn write(self, fleet: &Fleet, id: NodeId, port: &str) -> Import {
+    fn write(self, fleet: &Fleet, id: Option<NodeId>, port: &str) -> Import {
         let mut out = String::new();
         let mut line = |text: String| {
             out.push_str(&text);
@@ -285,7 +290,12 @@ impl Reading {
         };
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         line("# The sentinels of this fleet, and this one among them.".into());
-        line(format!("id: {id}"));
+        if let Some(id) = id {
+            line(format!("id: {id}"));
+        }
+        if let Some(expect) = fleet.bootstrap_expect {
+            line(format!("bootstrap-expect: {expect}"));
+        }
         if !fleet.peers.is_empty() {
             line("peers:".into());
             for (id, address) in &fleet.peers {
@@ -302,7 +312,9 @@ impl Reading {
         line(format!("protected-mode: {}", if self.protected { "yes" } else { "no" }));
         line("\n# The agreed log; each sentinel has a directory of its own.".into());
         let dir = self.dir.as_deref().unwrap_or(".").trim_end_matches('/');
-        line(format!("dir: {}", quoted(&format!("{dir}/vedette-sentinel-{id}"))));
+        // Who has no id yet is told from others on this machine by its port.
+        let own = id.map_or_else(|| format!("port-{port}"), |id| id.to_string());
+        line(format!("dir: {}", quoted(&format!("{dir}/vedette-sentinel-{own}"))));
         for (key, value) in &self.keys {
             let plain = value.bytes().all(|b| b.is_ascii_digit()) || value == "yes" || value == "no";
             line(format!("{key}: {}", if plain { value.clone() } else { quoted(value) }));

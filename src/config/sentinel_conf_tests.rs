@@ -34,7 +34,7 @@ sentinel known-sentinel mymaster 127.0.0.1 26380 6b1b4a0c
 
 fn fleet() -> Fleet {
     let at = |id: u64| (id, Address::new("127.0.0.1", 26378 + id as u16));
-    Fleet { id: Some(2), peers: (1..=3).map(at).collect(), join: Vec::new() }
+    Fleet { id: Some(2), peers: (1..=3).map(at).collect(), join: Vec::new(), bootstrap_expect: None }
 }
 
 #[test]

@@ -39,8 +39,8 @@ pub fn warnings(config: &SentinelConfig) -> Vec<String> {
         warnings.push("users: not used, because `aclfile` is set; keep users in one place".to_owned());
     }
     let voters = config.peers.len();
-    if config.joins() {
-        // The fleet that it joins is not described here.
+    if config.joins() || config.founds() {
+        // The fleet that it joins, or founds, is not described here.
     } else if voters == 1 {
         warnings.push("peers: a single sentinel cannot survive its own machine; three are usual".to_owned());
     } else if voters.is_multiple_of(2) {
@@ -76,8 +76,11 @@ pub fn is_group_name(name: &str) -> bool {
 }
 
 fn fleet(config: &SentinelConfig, errors: &mut Vec<ConfigError>) {
-    if config.id == 0 {
-        errors.push(ConfigError::key("id", "0 is no id; give each sentinel its own number from 1 on"));
+    if config.id == 0 && !config.founds() {
+        errors.push(ConfigError::key(
+            "id",
+            "missing field `id`, or 0, which is no id; give each sentinel its own number from 1 on",
+        ));
     }
     if config.bind.is_empty() || !config.bind.bytes().all(|b| b.is_ascii_graphic()) {
         errors.push(ConfigError::key("bind", "give one address to listen on, as 127.0.0.1 or 0.0.0.0"));
@@ -93,10 +96,14 @@ fn fleet(config: &SentinelConfig, errors: &mut Vec<ConfigError>) {
     if config.dir.as_os_str().is_empty() {
         errors.push(ConfigError::key("dir", "give a directory of this sentinel's own for its log"));
     }
+    super::bootstrap::validate(config, errors);
+    if config.founds() {
+        return;
+    }
     if config.peers.is_empty() && !config.joins() {
         errors.push(ConfigError::key(
             "peers",
-            "list every sentinel of the fleet, this one too, as - { id: 1, address: \"10.0.0.1:26379\" }; or give `join` to enter a fleet that stands",
+            "list every sentinel of the fleet, this one too, as - { id: 1, address: \"10.0.0.1:26379\" }; or give `bootstrap-expect` to found it from sentinels that see each other, or `join` to enter one that stands",
         ));
         return;
     }
@@ -154,7 +161,7 @@ fn masters(config: &SentinelConfig, errors: &mut Vec<ConfigError>) {
             ));
         }
         // How many there are, a fleet that is joined knows better.
-        let voters = if config.joins() { 0 } else { config.peers.len() };
+        let voters = if config.joins() { 0 } else { config.bootstrap_expect.unwrap_or(config.peers.len()) };
         check_master(&key, master, voters, errors);
         super::hooks::validate(&format!("{key}.hooks"), &master.hooks, errors);
         let (told, moved) = (&master.notification_script, &master.client_reconfig_script);

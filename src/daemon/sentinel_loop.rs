@@ -10,6 +10,7 @@ mod clients;
 mod connection;
 mod drills;
 mod errands;
+mod founding;
 mod identity;
 mod material;
 mod process;
@@ -77,7 +78,7 @@ pub fn run(config: SentinelConfig, logger: Logger) -> Result<(), Fatal> {
         .map_err(|error| Fatal(format!("cannot start: {error}")))?;
     runtime.block_on(async {
         let shutdown = Shutdown::on_signals().map_err(Fatal::because)?;
-        let (shell, first) = start::start(config, logger, shutdown).await?;
+        let Some((shell, first)) = start::start(config, logger, shutdown).await? else { return Ok(()) };
         // As a task: to wake the future that `block_on` drives, the runtime writes to itself each time.
         match tokio::spawn(shell.run(first)).await {
             Ok(ended) => ended,
@@ -502,6 +503,7 @@ impl Shell {
             self.members_version = self.core.members_version();
             self.voters.update(&self.core);
             self.peers.set_peers(self.core.reach());
+            self.peers.set_statement(founding::statement(&self.core));
             if self.core.is_removed() && !std::mem::replace(&mut self.told_removed, true) {
                 self.cache.forget();
                 warn!(self.logger, "this sentinel was removed from the fleet: it votes no more and names no \

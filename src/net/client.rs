@@ -3,6 +3,7 @@
 //! Promises: a reply is never taken for the answer to another request: after an error or a missed
 //! deadline the connection is not used again. Has never heard of masters or sentinels.
 
+use super::stream::Stream;
 use crate::model::Address;
 use crate::resp::{Reply, encode, reply};
 use crate::sentinel::Auth;
@@ -15,7 +16,7 @@ use tokio::time::timeout;
 const REPLY_BYTES_MAX: usize = 64 << 20;
 
 pub struct Client {
-    stream: TcpStream,
+    stream: Stream,
     waiting: Vec<u8>,
 }
 
@@ -50,6 +51,11 @@ impl Client {
         let dial = TcpStream::connect((address.host.as_str(), address.port));
         let stream = timeout(deadline, dial).await.map_err(|_| Trouble::Late)??;
         stream.set_nodelay(true)?;
+        Self::over(stream.into(), auth, deadline).await
+    }
+
+    /// On a connection that stands, whatever dresses it.
+    pub async fn over(stream: Stream, auth: Option<&Auth>, deadline: Duration) -> Result<Self, Trouble> {
         let mut client = Client { stream, waiting: Vec::new() };
         if let Some(auth) = auth {
             let words: Vec<&str> =
@@ -70,7 +76,8 @@ impl Client {
     pub async fn send(&mut self, words: &[impl AsRef<[u8]>]) -> Result<(), Trouble> {
         let mut bytes = Vec::new();
         encode::command(&mut bytes, words);
-        Ok(self.stream.write_all(&bytes).await?)
+        self.stream.write_all(&bytes).await?;
+        Ok(self.stream.flush().await?)
     }
 
     /// The next reply. Given up between two of its bytes it goes on at the next call.

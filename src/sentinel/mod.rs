@@ -13,6 +13,7 @@
 //! | `settings`, `fleet_settings`, `command`, `wish` | what an operator may change, and ask for |
 //! | `policy`, `guard`, `maintenance` | what holds back: agreed, judged, ended |
 //! | `schedule`, `registry`, `facts`, `probe` | watching: deadlines, what was seen, INFO understood |
+//! | `founding` | how a fleet comes to be from sentinels that see each other |
 //! | `members` | the fleet itself: sentinels added, replaced, removed |
 //! | `beat` | touch with the majority |
 //! | `discovery` | replicas that the master lists |
@@ -54,6 +55,7 @@ mod failover;
 pub mod fleet_settings;
 mod forgetting;
 mod fruitless;
+pub mod founding;
 mod guard;
 mod identity;
 mod lead;

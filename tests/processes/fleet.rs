@@ -137,20 +137,19 @@ impl Fleet {
         fleet
     }
 
+    /// Data servers with a master among them, and nobody who watches.
+    pub fn data_only(plan: &Plan) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let ports = free_ports(plan.nodes);
+        let data = start_data(dir.path(), plan, &ports);
+        Fleet { dir, data, sentinels: Vec::new() }
+    }
+
     pub fn launch(plan: &Plan) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ports = free_ports(plan.nodes + 6);
         let (data_ports, rest) = ports.split_at(plan.nodes);
-        let data = data_ports
-            .iter()
-            .enumerate()
-            .map(|(index, &port)| {
-                let master = (index > 0).then_some(data_ports[0]);
-                let mut process = data_process(dir.path(), plan.data, index, port, master);
-                process.start();
-                process
-            })
-            .collect();
+        let data = start_data(dir.path(), plan, data_ports);
         let (sentinel_ports, http) = rest.split_at(3);
         let sentinels = (0..3)
             .map(|index| {
@@ -265,6 +264,16 @@ impl Fleet {
         }
         text
     }
+}
+
+fn start_data(dir: &Path, plan: &Plan, ports: &[u16]) -> Vec<Process> {
+    let one = |(index, &port): (usize, &u16)| {
+        let master = (index > 0).then_some(ports[0]);
+        let mut process = data_process(dir, plan.data, index, port, master);
+        process.start();
+        process
+    };
+    ports.iter().enumerate().map(one).collect()
 }
 
 fn data_process(dir: &Path, kind: Data, index: usize, port: u16, master: Option<u16>) -> Process {

@@ -1,5 +1,6 @@
 //! Real processes, real sockets, real signals: what the README promises, watched from outside.
 
+mod bootstrap;
 mod clients;
 mod dropin;
 mod failover;
@@ -7,6 +8,7 @@ pub mod fleet;
 mod languages;
 mod members;
 mod mistakes;
+mod replace;
 mod scripts;
 mod stock;
 mod switchover;

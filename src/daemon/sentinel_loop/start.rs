@@ -9,7 +9,7 @@ use super::material::Material;
 use super::secrets::Secrets;
 use super::view::Cache;
 use super::voters::Voters;
-use super::{Fatal, Shell, connection, rejoin};
+use super::{Fatal, Shell, connection, founding, rejoin};
 use crate::config::sentinel::SentinelConfig;
 use crate::daemon::alert_sender::AlertSender;
 use crate::daemon::clock;
@@ -38,10 +38,10 @@ const EVENT_QUEUE: usize = 1024;
 const BACKLOG: u32 = 1024;
 
 pub(super) async fn start(
-    config: SentinelConfig,
+    mut config: SentinelConfig,
     logger: Logger,
-    shutdown: Shutdown,
-) -> Result<(Shell, Vec<Action>), Fatal> {
+    mut shutdown: Shutdown,
+) -> Result<Option<(Shell, Vec<Action>)>, Fatal> {
     for warning in crate::config::validate::warnings(&config) {
         warn!(logger, "{}", warning);
     }
@@ -54,6 +54,26 @@ pub(super) async fn start(
     }
     if let Some(acceptor) = &material.acceptor {
         listeners.push((listen("tls-port", &config.bind, config.tls_port).await?, Some(acceptor.clone())));
+    }
+    let (client_sender, mut client_events) = mpsc::channel(CLIENT_QUEUE);
+    let (to_peers_sender, mut to_peers) = mpsc::channel(PEER_QUEUE);
+    let silent = Arc::default();
+    for (listener, tls) in listeners {
+        let address = listener.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string());
+        info!(logger, "sentinel listens"; "address" => address, "tls" => tls.is_some(),
+            "dir" => %config.dir.display());
+        let (clients, peers) = (client_sender.clone(), to_peers_sender.clone());
+        tokio::spawn(connection::accept(listener, tls, Arc::clone(&silent), clients, peers, logger.clone()));
+    }
+    let mut notifier = Notifier::from_environment();
+    let doors = founding::Doors {
+        clients: &mut client_events,
+        peers: &mut to_peers,
+        shutdown: &mut shutdown,
+        notifier: &mut notifier,
+    };
+    if !founding::found(&mut config, &material, &secrets, doors, &logger).await? {
+        return Ok(None);
     }
     let opened = if config.joins() {
         raft_log::open_to_join(&config.dir, config.id)
@@ -98,13 +118,11 @@ pub(super) async fn start(
     let alert_status = alerts.status();
     let (errands, errand_news) = ErrandRunner::new(logger.clone());
     let (link_sender, link_events) = mpsc::unbounded_channel();
-    let (client_sender, client_events) = mpsc::channel(CLIENT_QUEUE);
     let (events, _) = broadcast::channel(EVENT_QUEUE);
 
     let voters = Voters::default();
     voters.update(&core);
     let (peer_sender, peer_events) = mpsc::channel(PEER_QUEUE);
-    let (to_peers_sender, to_peers) = mpsc::channel(PEER_QUEUE);
     let links = peer_link::LinkSettings {
         identity: peer_link::PeerIdentity {
             cluster: cluster.clone(),
@@ -117,6 +135,7 @@ pub(super) async fn start(
         way: material.peer_way(),
         peers: core.reach(),
         join: if core.is_joining() { config.join.clone() } else { Vec::new() },
+        statement: founding::statement(&core),
         check: voters.check(),
     };
     let peers = PeerLinks::start(links, peer_sender);
@@ -129,14 +148,7 @@ pub(super) async fn start(
         let (door, tls) = (door.clone(), material.https.clone());
         tokio::spawn(http::serve(listener, status_reader, door, ask_sender, tls, std::future::pending()));
     }
-    let silent = Arc::default();
-    for (listener, tls) in listeners {
-        let address = listener.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string());
-        info!(logger, "sentinel listens"; "id" => config.id, "address" => address, "tls" => tls.is_some(),
-            "run_id" => &run_id, "dir" => %config.dir.display());
-        let (clients, peers) = (client_sender.clone(), to_peers_sender.clone());
-        tokio::spawn(connection::accept(listener, tls, Arc::clone(&silent), clients, peers, logger.clone()));
-    }
+    info!(logger, "sentinel starts"; "id" => config.id, "run_id" => &run_id);
     let mut clients = Clients::new(config.protected_mode, secrets.requirepass.as_ref());
     clients
         .load_users(secrets.users.as_ref(), &config.users)
@@ -176,7 +188,7 @@ pub(super) async fn start(
         status,
         events,
         cache,
-        notifier: Notifier::from_environment(),
+        notifier,
         shutdown,
         started: now.mono,
         status_due: Instant::ZERO,
@@ -185,7 +197,7 @@ pub(super) async fn start(
         told_removed: false,
         stopping: None,
     };
-    Ok((shell, first))
+    Ok(Some((shell, first)))
 }
 
 pub(super) fn cluster_secret(secrets: &Secrets) -> Result<peer_link::Secret, Fatal> {

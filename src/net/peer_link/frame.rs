@@ -55,6 +55,15 @@ impl<R: AsyncRead + Unpin> PeerReader<R> {
 
     /// The next message; `None` is a sign of life. Not to be cancelled and then called again.
     pub async fn read(&mut self) -> Result<Option<PeerMessage>, FrameError> {
+        let body = self.read_body().await?;
+        if body.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(peer_codec::decode(&body)?))
+    }
+
+    /// The next frame, whatever it holds.
+    pub async fn read_body(&mut self) -> Result<Vec<u8>, FrameError> {
         let bytes = self.stream.read_u32_le().await? as usize;
         if bytes > MAX_FRAME {
             return Err(FrameError::TooLarge { bytes });
@@ -70,10 +79,7 @@ impl<R: AsyncRead + Unpin> PeerReader<R> {
         if !equal(&seal, &self.key.seal(&body)) {
             return Err(FrameError::Seal);
         }
-        if body.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(peer_codec::decode(&body)?))
+        Ok(body)
     }
 }
 

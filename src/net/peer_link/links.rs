@@ -8,6 +8,7 @@
 
 use super::frame::FrameError;
 use super::handshake::{self, PeerConnection, PeerWay};
+use super::question;
 use super::queue::SendQueue;
 use super::{Check, HandshakeError, Hello, PeerIdentity, Refusal, Secret};
 use crate::model::{Address, NodeId};
@@ -42,6 +43,8 @@ pub struct LinkSettings {
     pub peers: BTreeMap<NodeId, Address>,
     /// Whom to dial as long as there is no link to anybody.
     pub join: Vec<Address>,
+    /// What one is answered that has no id and asks what stands here.
+    pub statement: Vec<u8>,
     /// The daemon's word on a proven peer, such as [`Refusal::LostLog`] when the ledger knows its id
     /// under another uuid. Called on link tasks: it must not wait.
     pub check: Arc<Check<'static>>,
@@ -89,6 +92,7 @@ struct Shared {
     peers: Mutex<BTreeMap<NodeId, Address>>,
     /// It knows nobody and takes whoever proves to be of a fleet.
     joins: bool,
+    statement: Mutex<Vec<u8>>,
     check: Arc<Check<'static>>,
     events: mpsc::Sender<LinkEvent>,
     live: Mutex<BTreeMap<NodeId, Live>>,
@@ -111,13 +115,14 @@ pub struct PeerLinks {
 impl PeerLinks {
     /// Starts dialling. To be called on a tokio runtime.
     pub fn start(settings: LinkSettings, events: mpsc::Sender<LinkEvent>) -> Self {
-        let LinkSettings { identity, secret, way, peers, join, check } = settings;
+        let LinkSettings { identity, secret, way, peers, join, statement, check } = settings;
         let shared = Arc::new(Shared {
             identity: Mutex::new(identity),
             secret: Mutex::new(secret),
             way,
             peers: Mutex::default(),
             joins: !join.is_empty(),
+            statement: Mutex::new(statement),
             check,
             events,
             live: Mutex::default(),
@@ -172,6 +177,11 @@ impl PeerLinks {
             };
             drop(permit);
             match accepted {
+                Ok(connection) if question::asks(&connection.peer) => {
+                    let statement = shared.statement.lock().clone();
+                    // It asks again if it did not get it.
+                    let _ = question::answer(connection, &statement).await;
+                }
                 Ok(connection) => shared.carry(connection).await,
                 Err(error) => shared.failed(0, whom, &error).await,
             }
@@ -184,6 +194,11 @@ impl PeerLinks {
         let Some(link) = live.get(&to) else { return false };
         link.queue.push(matches!(message, PeerMessage::Raft(_)), peer_codec::encode(message));
         true
+    }
+
+    /// What is answered from now on to those who have no id.
+    pub fn set_statement(&self, statement: Vec<u8>) {
+        *self.shared.statement.lock() = statement;
     }
 
     /// For handshakes from now on; links that are up have proven themselves.
@@ -265,6 +280,9 @@ async fn keep_joining(shared: Arc<Shared>, join: Vec<Address>) {
 
 impl Shared {
     fn judge(&self, peer: &Hello) -> Result<(), Refusal> {
+        if question::asks(peer) {
+            return Ok(());
+        }
         // One that is not known here may be known to the fleet: what is known here may be behind.
         let ours = self.identity.lock().cluster.clone();
         let known = self.peers.lock().contains_key(&peer.id);

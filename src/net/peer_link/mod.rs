@@ -14,6 +14,7 @@
 pub mod frame;
 pub mod handshake;
 pub mod links;
+mod question;
 mod queue;
 
 use crate::model::{Address, NodeId, TlsFault};
@@ -22,6 +23,7 @@ use std::time::Duration;
 pub use frame::{PeerReader, PeerWriter};
 pub use handshake::{PeerConnection, PeerWay, accept, connect};
 pub use links::{LinkEvent, LinkSettings, PeerLinks};
+pub use question::{answer, ask, asks, id_of_asker};
 
 /// First bytes of either side; the digit is the version of all that follows.
 pub const PREFACE: &[u8; 16] = b"\0VEDETTE-PEER/1\n";
@@ -115,6 +117,7 @@ refusals! {
     Duplicate = 10 "another living process with the same node id is connected; stop one of the two";
     Malformed = 11 "what was sent is no peer handshake";
     Removed = 12 "the sentinel was removed from the fleet, and its id is never used again";
+    NotFounded = 13 "the sentinel there waits until its fleet is founded";
 }
 
 impl Refusal {

@@ -327,6 +327,7 @@ impl Node {
             secret: secret(b'a'),
             peers: peers.iter().cloned().collect(),
             join: Vec::new(),
+            statement: b"it stands".to_vec(),
             check: Arc::new(anyone),
         };
         let links = Arc::new(PeerLinks::start(settings, sender));
