@@ -137,19 +137,31 @@ impl ErrandRunner {
     }
 
     /// What PENDING-SCRIPTS shows.
-    pub fn facts(&self, now: Instant) -> Vec<ScriptFacts> {
+    /// `done`: up to which event the fleet knows that all has been run.
+    pub fn facts(&self, now: Instant, done: u64) -> Vec<ScriptFacts> {
         let scripts = self.errands.jobs().map(|job| {
             let (pid, time) = match job.state {
                 State::Running { since, pid } => (Some(pid), now.since(since)),
                 State::Waiting { until } => (None, until.since(now)),
             };
-            let argv = match &job.errand {
-                Errand::Script { argv } => argv.clone(),
-                errand @ Errand::Hook { .. } => vec![errand.name().to_owned()],
-            };
+            let argv = words(&job.errand);
             ScriptFacts { argv, pid, time_ms: time.as_millis() as u64, retries: job.retries }
         });
-        scripts.collect()
+        // How far it is with each, only the leader knows.
+        let others = self.errands.of_others(done).map(|(_, errand)| ScriptFacts {
+            argv: words(errand),
+            pid: None,
+            time_ms: 0,
+            retries: 0,
+        });
+        scripts.chain(others).collect()
+    }
+}
+
+fn words(errand: &Errand) -> Vec<String> {
+    match errand {
+        Errand::Script { argv } => argv.clone(),
+        Errand::Hook { .. } => vec![errand.name().to_owned()],
     }
 }
 

@@ -113,6 +113,13 @@ impl Errands {
         self.queue.iter()
     }
 
+    /// What another sentinel has to run, going by what the fleet knows to be done up to `done`: the
+    /// event and the program, as this one would run it. Nothing while running is our own business.
+    pub fn of_others(&self, done: u64) -> impl Iterator<Item = (&Event, &Errand)> {
+        let due = self.kept.iter().filter(move |(event, _)| !self.ours && event.id > done);
+        due.flat_map(|(event, errands)| errands.iter().map(move |errand| (event, errand))).take(QUEUE_MAX)
+    }
+
     pub fn next_wakeup(&self) -> Option<Instant> {
         let running = self.queue.iter().filter(|job| job.running()).count();
         let waiting = self.queue.iter().filter_map(|job| match job.state {

@@ -119,3 +119,18 @@ fn the_queue_is_bounded_and_so_is_what_runs_at_once() {
     story.end(0, Ending::Exit(0));
     assert_eq!(story.ran.len(), PARALLEL_MAX + 1, "the next one has its turn");
 }
+
+#[test]
+fn who_does_not_run_them_knows_what_the_fleet_has_not_run_yet() {
+    let mut story = Story::new();
+    story.event(1, 1);
+    story.event(2, 2);
+    let pending =
+        |story: &Story, done| story.errands.of_others(done).map(|(event, _)| event.id).collect::<Vec<_>>();
+    assert_eq!(pending(&story, 0), [1, 2, 2]);
+    assert_eq!(pending(&story, 1), [2, 2], "the fleet agreed that the first is done");
+    assert!(pending(&story, 2).is_empty());
+    story.say(Input::Own { from: 2 });
+    assert!(pending(&story, 1).is_empty(), "its own business now: it shows jobs instead");
+    assert_eq!(story.errands.jobs().count(), 2);
+}

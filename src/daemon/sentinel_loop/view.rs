@@ -140,7 +140,7 @@ impl Answers<'_> {
             if let Some(names) = &self.cache.names {
                 announce::by_address(&mut facts, names);
             }
-            facts.scripts = self.errands.facts(now.mono);
+            facts.scripts = self.errands.facts(now.mono, self.core.ledger().errands);
             let cost = clock::now().mono.since(now.mono);
             let until = now.mono + (cost * KEEP_PER_COST).clamp(KEEP_MIN, KEEP_MAX);
             Made { until, facts, masters: [None, None] }

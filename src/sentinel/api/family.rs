@@ -396,7 +396,7 @@ const TABLE: &[Row] = &[
         pending_scripts,
         &[
             "PENDING-SCRIPTS",
-            "    Get pending scripts information: those that this Sentinel runs, if it leads.",
+            "    Get pending scripts information: of the leader those it runs, of others what the fleet has pending.",
         ],
     ),
     row(
