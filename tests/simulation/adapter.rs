@@ -4,6 +4,7 @@ use super::world::SentinelHost;
 use vedette::config::sentinel::SentinelConfig;
 use vedette::consensus::{Persist, Role, Stored};
 use vedette::model::Address;
+use vedette::sentinel::ledger::Membership;
 use vedette::sentinel::{Action, Bugs, Identity, Sentinel};
 use vedette::stdx::time::Now;
 
@@ -53,6 +54,11 @@ pub fn is_leader(host: &SentinelHost) -> bool {
 /// What clients are told: fresh or silent.
 pub fn answer(core: &Sentinel, now: Now, group: &str) -> Option<(Address, u64)> {
     core.is_fresh(now.mono).then(|| agreed(core, group)).flatten()
+}
+
+/// The fleet as this sentinel has it.
+pub fn membership(host: &SentinelHost) -> Option<&Membership> {
+    host.core.as_ref().map(|core| &core.ledger().membership)
 }
 
 pub fn agreed(core: &Sentinel, group: &str) -> Option<(Address, u64)> {

@@ -44,17 +44,21 @@ pub struct Swarm {
     gap_ms: (u64, u64),
     /// Whether a killed node finds its data again.
     persistent: bool,
+    /// Of a hundred strikes: those of an operator on the fleet itself. Zero where there are no spares.
+    changes: u32,
 }
 
 impl Swarm {
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, spares: usize) -> Self {
         let mut rng = Rng::with_seed(seed ^ 0x5851_f42d_4c95_7f2d);
         let mut kinds: Vec<Kind> = KINDS.iter().copied().filter(|_| rng.bool()).collect();
         if kinds.is_empty() {
             kinds.push(Kind::KillMaster);
         }
         let gap_ms = [(300, 2_000), (1_000, 5_000), (3_000, 8_000)][rng.usize(0..3)];
-        Swarm { kinds, gap_ms, persistent: rng.bool(), rng }
+        let persistent = rng.bool();
+        let changes = if spares == 0 { 0 } else { [15, 30, 60][rng.usize(0..3)] };
+        Swarm { kinds, gap_ms, persistent, changes, rng }
     }
 
     /// Milliseconds to the next fault.
@@ -63,6 +67,9 @@ impl Swarm {
     }
 
     pub fn strike(&mut self, world: &mut World) {
+        if self.changes > 0 && self.rng.u32(0..100) < self.changes {
+            return world.change_fleet(&mut self.rng);
+        }
         let kind = self.kinds[self.rng.usize(0..self.kinds.len())];
         let sentinels = world.sentinels.len();
         let hosts = sentinels + world.nodes.len();

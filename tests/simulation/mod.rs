@@ -34,7 +34,7 @@ pub struct Outcome {
 pub fn run_seed(seed: u64, bugs: Bugs) -> Outcome {
     let mut plan = Plan::from_seed(seed);
     plan.bugs = bugs;
-    let mut swarm = faults::Swarm::new(seed);
+    let mut swarm = faults::Swarm::new(seed, plan.spares);
     let mut world = World::new(plan);
     // Quiet first: the group is found and its replicas are counted.
     world.run_until(4 * SECOND);
@@ -63,7 +63,8 @@ pub fn run_seed(seed: u64, bugs: Bugs) -> Outcome {
         world.run_until(next);
     }
     if !world.checkers.failed()
-        && let Some(master) = world.agreed(0).and_then(|(address, _)| world.node_at(&address))
+        && let Some(first) = world.voters().ok().and_then(|voters| voters.first().copied())
+        && let Some(master) = world.agreed(first).and_then(|(address, _)| world.node_at(&address))
     {
         let data = world.nodes[master].node.data.clone();
         let held = world.held_anywhere();
@@ -95,7 +96,11 @@ fn heal(world: &mut World) {
 /// Why the world is not yet as it should be, if so.
 fn unsettled(world: &World) -> Option<String> {
     let mut named = None;
-    for index in 0..world.sentinels.len() {
+    let voters = match world.voters() {
+        Ok(voters) => voters,
+        Err(why) => return Some(why),
+    };
+    for index in voters {
         let Some((address, epoch)) = world.answer(index) else {
             return Some(format!("s{} is silent", index + 1));
         };

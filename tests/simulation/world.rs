@@ -1,6 +1,7 @@
 //! One virtual world: sentinel cores with their Raft, modelled data nodes, one client, one clock,
 //! one seed. The same cores run in the daemon; here the dice cup replaces the machine.
 
+mod members;
 mod sentinels;
 
 use super::checkers::Checkers;
@@ -11,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use vedette::consensus::Stored;
 use vedette::model::Address;
 use vedette::resp::Reply;
+use vedette::sentinel::members::PeerCommand;
 use vedette::sentinel::{Bugs, Input, LinkError, PeerMessage, Sentinel};
 use vedette::stdx::Rng;
 use vedette::stdx::time::{Instant, Now, Wall};
@@ -24,6 +26,8 @@ const NODE_TICK_US: u64 = 20 * MS;
 pub struct Plan {
     pub seed: u64,
     pub sentinels: usize,
+    /// Sentinels that may join; none: the fleet stays as it was founded.
+    pub spares: usize,
     pub nodes: usize,
     pub bundled: bool,
     pub down_after_ms: u64,
@@ -40,6 +44,7 @@ impl Plan {
             nodes: [2, 3, 3, 3, 4, 5][rng.usize(0..6)],
             bundled: rng.u32(0..8) != 0,
             down_after_ms: [500, 1000, 1000, 2000][rng.usize(0..4)],
+            spares: if rng.u32(0..4) == 0 { 3 } else { 0 },
             bugs: Bugs::default(),
         }
     }
@@ -52,6 +57,8 @@ impl Plan {
 
 pub struct SentinelHost {
     pub core: Option<Sentinel>,
+    /// Started at least once.
+    pub enrolled: bool,
     pub disk: Stored,
     pub life: u64,
     pub paused: bool,
@@ -77,6 +84,9 @@ pub struct NodeHost {
 pub enum Event {
     Wake { sentinel: usize, generation: u64 },
     Peer { from: usize, to: usize, life: u64, message: PeerMessage },
+    PeerClosed { at: usize, peer: usize, life: u64 },
+    Redial,
+    Operator { via: usize, command: PeerCommand },
     PeerLink { at: usize, peer: usize, up: bool, life: u64 },
     Command { sentinel: usize, channel: u64, node: usize, run: u64, request: u64, argv: Vec<Vec<u8>> },
     Replied { sentinel: usize, channel: u64, instance: Address, request: u64, reply: Reply },
@@ -122,9 +132,10 @@ impl World {
                 deferred: Vec::new(),
             })
             .collect();
-        let sentinels = (0..plan.sentinels)
-            .map(|_| SentinelHost {
+        let sentinels = (0..plan.sentinels + plan.spares)
+            .map(|index| SentinelHost {
                 core: None,
+                enrolled: index < plan.sentinels,
                 disk: Stored::default(),
                 life: 0,
                 paused: false,
@@ -168,9 +179,10 @@ impl World {
             }
             self.schedule(NODE_TICK_US + index as u64, Event::NodeTick { node: index });
         }
-        for index in 0..self.sentinels.len() {
+        for index in 0..self.plan.sentinels {
             self.start_sentinel(index);
         }
+        self.boot_members();
         self.schedule(500 * MS, Event::ClientTurn);
         self.schedule(100 * MS, Event::Probe);
     }
@@ -272,6 +284,9 @@ impl World {
                     self.input(to, Input::Peer { from: from as u64 + 1, message });
                 }
             }
+            Event::PeerClosed { at, peer, life } => self.peer_closed(at, peer, life),
+            Event::Redial => self.redial(),
+            Event::Operator { via, command } => self.operator(via, command),
             Event::PeerLink { at, peer, up, life } => self.on_peer_link(at, peer, up, life),
             Event::Command { sentinel, channel, node, run, request, argv } => {
                 if self.nodes[node].paused {
@@ -446,7 +461,7 @@ impl World {
 
     fn restart(&mut self, host: Host, keep_data: bool, keep_dir: bool) {
         if host < self.sentinels.len() {
-            if self.sentinels[host].core.is_none() {
+            if self.sentinels[host].core.is_none() && self.sentinels[host].enrolled {
                 self.start_sentinel(host);
             }
             return;

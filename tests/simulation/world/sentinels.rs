@@ -18,13 +18,17 @@ impl World {
             id: index as u64 + 1,
             bind: "10.0.0.1".into(),
             port: sentinel_address(index).port,
-            peers: (0..self.sentinels.len())
+            peers: (0..self.plan.sentinels)
+                .filter(|_| index < self.plan.sentinels)
                 .map(|peer| PeerConfig { id: peer as u64 + 1, address: sentinel_address(peer) })
                 .collect(),
-            join: Vec::new(),
+            join: (0..self.plan.sentinels)
+                .filter(|_| index >= self.plan.sentinels)
+                .map(sentinel_address)
+                .collect(),
             masters: vec![MasterConfig {
                 address: node_address(0),
-                quorum: self.sentinels.len() / 2 + 1,
+                quorum: self.plan.sentinels / 2 + 1,
                 down_after_milliseconds: self.plan.down_after_ms,
                 failover_timeout: 10_000,
                 // More faults in seconds than a window allows; the guard has stories of its own.
@@ -103,6 +107,9 @@ impl World {
             if self.sentinels[peer].core.is_none() || !self.network.reachable(at, peer) {
                 return;
             }
+            if !self.lets_in(at, peer) {
+                return;
+            }
             if self.sentinels[at].connected_peers.insert(peer) {
                 let (uuid, run_id) = (
                     super::super::adapter::uuid(peer),
@@ -119,12 +126,17 @@ impl World {
         let now = self.sentinel_now(index);
         let Some(core) = self.sentinels[index].core.as_mut() else { return };
         let mut actions = Vec::new();
+        let members = core.members_version();
         core.handle(now, input, &mut actions);
+        let changed = core.members_version() != members;
         self.carry_out(index, actions);
         self.rearm(index);
+        if changed {
+            self.drop_strangers(index);
+        }
     }
 
-    fn rearm(&mut self, index: usize) {
+    pub(super) fn rearm(&mut self, index: usize) {
         let offset = self.sentinels[index].mono_offset_us;
         let host = &mut self.sentinels[index];
         host.wake_generation += 1;
@@ -135,7 +147,7 @@ impl World {
         }
     }
 
-    fn carry_out(&mut self, index: usize, actions: Vec<Action>) {
+    pub(super) fn carry_out(&mut self, index: usize, actions: Vec<Action>) {
         for action in actions {
             match action {
                 Action::Persist(persist) => {
