@@ -105,6 +105,7 @@ fn healthy() -> Facts {
             ..ProcessFacts::default()
         },
         resolve_hostnames: true,
+        blast_radius_percent: 0,
         hides_hostnames: false,
         deny_scripts_reconfig: true,
         removed: vec!["gone".to_owned()],

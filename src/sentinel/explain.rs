@@ -95,7 +95,7 @@ impl Sentinel {
                 format!("{quorum} sentinels must find the master down and {usable} are in touch"),
             );
         }
-        let fleet = self.guard.view(now.mono, &self.ledger, self.config.blast_radius_percent);
+        let fleet = self.guard.view(now.mono, &self.ledger, self.blast_radius_percent());
         if let Some(hold) = holding(group, &fleet, now.wall.as_millis()) {
             let remedy = match hold.guard {
                 Guard::Pause => format!("; SENTINEL RESUME {} ends it", group.name),

@@ -18,6 +18,8 @@ pub struct FleetSettings {
     pub default_failover_timeout_ms: u64,
     pub script_max_runtime_ms: u64,
     pub script_retry_delay_ms: u64,
+    /// `None` until a leader has brought the value of its file.
+    pub blast_radius_percent: Option<u64>,
 }
 
 impl Default for FleetSettings {
@@ -32,6 +34,7 @@ impl Default for FleetSettings {
             default_failover_timeout_ms: defaults::failover_timeout_ms(),
             script_max_runtime_ms: 60_000,
             script_retry_delay_ms: 30_000,
+            blast_radius_percent: None,
         }
     }
 }
@@ -83,6 +86,10 @@ impl FleetSettings {
             self.resolve_hostnames = yes_no(value)?;
             return Some(());
         }
+        if name.eq_ignore_ascii_case(BLAST_RADIUS) {
+            self.blast_radius_percent = Some(percent(value)?);
+            return Some(());
+        }
         let timer = timer(name)?;
         let ms = value.parse().ok().filter(|ms| (1..=TIMER_MS_MAX).contains(ms))?;
         (timer.set)(self, ms);
@@ -100,6 +107,14 @@ impl FleetSettings {
     pub fn publish_period(&self) -> Duration {
         Duration::from_millis(self.publish_period_ms)
     }
+}
+
+/// How SENTINEL CONFIG SET and the file name it.
+pub const BLAST_RADIUS: &str = "blast-radius-percent";
+
+/// A part of all.
+pub fn percent(word: &str) -> Option<u64> {
+    word.parse().ok().filter(|percent| *percent <= 100)
 }
 
 /// As Redis' directives say it.
@@ -127,6 +142,8 @@ mod tests {
         }
         assert_eq!(fleet.set("resolve-hostnames", "maybe"), None);
         assert_eq!(fleet.set("nothing", "1"), None);
+        assert_eq!(fleet.set(BLAST_RADIUS, "101"), None);
+        assert_eq!(fleet.set(BLAST_RADIUS, "100"), Some(()));
         // A log of before has none of them.
         assert_eq!(serde_json::from_str::<FleetSettings>("{}").unwrap(), FleetSettings::default());
     }

@@ -148,6 +148,11 @@ fn exceeds(lost: usize, total: usize, percent: u64) -> bool {
 }
 
 impl Sentinel {
+    /// As the fleet agreed on it; as the file says, where nobody has yet.
+    pub(super) fn blast_radius_percent(&self) -> u64 {
+        self.ledger.fleet.blast_radius_percent.unwrap_or(self.config.blast_radius_percent)
+    }
+
     /// What a leader agrees on for the fleet as a whole.
     pub(super) fn keep_fleet_guard(
         &mut self,
@@ -158,7 +163,7 @@ impl Sentinel {
         if !self.in_office() || !self.guard.may_propose(now.mono) {
             return;
         }
-        let percent = self.config.blast_radius_percent;
+        let percent = self.blast_radius_percent();
         let decision = match hold {
             Some((groups, reason)) if self.ledger.held.is_none() => {
                 PolicyDecision::HoldAll { groups, reason }

@@ -236,7 +236,7 @@ impl Sentinel {
         let mut work = Work {
             now: now.mono,
             wall_ms: now.wall.as_millis(),
-            fleet: self.guard.view(now.mono, &self.ledger, self.config.blast_radius_percent),
+            fleet: self.guard.view(now.mono, &self.ledger, self.blast_radius_percent()),
             hold: None,
             unheld: false,
             hold_fleet: false,

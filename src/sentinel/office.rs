@@ -3,6 +3,7 @@
 
 use super::command::Command;
 use super::decision::{Decision, Entry};
+use super::fleet_settings::BLAST_RADIUS;
 use super::lead::Supervision;
 use super::ledger::Ledger;
 use super::ledger::MemberDecision;
@@ -310,6 +311,10 @@ impl Sentinel {
             if let Some(address) = &peer.address {
                 decisions.extend(self.voter_decision(*id, &peer.uuid, &peer.run_id, address));
             }
+        }
+        if self.ledger.fleet.blast_radius_percent.is_none() {
+            let first = self.config.blast_radius_percent.to_string();
+            decisions.push(Decision::Configure { options: vec![(BLAST_RADIUS.to_owned(), first)] });
         }
         let term = self.consensus.term();
         let entries: Vec<Vec<Decision>> =

@@ -210,6 +210,7 @@ impl Sentinel {
             timers: timers(&self.ledger.fleet, &self.config),
             process,
             resolve_hostnames: self.ledger.fleet.resolve_hostnames,
+            blast_radius_percent: self.blast_radius_percent(),
             hides_hostnames: !self.config.announce_hostnames,
             deny_scripts_reconfig: self.config.deny_scripts_reconfig,
             removed: self.removed(),

@@ -83,6 +83,10 @@ fn step(world: &mut Option<World>, line: &str) -> Vec<String> {
             name: "m".into(),
             options: vec![((*name).to_owned(), (*value).to_owned())],
         }),
+        // SENTINEL CONFIG SET, as it reaches the leader.
+        ["fleet", name, value] => {
+            world.command(&Command::Configure { options: vec![((*name).to_owned(), (*value).to_owned())] })
+        }
         ["blind", "leader", port] => world.blind_leader(&address(port), true),
         ["see"] => world.blind_leader(&address("1"), false),
         ["stop", "leader"] => world.stop_leader(),

@@ -30,6 +30,7 @@ pub struct Facts {
     pub timers: Vec<(&'static str, u64)>,
     pub process: ProcessFacts,
     pub resolve_hostnames: bool,
+    pub blast_radius_percent: u64,
     /// Clients are told the addresses that names lead to.
     pub hides_hostnames: bool,
     pub deny_scripts_reconfig: bool,

@@ -6,7 +6,7 @@ use super::facts::Facts;
 use super::family::Call;
 use super::{Outcome, quoted};
 use crate::sentinel::command::Command;
-use crate::sentinel::fleet_settings::yes_no;
+use crate::sentinel::fleet_settings::{BLAST_RADIUS, percent, yes_no};
 use crate::stdx::glob;
 
 struct Setting {
@@ -75,6 +75,11 @@ const SETTINGS: &[Setting] = &[
         name: "loglevel",
         value: |facts| facts.process.log_level.to_owned(),
         change: Change::Process(is_level),
+    },
+    Setting {
+        name: BLAST_RADIUS,
+        value: |facts| facts.blast_radius_percent.to_string(),
+        change: Change::Fleet(|value| percent(value).is_some()),
     },
 ];
 
