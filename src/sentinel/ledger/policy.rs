@@ -128,7 +128,11 @@ impl Ledger {
             PolicyDecision::ReleaseAll { acknowledged } => {
                 let Some(held) = &mut self.held else { return };
                 let told = held.acknowledged;
-                let reason = if *acknowledged { "acknowledged" } else { "the masters are back" };
+                let reason = match (acknowledged, self.fleet.blast_radius_percent) {
+                    (true, _) => "acknowledged",
+                    (false, Some(0)) => "blast-radius-percent was set to 0",
+                    (false, _) => "the masters are back",
+                };
                 if *acknowledged {
                     held.acknowledged = true;
                 } else {
