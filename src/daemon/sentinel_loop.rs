@@ -28,7 +28,7 @@ use crate::daemon::errand_runner::{ErrandRunner, News, Report};
 use crate::daemon::logging;
 use crate::daemon::shutdown::Shutdown;
 use crate::daemon::systemd::Notifier;
-use crate::disk::raft_log::RaftLog;
+use crate::disk::raft_log::{AppendError, RaftLog};
 use crate::model::event::{Event, Severity};
 use crate::model::status::{Status, WebhookStatus};
 use crate::model::webhook::Progress;
@@ -134,10 +134,20 @@ struct Shell {
     members_version: u64,
     told_removed: bool,
     stopping: Option<String>,
+    /// The log could not be written and the others were told: nothing may be done any more.
+    last_words_said: bool,
 }
 
 impl Shell {
     async fn run(mut self, first: Vec<Action>) -> Result<(), Fatal> {
+        let ended = self.work(first).await;
+        if ended.is_ok() || self.last_words_said {
+            tokio::time::sleep(LAST_WORDS).await;
+        }
+        ended
+    }
+
+    async fn work(&mut self, first: Vec<Action>) -> Result<(), Fatal> {
         self.carry_out(clock::now(), first)?;
         self.notifier.ready("in touch with nobody yet");
         loop {
@@ -150,7 +160,7 @@ impl Shell {
             self.look_around(now)?;
             if let Some(reason) = self.stopping.take() {
                 info!(self.logger, "stopping"; "reason" => reason);
-                return self.stop().await;
+                return self.stop();
             }
             let sleep = self.sleep(now);
             tokio::select! {
@@ -339,7 +349,11 @@ impl Shell {
         let mut wishes = Vec::new();
         for action in actions {
             match action {
-                Action::Persist(persist) => self.log.append(&persist).map_err(Fatal::because)?,
+                Action::Persist(persist) => {
+                    if let Err(error) = self.log.append(&persist) {
+                        return Err(self.say_last_words(&error));
+                    }
+                }
                 // A peer that is away misses it; Raft and the beats expect that.
                 Action::SendPeer { to, message } => drop(self.peers.send(to, &message)),
                 Action::Watch { instance, auth } => self.watch(instance, auth),
@@ -531,14 +545,21 @@ impl Shell {
         Ok(())
     }
 
+    /// What was not written did not happen, so no vote and no acknowledgement leaves after this.
+    fn say_last_words(&mut self, error: &AppendError) -> Fatal {
+        for (to, message) in self.core.last_words() {
+            let _ = self.peers.send(to, &message);
+        }
+        self.last_words_said = true;
+        Fatal::because(error)
+    }
+
     /// Gives leadership away, so the fleet need not find out, and lets the last bytes leave.
-    async fn stop(mut self) -> Result<(), Fatal> {
+    fn stop(&mut self) -> Result<(), Fatal> {
         self.notifier.stopping();
         let mut actions = Vec::new();
         self.core.hand_over(clock::now(), &mut actions);
-        self.carry_out(clock::now(), actions)?;
-        tokio::time::sleep(LAST_WORDS).await;
-        Ok(())
+        self.carry_out(clock::now(), actions)
     }
 }
 

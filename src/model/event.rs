@@ -83,6 +83,7 @@ catalogue! {
     SentinelGone       "-sentinel"                      Warning "a sentinel was removed from the fleet";
     SentinelMoved      "+sentinel-address-switch"       Notice  "a sentinel is reached at another address";
     SentinelDuplicate  "+sentinel-duplicate-id"         Warning "a second process claims the id of a living sentinel; it was turned away";
+    SentinelDisk       "+sentinel-disk-failed"          Warning "a sentinel could not write its log: it stopped voting and ended";
     ScriptKill         "+script-kill"                   Warning "a script that ran beyond its time was told to end";
     Reboot             "+reboot"                        Notice  "an instance restarted";
     RebootEmpty        "+master-rebooted-empty"         Warning "the master restarted without its data; it will not be followed";
@@ -93,6 +94,8 @@ catalogue! {
     FixReplicaConfig   "+fix-slave-config"              Notice  "a replica of the wrong master is re-pointed";
     RoleChange         "+role-change"                   Verbose "an instance reports the role it should have";
     RoleMismatch       "-role-change"                   Verbose "an instance reports a role it should not have";
+    ForeignData        "+foreign-data"                  Warning "a server with data of its own answers at an address of the group: it is left alone";
+    ForeignDataEnd     "-foreign-data"                  Notice  "no data of somebody else's is at that address any more";
     SyncSet            "+sync-set"                      Notice  "the replicas that count for WAIT and promotion changed";
     LeaseLost          "+lease-lost"                    Warning "the master's lease ran out";
     LeaseBack          "-lease-lost"                    Notice  "the master holds a lease again";

@@ -14,6 +14,7 @@ const ALARMS: &[EventKind] = &[
     EventKind::DataLossRisk,
     EventKind::FailoverEndTimeout,
     EventKind::RebootEmpty,
+    EventKind::SentinelDisk,
     EventKind::WebhookDropped,
 ];
 

@@ -10,6 +10,7 @@ use crate::model::event::{Event, EventKind};
 impl Sentinel {
     /// What was told need not be told again.
     pub(super) fn told_of(&mut self, event: &Event) {
+        self.heard_last_words(event);
         let Some(instance) = event.instance.as_ref().filter(|_| event.kind == EventKind::Reboot) else {
             return;
         };

@@ -54,6 +54,9 @@ impl Work<'_> {
         if facts.is_none() {
             return Situation::Unknown;
         }
+        if !self.group.foreign.is_empty() {
+            return Situation::ForeignData(self.group.foreign.iter().cloned().collect());
+        }
         if self.group.replicas.is_empty() {
             return Situation::NoReplicas;
         }

@@ -70,6 +70,13 @@ pub struct Facts {
     /// 0: never to be master.
     pub priority: i64,
     pub replicas: Vec<Listed>,
+    /// Of all its databases.
+    pub keys: u64,
+    /// A restart with its data gives it a new replication id and drops the old one: it writes an
+    /// append-only file, or is older than Redis 7.
+    pub forgets_history: bool,
+    /// Nobody wrote to it since it started: what its stream grew by is messages, ours above all.
+    pub untouched: bool,
     pub bundled: Option<Bundled>,
 }
 
@@ -125,6 +132,11 @@ impl Facts {
                 .or_else(|| info.number("replica_priority"))
                 .unwrap_or(100),
             replicas: listed(text),
+            keys: keys(text),
+            forgets_history: info.get("aof_enabled") == Some("1")
+                || info.get("redis_version").is_some_and(old),
+            untouched: info.number("rdb_changes_since_last_save") == Some(0)
+                && info.number("rdb_saves") == Some(0),
             bundled,
         })
     }
@@ -218,6 +230,22 @@ fn listed(text: &str) -> Vec<Listed> {
     text.lines().filter_map(|l| line(l.trim_end_matches('\r'))).take(LISTED_MAX).collect()
 }
 
+/// `db0:keys=12,expires=0,avg_ttl=0`
+fn keys(text: &str) -> u64 {
+    let line = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        let number =
+            name.strip_prefix("db").filter(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+        let keys = value.strip_prefix("keys=").filter(|_| number.is_some())?;
+        keys.split(',').next()?.parse::<u64>().ok()
+    };
+    text.lines().filter_map(|l| line(l.trim_end_matches('\r'))).fold(0, u64::saturating_add)
+}
+
+fn old(version: &str) -> bool {
+    version.split('.').next().and_then(|major| major.parse::<u64>().ok()).is_some_and(|major| major < 7)
+}
+
 fn bracketed(host: &str) -> String {
     if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
@@ -265,6 +293,19 @@ mod tests {
         };
         assert!(of(0));
         assert!(!of(1));
+    }
+
+    #[test]
+    fn keys_are_those_of_all_databases() {
+        let text = "redis_version:7.0.15\r\naof_enabled:0\r\nrole:master\r\n# Keyspace\r\n\
+            db0:keys=3,expires=1,avg_ttl=0\r\ndb12:keys=4,expires=0,avg_ttl=0\r\ndbx:keys=9\r\n";
+        let facts = Facts::read(text, Instant::ZERO, 1).unwrap();
+        assert_eq!((facts.keys, facts.forgets_history, facts.untouched), (7, false, false));
+        let idle = "role:master\r\nrdb_changes_since_last_save:0\r\nrdb_saves:0\r\n";
+        assert!(Facts::read(idle, Instant::ZERO, 1).unwrap().untouched);
+        let six = Facts::read("role:master\r\nredis_version:6.2.14\r\n", Instant::ZERO, 1).unwrap();
+        let aof = Facts::read("role:master\r\naof_enabled:1\r\n", Instant::ZERO, 1).unwrap();
+        assert!(six.forgets_history && aof.forgets_history && six.keys == 0);
     }
 
     #[test]

@@ -273,6 +273,11 @@ impl Work<'_> {
                 continue;
             }
             conduct.frozen.remove(&address);
+            // It is told nothing, and it has been read.
+            if self.is_foreign(&address) {
+                conduct.frozen.extend(Frozen::from_facts(facts).map(|frozen| (address.clone(), frozen)));
+                continue;
+            }
             if facts.bundled.is_some() {
                 if self.due(conduct, &address) {
                     let request = Request::Fence {

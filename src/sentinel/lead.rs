@@ -356,6 +356,7 @@ impl Work<'_> {
             master_suspect || restarted || unsettled || self.group.confirm || self.group.failover.is_some();
         self.own.situation = self.situation(verdict, restarted);
         self.note_trail();
+        self.note_own_data();
         let sample = self.master().and_then(Instance::current).map(|f| (f.asked_at, f.offset));
         if let Some((at, offset)) = sample {
             let old =
@@ -391,6 +392,7 @@ impl Work<'_> {
         self.tell_health(verdict);
         self.end_long_script();
         self.tell_changes();
+        self.tell_foreign();
         self.end_maintenance();
         match self.group.failover.clone() {
             Some(failover) => self.conduct(&failover),

@@ -43,6 +43,10 @@ pub enum PeerCommand {
     Duplicate {
         id: NodeId,
     },
+    /// A sentinel says of itself that it cannot write its log; no client sends it.
+    Failing {
+        id: NodeId,
+    },
 }
 
 impl PeerCommand {
@@ -55,6 +59,7 @@ impl PeerCommand {
                 vec!["REPLACE".into(), old.to_string(), new.to_string(), address.to_string()]
             }
             PeerCommand::Duplicate { id } => vec!["DUPLICATE".into(), id.to_string()],
+            PeerCommand::Failing { id } => vec!["FAILING".into(), id.to_string()],
         }
     }
 
@@ -71,6 +76,7 @@ impl PeerCommand {
                 address: address.parse().ok()?,
             },
             [word, id] if is(word, "DUPLICATE") => PeerCommand::Duplicate { id: id.parse().ok()? },
+            [word, id] if is(word, "FAILING") => PeerCommand::Failing { id: id.parse().ok()? },
             _ => return None,
         })
     }
@@ -84,6 +90,9 @@ impl PeerCommand {
         let job = match self {
             PeerCommand::Duplicate { id } => {
                 return Ok(vec![Decision::Member(MemberDecision::Duplicate { id: *id })]);
+            }
+            PeerCommand::Failing { .. } => {
+                return Err("ERR only a sentinel can say this, and only of itself".to_owned());
             }
             PeerCommand::Add { id, address } => {
                 if membership.address(*id) == Some(address) {
@@ -182,6 +191,8 @@ pub(super) struct Care {
     steady_since: Option<Instant>,
     not_before: Option<Instant>,
     told: BTreeMap<NodeId, Instant>,
+    /// Sentinels that said that they end, and that nobody has told of yet.
+    pub failing: BTreeMap<NodeId, Instant>,
     /// Counts what [`Sentinel::reach`] would answer anew.
     pub version: u64,
     /// Whose votes counted when it was last looked.
@@ -194,7 +205,9 @@ impl Sentinel {
         let goes = match command {
             PeerCommand::Remove { id } => *id,
             PeerCommand::Replace { old, .. } => *old,
-            PeerCommand::Add { .. } | PeerCommand::Duplicate { .. } => return None,
+            PeerCommand::Add { .. } | PeerCommand::Duplicate { .. } | PeerCommand::Failing { .. } => {
+                return None;
+            }
         };
         let voters: BTreeSet<NodeId> = self.ledger.membership.voters().collect();
         if !voters.contains(&goes) {

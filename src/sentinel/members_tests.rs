@@ -35,6 +35,7 @@ fn words_read_back() {
         PeerCommand::Remove { id: 4 },
         PeerCommand::Replace { old: 3, new: 4, address: Address::new("::1", 4) },
         PeerCommand::Duplicate { id: 2 },
+        PeerCommand::Failing { id: 2 },
     ] {
         let words = command.words();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();

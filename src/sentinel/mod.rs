@@ -15,6 +15,7 @@
 //! | `schedule`, `registry`, `facts`, `probe` | watching: deadlines, what was seen, INFO understood |
 //! | `founding` | how a fleet comes to be from sentinels that see each other |
 //! | `members` | the fleet itself: sentinels added, replaced, removed |
+//! | `last_words` | what one that cannot write its log leaves behind |
 //! | `beat` | touch with the majority |
 //! | `discovery` | replicas that the master lists |
 //! | `changes` | restarts and roles of instances, told |
@@ -29,6 +30,7 @@
 //! | `fruitless` | attempts that would find nobody again |
 //! | `failover`, `switchover`, `successor`, `lease`, `sync_set`, `reconcile` | acting |
 //! | `relay` | a lease by way of another sentinel |
+//! | `foreign` | whose data it is that answers at an address |
 //! | `identity` | who the servers are, as the log is to know them |
 //! | `min_replicas` | the bound on what a stock master acknowledges when it is cut off |
 //! | `scheduled` | switchovers that are to happen at a time |
@@ -53,11 +55,13 @@ mod explain;
 mod facts;
 mod failover;
 pub mod fleet_settings;
+mod foreign;
 mod forgetting;
 pub mod founding;
 mod fruitless;
 mod guard;
 mod identity;
+mod last_words;
 mod lead;
 mod lease;
 pub mod ledger;

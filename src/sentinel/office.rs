@@ -264,6 +264,7 @@ impl Sentinel {
         }
         if self.in_office() {
             self.tend_members(now, actions);
+            self.tell_last_words(now, actions);
         }
         self.report_webhooks(now, actions);
         self.look_after_drills(now, actions);
@@ -447,6 +448,9 @@ impl Sentinel {
         match Command::parse(argv) {
             None => {
                 self.answer(asker, Some("ERR the leader does not know this command; upgrade it"), actions);
+            }
+            Some(Command::Peer(PeerCommand::Failing { id })) if id == from => {
+                self.take_last_words(now, id, actions);
             }
             Some(_) if !self.consensus.leads_and_is_current() => self.answer(asker, Some(NO_LEADER), actions),
             Some(Command::Peer(PeerCommand::Duplicate { id })) => self.take_duplicate(now, id, actions),

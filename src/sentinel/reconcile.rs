@@ -17,6 +17,14 @@ use crate::stdx::time::Duration;
 
 pub(super) const REPEAT_AFTER: Duration = Duration::from_millis(300);
 
+/// Whether a server that nobody elected has more than the elected master.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum More {
+    Yes,
+    No,
+    Unknown,
+}
+
 impl Work<'_> {
     /// The process, history and epoch that were agreed, and not silent.
     pub(super) fn master_is_sound(&self) -> bool {
@@ -80,6 +88,7 @@ impl Work<'_> {
                     .as_ref()
                     .is_none_or(|b| b.role == BundledRole::Replica && b.epoch == self.group.epoch);
             let done = placed && facts.link_up && !facts.syncing;
+            let foreign = self.is_foreign(&address);
             if switched.is_some() {
                 let seen = match (done, placed) {
                     (true, _) => Some(Stage::Done),
@@ -95,7 +104,7 @@ impl Work<'_> {
                     }
                     stages.extend(seen.map(|seen| (address.clone(), seen)));
                 }
-                all_done &= done || !reachable;
+                all_done &= done || !reachable || foreign;
             }
             if placed {
                 self.own.corrected.remove(&address);
@@ -105,15 +114,27 @@ impl Work<'_> {
             if switched.is_none() && self.in_maintenance(&address) && !facts.awaiting() {
                 continue;
             }
+            // What it holds is not known before it is loaded; a stock server would be wiped.
+            if foreign || (facts.loading && facts.bundled.is_none()) {
+                continue;
+            }
             if paused {
                 would.push(format!("{address} would be made to follow {}", self.group.master));
                 continue;
             }
             // One that takes itself for a master is demoted at once, whatever the limit.
             let rogue = facts.is_master() && !facts.awaiting();
-            if rogue && self.holds_more(&address) {
-                richer.push(address);
-                continue;
+            match self.holds_more(&address).filter(|_| rogue) {
+                Some(More::Yes) => {
+                    richer.push(address);
+                    continue;
+                }
+                Some(More::Unknown) => {
+                    let master = self.group.master.clone();
+                    self.ask_anew(&master);
+                    continue;
+                }
+                Some(More::No) | None => {}
             }
             let limited = switched.is_some() && stage.is_none() && !rogue;
             if limited && syncing >= self.group.settings.parallel_syncs {
@@ -171,19 +192,39 @@ impl Work<'_> {
 
     /// A server of no epoch that was made master by somebody, not by us, after it followed the agreed
     /// master: with more than that master has, demoting it would wipe the longer history. An old
-    /// master that returns is none of these: its epoch is over, and it is known by its history.
-    fn holds_more(&self, address: &Address) -> bool {
+    /// master that returns is none of these: its epoch is over, and it is known by its history. Neither
+    /// is a replica that was restarted from its snapshot: its own history is new, and holds no write.
+    fn holds_more(&self, address: &Address) -> Option<More> {
         let current = |address: &Address| self.registry.get(address).and_then(Instance::current);
-        let (Some(rogue), Some(master)) = (current(address), current(&self.group.master)) else {
-            return false;
-        };
-        let made_by_hand = rogue.bundled.is_none() && rogue.history2 == self.group.history;
+        let (rogue, master) = (current(address)?, current(&self.group.master)?);
+        let made_by_hand = rogue.bundled.is_none()
+            && self.group.history.is_some()
+            && rogue.history2 == self.group.history
+            && rogue.offset > rogue.offset2
+            && !rogue.untouched;
+        if !made_by_hand {
+            return Some(More::No);
+        }
         // Once seen to have more it stays so until a person has decided; the elected master goes on
         // writing meanwhile.
         let known = self.group.policy.held.as_ref().is_some_and(|held| {
             held.guard == Guard::RogueMaster && held.reason.starts_with(&format!("{address} "))
         });
-        made_by_hand && self.group.history.is_some() && (known || rogue.offset > master.offset)
+        Some(match rogue.offset > master.offset {
+            _ if known => More::Yes,
+            false => More::No,
+            // The master was asked before: it may have as much by now.
+            true if master.asked_at < rogue.asked_at => More::Unknown,
+            true => More::Yes,
+        })
+    }
+
+    /// INFO, unless an answer is awaited.
+    fn ask_anew(&mut self, address: &Address) {
+        let awaits = self.registry.get(address).is_some_and(|i| i.awaits(|r| *r == Request::Info));
+        if !awaits {
+            self.ask(address);
+        }
     }
 
     fn hold_rogue(&mut self, address: &Address) {

@@ -4,6 +4,7 @@
 use crate::model::status::ProbeStatus;
 use crate::model::{Address, TlsFault};
 use crate::sentinel::facts::Facts;
+use crate::sentinel::foreign::Own;
 use crate::sentinel::request::{Request, RequestId};
 use crate::stdx::time::{Duration, Instant};
 use std::collections::{BTreeMap, VecDeque};
@@ -57,6 +58,8 @@ pub struct Instance {
     /// We closed the link ourselves: its end proves nothing.
     pub hanging_up: bool,
     pub facts: Option<Facts>,
+    /// What was here when it last held its group's data.
+    pub own: Option<Own>,
     /// The words of the last INFO, for those who ask to see them.
     pub info: Option<Arc<str>>,
     /// Since when it reports the role it reports.
@@ -89,6 +92,7 @@ impl Instance {
             refused_since: None,
             hanging_up: false,
             facts: None,
+            own: None,
             info: None,
             role_since: now,
             rebooted: false,

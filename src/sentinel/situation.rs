@@ -2,7 +2,7 @@
 //! evidence and the ledger; nothing is decided by it.
 
 use super::decision::Cause;
-use crate::model::TlsFault;
+use crate::model::{Address, TlsFault};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Situation {
@@ -18,6 +18,8 @@ pub enum Situation {
         wanted: usize,
         in_sync: usize,
     },
+    /// These addresses answer with data that is not the group's.
+    ForeignData(Vec<Address>),
     MasterSuspect,
     MasterUnreachable,
     MasterDown,
@@ -48,6 +50,8 @@ impl Situation {
         "ok",
         "no-replicas",
         "none-in-sync",
+        "sync-quorum-short",
+        "foreign-data",
         "master-suspect",
         "master-unreachable",
         "master-down",
@@ -59,8 +63,10 @@ impl Situation {
         "master-busy",
         "master-cannot-persist",
         "master-refuses-us",
+        "master-tls",
         "failover-refused",
         "failing-over",
+        "held",
         "confirming",
         "lease-lost",
     ];
@@ -72,6 +78,7 @@ impl Situation {
             Situation::NoReplicas => "no-replicas",
             Situation::NoneInSync => "none-in-sync",
             Situation::SyncQuorumShort { .. } => "sync-quorum-short",
+            Situation::ForeignData(_) => "foreign-data",
             Situation::MasterSuspect => "master-suspect",
             Situation::MasterUnreachable => "master-unreachable",
             Situation::MasterDown => "master-down",
@@ -101,6 +108,10 @@ impl Situation {
             Situation::SyncQuorumShort { wanted, in_sync } => format!(
                 "The master serves, but sync-quorum is {wanted} and the replicas in sync are {in_sync}: WAIT {wanted} cannot be satisfied."
             ),
+            Situation::ForeignData(addresses) => {
+                let who: Vec<String> = addresses.iter().map(Address::to_string).collect();
+                format!("{} answers with data that is not this group's, and is left alone.", who.join(", "))
+            }
             Situation::MasterSuspect => "The master does not answer as it should; the others are being asked.".into(),
             Situation::MasterUnreachable => {
                 "The master is out of the sentinels' reach, but replicas still stream from it: no failover.".into()

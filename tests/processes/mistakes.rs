@@ -172,7 +172,7 @@ fn a_corrupted_log_and_a_foreign_cluster_are_refused() {
     fleet.await_ready(2);
 }
 
-fn ended(process: &mut Process) -> std::process::ExitStatus {
+pub(super) fn ended(process: &mut Process) -> std::process::ExitStatus {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         if let Some(status) = process.ended() {

@@ -10,6 +10,7 @@ mod members;
 mod mistakes;
 mod replace;
 mod scripts;
+mod situations;
 mod stock;
 mod switchover;
 pub mod wire;

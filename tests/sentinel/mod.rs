@@ -50,6 +50,12 @@ fn step(world: &mut Option<World>, line: &str) -> Vec<String> {
         ["show", port] => world.nodes.get_mut(&address(port)).unwrap().hidden = false,
         ["restart", port] => world.nodes.get_mut(&address(port)).unwrap().restart(false),
         ["restart", port, "empty"] => world.nodes.get_mut(&address(port)).unwrap().restart(true),
+        ["restart", port, "alone", how] => {
+            world.nodes.get_mut(&address(port)).unwrap().restart_alone(*how == "append-only");
+        }
+        // The host is gone without a word: what was connected stays so, and nothing comes any more.
+        ["vanish", port] => world.vanish(&address(port)),
+        ["clock", step] => world.step_clock(step.parse().unwrap()),
         ["behind", port, bytes] => {
             let node = world.nodes.get_mut(&address(port)).unwrap();
             node.offset -= bytes.parse::<u64>().unwrap();
@@ -62,6 +68,11 @@ fn step(world: &mut Option<World>, line: &str) -> Vec<String> {
         ["promote", port] => world.nodes.get_mut(&address(port)).unwrap().become_master(),
         ["write", port, bytes] => {
             world.nodes.get_mut(&address(port)).unwrap().offset += bytes.parse::<u64>().unwrap();
+        }
+        // FLUSHALL, by somebody who knows what he does.
+        ["flush", port] => {
+            let node = world.nodes.get_mut(&address(port)).unwrap();
+            (node.keys, node.offset, node.synced) = (0, 0, false);
         }
         ["foreign", port] => world.nodes.get_mut(&address(port)).unwrap().take_foreign_data(),
         ["hook", "silent"] => world.hook = None,
@@ -89,6 +100,7 @@ fn step(world: &mut Option<World>, line: &str) -> Vec<String> {
         }
         ["blind", "leader", port] => world.blind_leader(&address(port), true),
         ["see"] => world.blind_leader(&address("1"), false),
+        ["disk", "of", "leader", "fails"] => world.fail_disk_of_leader(),
         ["stop", "leader"] => world.stop_leader(),
         ["isolate", "leader"] => world.isolate(world.leader()),
         ["asleep", ms] => world.sleep(ms.parse().unwrap()),

@@ -23,6 +23,9 @@ pub struct Node {
     pub offset: u64,
     pub history2: u64,
     pub offset2: u64,
+    pub keys: u64,
+    /// Its data comes from an append-only file: a restart forgets the history.
+    pub append_only: bool,
     pub synced: bool,
     pub priority: i64,
     pub epoch: u64,
@@ -60,6 +63,8 @@ impl Node {
             offset: 100,
             history2: 0,
             offset2: 0,
+            keys: 100,
+            append_only: false,
             synced: true,
             priority: 100,
             epoch: 0,
@@ -94,8 +99,23 @@ impl Node {
         if empty {
             self.history = self.life * 1_000_000 + u64::from(self.address.port);
             self.offset = 0;
+            self.keys = 0;
             self.history2 = 0;
             self.synced = false;
+        }
+    }
+
+    /// A stock server started again by itself, without a word of whom to follow: with its snapshot it
+    /// knows its history as the one before, with an append-only file it knows none.
+    pub fn restart_alone(&mut self, append_only: bool) {
+        let before = (self.history, self.offset);
+        self.restart(false);
+        self.append_only = append_only;
+        self.master = true;
+        self.history = self.life * 1_000_000 + u64::from(self.address.port);
+        (self.history2, self.offset2) = if append_only { (0, 0) } else { before };
+        if append_only {
+            self.offset = 0;
         }
     }
 
@@ -116,6 +136,7 @@ impl Node {
         self.history2 = master.history2;
         self.offset2 = master.offset2;
         self.offset = master.offset;
+        self.keys = master.keys;
         self.synced = true;
         self.link_up = true;
         self.heard_at = now;
@@ -246,7 +267,8 @@ impl Node {
     /// Another server took over this address: it holds data, and none of this group's.
     pub fn take_foreign_data(&mut self) {
         self.restart(false);
-        self.master = false;
+        self.master = !self.bundled;
+        self.keys = 5000;
         self.awaiting = self.bundled;
         (self.history, self.history2) = (999, 0);
         self.offset = 5000;
@@ -264,6 +286,8 @@ impl Node {
     fn info(&self, now: u64) -> String {
         let mut info = InfoWriter::default();
         info.section("Server")
+            .field("redis_version", "7.0.15")
+            .field("aof_enabled", u8::from(self.append_only))
             .field("run_id", format!("{:040x}", self.life * 100_000 + u64::from(self.address.port)));
         info.field("loading", u8::from(self.illness == Illness::Loading));
         info.section("Replication").field("role", if self.master { "master" } else { "slave" });
@@ -281,6 +305,9 @@ impl Node {
         info.field("master_replid", format!("{:040x}", self.history));
         info.field("master_replid2", format!("{:040x}", self.history2));
         info.field("master_repl_offset", self.offset).field("second_repl_offset", self.offset2 + 1);
+        if self.keys > 0 {
+            info.field("db0", format!("keys={},expires=0,avg_ttl=0", self.keys));
+        }
         if self.bundled {
             let role = match (self.master, self.awaiting) {
                 (true, _) if self.epoch == 0 => "unsupervised",

@@ -10,7 +10,7 @@ use vedette::model::Address;
 use vedette::model::event::EventKind;
 use vedette::resp::Reply;
 use vedette::sentinel::{Action, Command, Identity, Input, LinkError, Sentinel, Verdict};
-use vedette::stdx::time::{Instant, Now};
+use vedette::stdx::time::{Instant, Now, Wall};
 
 pub struct World {
     now: u64,
@@ -29,6 +29,8 @@ pub struct World {
     pub hook: Option<(u64, Verdict)>,
     /// This sentinel gets no word to or from that server.
     blind: BTreeSet<(u64, Address)>,
+    /// What somebody has set every wall clock off by.
+    wall_off_ms: i64,
 }
 
 enum Message {
@@ -65,6 +67,7 @@ impl World {
             isolated: BTreeSet::new(),
             hook: None,
             blind: BTreeSet::new(),
+            wall_off_ms: 0,
         };
         for &(_, first, replicas) in groups {
             for port in first..=first + replicas {
@@ -119,7 +122,18 @@ impl World {
     }
 
     fn moment(&self) -> Now {
-        Now::at_millis(self.now)
+        let now = Now::at_millis(self.now);
+        Now { mono: now.mono, wall: Wall(now.wall.as_millis().saturating_add_signed(self.wall_off_ms)) }
+    }
+
+    /// Every wall clock is set forward or back; what counts time goes on as before.
+    pub fn step_clock(&mut self, ms: i64) {
+        self.wall_off_ms += ms;
+    }
+
+    pub fn vanish(&mut self, node: &Address) {
+        let node = self.nodes.get_mut(node).unwrap();
+        (node.hidden, node.paused) = (true, true);
     }
 
     fn push(&mut self, delay: u64, to: u64, message: Message) {
@@ -428,6 +442,15 @@ impl World {
     pub fn stop_leader(&mut self) {
         let leader = self.leader();
         self.sentinels.remove(&leader);
+    }
+
+    /// Its log cannot be written: it says so and ends.
+    pub fn fail_disk_of_leader(&mut self) {
+        let leader = self.leader();
+        let ended = self.sentinels.remove(&leader).unwrap();
+        for (to, message) in ended.last_words() {
+            self.push(1, to, Message::Input(Input::Peer { from: leader, message }));
+        }
     }
 
     /// The whole machine did not run for a while.

@@ -196,6 +196,7 @@ pub(super) async fn start(
         members_version: 0,
         told_removed: false,
         stopping: None,
+        last_words_said: false,
     };
     Ok(Some((shell, first)))
 }

@@ -219,6 +219,7 @@ impl Group {
             gone_since: BTreeMap::new(),
             odown: false,
             odd_roles: BTreeSet::new(),
+            foreign: BTreeSet::new(),
             unreachable: false,
             lease_lost: false,
             refused: None,
@@ -451,6 +452,8 @@ impl Group {
             }
             EventKind::RoleMismatch => self.odd_roles.insert(instance.clone()),
             EventKind::RoleChange => self.odd_roles.remove(instance),
+            EventKind::ForeignData => self.foreign.insert(instance.clone()),
+            EventKind::ForeignDataEnd => self.foreign.remove(instance),
             EventKind::Unreachable => !std::mem::replace(&mut self.unreachable, true),
             EventKind::UnreachableEnd => std::mem::replace(&mut self.unreachable, false),
             EventKind::LeaseLost => !std::mem::replace(&mut self.lease_lost, true),

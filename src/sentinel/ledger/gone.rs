@@ -54,6 +54,7 @@ impl Group {
         self.down.remove(replica);
         self.gone_since.remove(replica);
         self.odd_roles.remove(replica);
+        self.foreign.remove(replica);
         self.policy.forget(replica);
         scribe.replica(EventKind::ReplicaGone, self, replica, "")
     }

@@ -43,6 +43,9 @@ pub struct Group {
     /// Held to report another role than they should have, as told.
     #[serde(default)]
     pub odd_roles: BTreeSet<Address>,
+    /// Held to have data of somebody else, as told.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub foreign: BTreeSet<Address>,
     pub unreachable: bool,
     pub lease_lost: bool,
     /// Why the last attempt at a promotion was refused; empty once the master is well.

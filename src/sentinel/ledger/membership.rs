@@ -81,6 +81,10 @@ pub enum MemberDecision {
     Duplicate {
         id: NodeId,
     },
+    /// It said that it cannot write its log, and ended.
+    Failing {
+        id: NodeId,
+    },
 }
 
 impl Membership {
@@ -153,6 +157,10 @@ impl Ledger {
             MemberDecision::Gone { id } => self.forget_member(*id, scribe),
             MemberDecision::Duplicate { id } => {
                 tell(scribe, EventKind::SentinelDuplicate, *id, "another living process has the same id");
+            }
+            MemberDecision::Failing { id } => {
+                let text = "cannot write its log and ended; see to the space and health of its disk, then start it again";
+                tell(scribe, EventKind::SentinelDisk, *id, text);
             }
         }
     }
