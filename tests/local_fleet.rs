@@ -191,3 +191,24 @@ fn leftovers(dir: &Path) -> Vec<i32> {
         .filter(|pid| is_running(*pid))
         .collect()
 }
+
+/// A drill on it: the scorecard on stdout, its verdict as the exit status, and nothing left behind.
+#[test]
+fn a_drill_on_it_ends_with_its_verdict() {
+    let drill = |more: &[&str]| {
+        let base = crate::support::free_port().to_string();
+        let output = Command::new(env!("CARGO_BIN_EXE_vedette"))
+            .args(["up", "--down-after", "1000", "--port-base", &base, "--drill", "planned"])
+            .args(more)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let told = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&told).into_owned())
+    };
+    let (code, told) = drill(&[]);
+    assert!(code == Some(0) && told.contains("PASSED  planned"), "{code:?} {told}");
+    // Nobody writes without any pause.
+    let (code, told) = drill(&["--slo-gap-ms", "0"]);
+    assert!(code == Some(1) && told.contains("SLO MISSED"), "{code:?} {told}");
+}

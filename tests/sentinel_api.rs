@@ -107,6 +107,7 @@ fn healthy() -> Facts {
         resolve_hostnames: true,
         blast_radius_percent: 0,
         hides_hostnames: false,
+        sentinel_login: (String::new(), false),
         deny_scripts_reconfig: true,
         removed: vec!["gone".to_owned()],
         simulated_failures: 0,

@@ -134,6 +134,16 @@ impl Client {
             }
             _ => "",
         };
+        if let Some(said) = error.strip_prefix("ERR ").filter(|_| remedy.is_empty()) {
+            // It understood, and does not want to: what it says is for the one who asked.
+            let said = said.split("; SENTINEL ").next().unwrap_or(said);
+            let remedy = match said {
+                "No such master with that name" => "; vedette status lists the groups that it watches",
+                "No such incident" => "; vedette incidents lists those on record",
+                _ => "",
+            };
+            return format!("the sentinel at {} says: {said}{remedy}", self.address);
+        }
         // Arguments may be secrets: only the command is named.
         format!("{} answered {} with: {error}{remedy}", self.address, words.first().unwrap_or(&""))
     }

@@ -43,6 +43,8 @@ fn passwords(import: &Import) -> Vec<(String, String)> {
         .requirepass
         .iter()
         .map(|secret| ("requirepass".to_owned(), secret.expose().to_owned()));
+    let login = import.secrets.sentinel_pass.iter();
+    let own = own.chain(login.map(|secret| ("sentinel-login.pass".to_owned(), secret.expose().to_owned())));
     let masters = import.secrets.masters.iter();
     own.chain(masters.map(|(name, (_, secret))| (format!("{name}.pass"), secret.expose().to_owned())))
         .collect()
@@ -66,6 +68,9 @@ fn with_password_files(import: &Import, out: Option<&Path>) -> String {
     }
     if import.secrets.requirepass.is_some() {
         text.push_str(&format!("\nrequirepass-file: {:?}\n", path("requirepass")));
+    }
+    if import.secrets.sentinel_pass.is_some() {
+        text.push_str(&format!("\nsentinel-pass-file: {:?}\n", path("sentinel-login.pass")));
     }
     text
 }

@@ -8,6 +8,8 @@ use crate::resp::Reply;
 use clap::Subcommand;
 use std::time::{Duration, Instant};
 
+/// One that is being started now needs no advice.
+const HINT_AFTER: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(200);
 /// An election takes less.
 const ELECTION: Duration = Duration::from_secs(20);
@@ -115,6 +117,7 @@ fn ask(client: &mut Client, how: &How, request: &[&str]) -> Result<(), Failure> 
 fn follow(mut client: Client, how: &How, wanted: &[(NodeId, bool)]) -> Result<(), Failure> {
     let started = Instant::now();
     let mut shown = String::new();
+    let mut hinted = false;
     loop {
         // A sentinel that stumbles meanwhile, or is the one that goes, is asked again.
         if let Ok(peers) = peers(&mut client) {
@@ -131,6 +134,19 @@ fn follow(mut client: Client, how: &How, wanted: &[(NodeId, bool)]) -> Result<()
             if line != shown {
                 eprintln!("sentinel {line}");
                 shown = line;
+            }
+            let silent = |(id, stays): &(NodeId, bool)| {
+                peers.iter().find(|peer| *stays && peer.id == *id && !peer.connected && !peer.leader)
+            };
+            if let Some(peer) = wanted.iter().find_map(silent).filter(|_| started.elapsed() > HINT_AFTER)
+                && !hinted
+            {
+                hinted = true;
+                eprintln!(
+                    "sentinel {} has no link yet: start it at {} with --join and the address of a sentinel of this fleet; \
+                     Ctrl-C ends only this command, and vedette peer remove {} undoes the addition",
+                    peer.id, peer.address, peer.id
+                );
             }
         } else if let Ok(again) = Client::connect(&how.to) {
             client = again;

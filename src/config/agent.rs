@@ -3,6 +3,7 @@
 use super::ConfigError;
 use crate::model::Address;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -24,6 +25,28 @@ pub struct AgentConfig {
     /// Password of the sentinels (`requirepass-file` there).
     #[serde(default)]
     pub sentinel_pass_file: Option<PathBuf>,
+    /// A user of the sentinels other than `default`.
+    #[serde(default)]
+    pub sentinel_user: Option<String>,
+    /// The server is dialled by TLS, the sentinels are.
+    #[serde(default, with = "super::yes_no")]
+    pub tls_server: bool,
+    #[serde(default, with = "super::yes_no")]
+    pub tls_sentinels: bool,
+    #[serde(default)]
+    pub tls_ca_cert_file: Option<PathBuf>,
+    #[serde(default)]
+    pub tls_cert_file: Option<PathBuf>,
+    #[serde(default)]
+    pub tls_key_file: Option<PathBuf>,
+    /// Expected in the certificates instead of the host that is dialled.
+    #[serde(default)]
+    pub tls_server_name: Option<String>,
+    #[serde(default)]
+    pub tls_sentinel_name: Option<String>,
+    /// Commands that were renamed on the server, and what they are called there.
+    #[serde(default)]
+    pub rename_commands: BTreeMap<String, String>,
 }
 
 fn lease_ms() -> u64 {
@@ -53,6 +76,11 @@ pub fn parse(text: &str) -> Result<AgentConfig, Vec<ConfigError>> {
     if config.auth_user.is_some() && config.auth_pass_file.is_none() {
         errors.push(ConfigError::key("auth-user", "needs a password: set auth-pass-file"));
     }
+    if config.sentinel_user.is_some() && config.sentinel_pass_file.is_none() {
+        errors.push(ConfigError::key("sentinel-user", "needs a password: set sentinel-pass-file"));
+    }
+    super::agent_tls::validate(&config, &mut errors);
+    super::renames::validate("rename-commands".to_owned(), &config.rename_commands, &mut errors);
     if errors.is_empty() { Ok(config) } else { Err(errors) }
 }
 
@@ -73,6 +101,7 @@ mod tests {
                 "lease-milliseconds",
             ),
             ("group: m\nserver: 127.0.0.1:6379\nsentinels: [\"h:1\"]\nauth-user: u\n", "auth-user"),
+            ("group: m\nserver: 127.0.0.1:6379\nsentinels: [\"h:1\"]\ntls-server: yes\n", "tls-ca-cert-file"),
             ("group: m\nserver: 127.0.0.1:6379\nsentinels: [\"h:1\"]\ncolour: red\n", ""),
         ] {
             let errors = parse(text).unwrap_err();

@@ -3,12 +3,14 @@
 pub mod acl_users;
 pub mod addresses;
 pub mod agent;
+pub mod agent_tls;
 pub mod bootstrap;
 pub mod drills;
 pub mod error;
 pub mod hooks;
 pub mod http_users;
 pub mod policy;
+pub mod renames;
 pub mod secret;
 pub mod sentinel;
 pub mod sentinel_conf;

@@ -76,7 +76,13 @@ pub struct SentinelConfig {
     /// Needed as soon as a peer is not on loopback.
     #[serde(default)]
     pub cluster_secret_file: Option<PathBuf>,
-    /// Clients' password (Redis' directive); also sent by `sentinel-pass`-style automation.
+    /// With what this sentinel logs in as a client of sentinels, where that is not `requirepass-file`:
+    /// the canary of a live drill does.
+    #[serde(default)]
+    pub sentinel_user: Option<String>,
+    #[serde(default)]
+    pub sentinel_pass_file: Option<PathBuf>,
+    /// Clients' password (Redis' directive).
     #[serde(default)]
     pub requirepass_file: Option<PathBuf>,
     /// Users of this port, each as ACL LIST writes one (without the word `user`).
@@ -169,6 +175,12 @@ pub struct MasterConfig {
     pub auth_user: Option<String>,
     #[serde(default)]
     pub auth_pass_file: Option<PathBuf>,
+    /// Commands that were renamed on its servers, and what they are called there.
+    #[serde(default)]
+    pub rename_commands: BTreeMap<String, String>,
+    /// Milliseconds that a master may load its data after a reboot; 0: no longer than down-after.
+    #[serde(default, alias = "primary-reboot-down-after-period")]
+    pub master_reboot_down_after_period: u64,
     /// Run for every event of severity warning with its name and payload (Redis' directive).
     #[serde(default)]
     pub notification_script: Option<PathBuf>,

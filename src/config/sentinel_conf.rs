@@ -5,6 +5,7 @@
 //! text of a `sentinel.yaml`, so both kinds of file pass the same checks. Passwords that stand in the
 //! file are kept beside that text and never in it.
 
+use super::renames::Renames;
 use super::sentinel::SentinelConfig;
 use super::{ConfigError, Secret};
 use crate::model::{Address, NodeId};
@@ -16,6 +17,7 @@ use std::path::Path;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InlineSecrets {
     pub requirepass: Option<Secret>,
+    pub sentinel_pass: Option<Secret>,
     /// By group: the user, if one is named, and the password.
     pub masters: BTreeMap<String, (Option<String>, Secret)>,
 }
@@ -44,6 +46,7 @@ struct Group {
     quorum: u64,
     keys: Vec<(&'static str, String)>,
     user: Option<String>,
+    renames: Renames,
 }
 
 #[derive(Default)]
@@ -54,6 +57,7 @@ struct Reading {
     port: Option<String>,
     protected: bool,
     groups: Vec<(String, Group)>,
+    users: Vec<String>,
     secrets: InlineSecrets,
     left_out: Vec<String>,
     errors: Vec<ConfigError>,
@@ -63,7 +67,6 @@ struct Reading {
 const TEXT_BYTES_MAX: usize = 1 << 20;
 const RUNS_IN_FRONT: &str =
     "it runs in the foreground and writes its log to stderr; systemd or a shell does the rest";
-const PROVEN: &str = "sentinels prove themselves to each other with cluster-secret-file";
 const STATE: &str = "state that Redis Sentinel wrote: here it is agreed among the sentinels, and found again";
 
 /// Directives without a meaning here, and why.
@@ -103,6 +106,7 @@ const GROUP_KEYS: &[&str] = &[
     "parallel-syncs",
     "notification-script",
     "client-reconfig-script",
+    "master-reboot-down-after-period",
 ];
 
 pub fn import(text: &str, fleet: &Fleet) -> Result<Import, Vec<ConfigError>> {
@@ -178,6 +182,14 @@ impl Reading {
                 self.secrets.requirepass = Some(Secret::new(one(&words)));
             }
             "requirepass" => {}
+            "user" if words.len() >= 2 || (words.len() == 1 && !words[0].is_empty()) => {
+                self.users.push(hashed(&words));
+            }
+            "aclfile" => {
+                if !one(&words).is_empty() {
+                    self.keys.push(("aclfile", one(&words)));
+                }
+            }
             key if TLS_KEYS.contains(&key) => {
                 let known = TLS_KEYS.iter().find(|known| **known == key);
                 self.keys.extend(known.map(|known| (*known, one(&words))));
@@ -208,19 +220,24 @@ impl Reading {
                 self.secrets.masters.insert(group, (None, password));
             }
             ("auth-user", [group, user]) => self.group(group).user = Some((*user).to_owned()),
-            ("rename-command", _) => {
-                self.refuse(
-                    "sentinel rename-command",
-                    "commands of the data servers must have their names; restore them there",
-                );
+            ("rename-command", [group, old, new]) => {
+                let renames = &mut self.group(group).renames;
+                if renames.take(old, new).is_none() {
+                    self.refuse(
+                        "sentinel rename-command",
+                        "expected: rename-command name command new-name, both names without spaces",
+                    );
+                }
             }
-            ("master-reboot-down-after-period" | "primary-reboot-down-after-period", _) => {
-                self.leave_out(
-                    &format!("sentinel {name}"),
-                    "a server that loads its data is a situation of its own",
-                );
+            ("primary-reboot-down-after-period", [group, value]) => {
+                let said = ("master-reboot-down-after-period", (*value).to_owned());
+                self.group(group).keys.push(said);
             }
-            ("sentinel-user" | "sentinel-pass", _) => self.leave_out(&format!("sentinel {name}"), PROVEN),
+            ("sentinel-pass", [password]) => {
+                let password = (!password.is_empty()).then(|| Secret::new((*password).to_owned()));
+                self.secrets.sentinel_pass = password;
+            }
+            ("sentinel-user", [user]) => self.keys.push(("sentinel-user", (*user).to_owned())),
             (
                 "myid" | "current-epoch" | "config-epoch" | "leader-epoch" | "known-replica" | "known-slave"
                 | "known-sentinel" | "state-config-file",
@@ -319,6 +336,12 @@ impl Reading {
             let plain = value.bytes().all(|b| b.is_ascii_digit()) || value == "yes" || value == "no";
             line(format!("{key}: {}", if plain { value.clone() } else { quoted(value) }));
         }
+        if !self.users.is_empty() {
+            line("\n# Passwords are here as SHA-256, as ACL LIST shows them.\nusers:".into());
+        }
+        for user in &self.users {
+            line(format!("  - {}", quoted(user)));
+        }
         line(if self.groups.is_empty() { "\nmasters: []".into() } else { "\nmasters:".to_owned() });
         for (name, group) in &self.groups {
             let Some(address) = &group.address else { continue };
@@ -334,6 +357,15 @@ impl Reading {
                 let said = group.keys.iter().rev().find(|(known, _)| *known == key);
                 line(format!("    {key}: {}", said.map_or(default, |(_, value)| value.as_str())));
             }
+            let reboot =
+                group.keys.iter().rev().find(|(known, _)| *known == "master-reboot-down-after-period");
+            if let Some((key, value)) = reboot {
+                line(format!("    {key}: {value}"));
+            }
+            if group.renames != Renames::default() {
+                let text = serde_json::to_string(&group.renames).unwrap_or_default();
+                line(format!("    rename-commands: {text}"));
+            }
             for key in ["notification-script", "client-reconfig-script"] {
                 if let Some((_, value)) = group.keys.iter().rev().find(|(known, _)| *known == key) {
                     line(format!("    {key}: {}", quoted(value)));
@@ -342,6 +374,21 @@ impl Reading {
         }
         Import { yaml: out, secrets: self.secrets, left_out: self.left_out }
     }
+}
+
+/// A user's line with its passwords as SHA-256: what is written elsewhere holds none in clear.
+fn hashed(words: &[String]) -> String {
+    use sha2::{Digest, Sha256};
+    let hash = |password: &str| -> String {
+        Sha256::digest(password.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    let rules = words.iter().enumerate().map(|(at, word)| match word.as_bytes().first() {
+        // The first word is the name.
+        Some(b'>') if at > 0 => format!("#{}", hash(&word[1..])),
+        Some(b'<') if at > 0 => format!("!{}", hash(&word[1..])),
+        _ => word.clone(),
+    });
+    rules.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

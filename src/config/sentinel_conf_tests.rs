@@ -39,9 +39,8 @@ fn fleet() -> Fleet {
 
 #[test]
 fn a_stock_file_starts_as_it_stands() {
-    // Since it ran once it holds the one line that every client is let in by, which is our default too.
-    let text = STOCK.replace("user default on nopass ~* &* +@all\n", "");
-    let (config, left_out) = read(&text, &fleet(), None).unwrap();
+    let (config, left_out) = read(STOCK, &fleet(), None).unwrap();
+    assert_eq!(config.users.len(), 1, "the line that Redis writes for the default user");
     assert_eq!((config.id, config.port, config.bind.as_str()), (2, 26379, "127.0.0.1"));
     assert!(!config.protected_mode && !config.resolve_hostnames);
     assert_eq!(config.dir.to_str(), Some("/var/lib/redis/vedette-sentinel-2"));
@@ -66,8 +65,10 @@ fn what_cannot_be_honoured_is_refused_by_name_and_line() {
         errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     for (extra, words) in [
-        ("user alice on >secret +@all", "line 3 column 1: user: "),
-        ("sentinel rename-command m CONFIG GUESSME", "line 3 column 1: sentinel rename-command: "),
+        ("user", "line 3 column 1: user: "),
+        ("sentinel rename-command m CONFIG", "line 3 column 1: sentinel rename-command: "),
+        ("sentinel rename-command m CONFIG \"a b\"", "line 3 column 1: sentinel rename-command: "),
+        ("sentinel master-reboot-down-after-period m -1", "master-reboot-down-after-period"),
         ("sentinel moniter m 127.0.0.1 6379 2", "line 3 column 1: sentinel moniter: "),
         ("include /etc/redis/more.conf", "line 3 column 1: include: "),
         ("sentinel monitor x 127.0.0.1 port 2", "line 3 column 1: sentinel monitor: "),
@@ -79,7 +80,6 @@ fn what_cannot_be_honoured_is_refused_by_name_and_line() {
         let text = refused(extra);
         assert!(text.contains(words), "{extra}: {text}");
     }
-    assert!(!refused("user alice on >secret +@all").contains("secret"));
     let nobody = read("sentinel monitor m 127.0.0.1 6379 2\n", &Fleet::default(), None).unwrap_err();
     assert!(nobody[0].message.contains("--peers"), "{nobody:?}");
 }
@@ -91,4 +91,22 @@ fn the_written_yaml_holds_no_password_and_reads_back() {
     assert!(!import.yaml.contains("MySUPER") && !import.yaml.contains("topsecret"));
     let config = crate::config::sentinel::parse(&import.yaml).unwrap();
     assert_eq!(config.peers.len(), 3);
+}
+
+#[test]
+fn users_and_the_login_of_the_sentinels_come_along_without_their_passwords() {
+    let text = "sentinel monitor m 127.0.0.1 6379 2\nuser alice on >s3cret ~* +@all <older\nsentinel sentinel-user watcher\nsentinel sentinel-pass hunter2\nsentinel rename-command m CONFIG guessme\nsentinel master-reboot-down-after-period m 90000\n";
+    let import = import(text, &fleet()).unwrap();
+    assert!(
+        !import.yaml.contains("s3cret") && !import.yaml.contains("hunter2") && !import.yaml.contains("older")
+    );
+    let (config, left_out) = read(text, &fleet(), None).unwrap();
+    let hash = "1ec1c26b50d5d3c58d9583181af8076655fe00756bf7285940ba3670f99fcba0";
+    assert!(config.users[0].0.starts_with(&format!("alice on #{hash} ~* +@all !")), "{}", config.users[0].0);
+    assert_eq!(config.sentinel_user.as_deref(), Some("watcher"));
+    assert_eq!(config.inline.sentinel_pass.as_ref().map(Secret::expose), Some("hunter2"));
+    let master = &config.masters[0];
+    assert_eq!(master.rename_commands["CONFIG"], "guessme");
+    assert_eq!(master.master_reboot_down_after_period, 90_000);
+    assert!(left_out.is_empty(), "{left_out:?}");
 }

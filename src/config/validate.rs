@@ -164,6 +164,7 @@ fn masters(config: &SentinelConfig, errors: &mut Vec<ConfigError>) {
         let voters = if config.joins() { 0 } else { config.bootstrap_expect.unwrap_or(config.peers.len()) };
         check_master(&key, master, voters, errors);
         super::hooks::validate(&format!("{key}.hooks"), &master.hooks, errors);
+        super::renames::validate(format!("{key}.rename-commands"), &master.rename_commands, errors);
         let (told, moved) = (&master.notification_script, &master.client_reconfig_script);
         super::hooks::validate_script(format!("{key}.notification-script"), told.as_ref(), errors);
         super::hooks::validate_script(format!("{key}.client-reconfig-script"), moved.as_ref(), errors);
@@ -193,6 +194,8 @@ fn check_master(key: &str, master: &MasterConfig, voters: usize, errors: &mut Ve
     between(&mut refuse, "down-after-milliseconds", master.down_after_milliseconds, 10, DAY_MS);
     between(&mut refuse, "crash-grace-milliseconds", master.crash_grace_milliseconds, 0, DAY_MS);
     between(&mut refuse, "failover-timeout", master.failover_timeout, 100, DAY_MS);
+    let reboot = master.master_reboot_down_after_period;
+    between(&mut refuse, "master-reboot-down-after-period", reboot, 0, DAY_MS);
     if master.parallel_syncs == 0 {
         refuse("parallel-syncs", "0 would never re-point a replica; give 1 or more".to_owned());
     }

@@ -3,11 +3,16 @@
 use crate::agent::{Action, Agent, Input, Plan, Whom};
 use crate::config::Secret;
 use crate::config::agent::AgentConfig;
+use crate::config::renames::Renames;
+use crate::config::tls::ClientFiles;
 use crate::daemon::clock;
+use crate::daemon::reload;
 use crate::daemon::shutdown::Shutdown;
 use crate::daemon::systemd::Notifier;
+use crate::daemon::tls_files::{self, Dialling};
 use crate::net::dial::Ways;
 use crate::net::link::{Link, LinkEvent, Route};
+use crate::net::tls::Versions;
 use crate::sentinel::Auth;
 use crate::stdx::time::Duration;
 use slog::{Logger, info, warn};
@@ -22,10 +27,22 @@ pub struct Fatal(String);
 /// Runs until it is asked to stop. A server that is fenced then stays so for as long as the fence
 /// lasts: whoever stops the agent does not vouch.
 pub fn run(config: AgentConfig, logger: Logger) -> Result<(), Fatal> {
-    let server_auth = password(config.auth_pass_file.as_deref())?
-        .map(|password| Auth { user: config.auth_user.clone(), password });
-    let sentinel_auth =
-        password(config.sentinel_pass_file.as_deref())?.map(|password| Auth { user: None, password });
+    let renames = Renames::from_file(&config.rename_commands);
+    let server_auth = password(config.auth_pass_file.as_deref())?.map(|password| Auth {
+        user: config.auth_user.clone(),
+        password,
+        command: Some(renames.of("AUTH").to_owned()),
+    });
+    let sentinel_auth = password(config.sentinel_pass_file.as_deref())?.map(|password| Auth {
+        user: config.sentinel_user.clone(),
+        password,
+        command: None,
+    });
+    let dialling = |files: Option<ClientFiles>| {
+        files.map(|files| Dialling::start(files, Versions::All, &logger)).transpose().map_err(Fatal)
+    };
+    let to_server = dialling(config.tls_to_server())?;
+    let to_sentinels = dialling(config.tls_to_sentinels())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -35,6 +52,11 @@ pub fn run(config: AgentConfig, logger: Logger) -> Result<(), Fatal> {
         let mut notifier = Notifier::from_environment();
         let mut lines = Vec::new();
         let (sender, mut events) = mpsc::unbounded_channel();
+        let ways = Ways::plain();
+        let route = |dialling: &Option<Dialling>| Route {
+            ways: ways.clone(),
+            tls: dialling.as_ref().map(|dialling| dialling.connector.clone()),
+        };
         let ends = std::iter::once((&config.server, &server_auth))
             .chain(config.sentinels.iter().map(|sentinel| (sentinel, &sentinel_auth)));
         for (address, auth) in ends {
@@ -47,7 +69,7 @@ pub fn run(config: AgentConfig, logger: Logger) -> Result<(), Fatal> {
             lines.push(Link::start(
                 address,
                 auth.clone(),
-                Route { ways: Ways::plain(), tls: None },
+                route(if lines.is_empty() { &to_server } else { &to_sentinels }),
                 "agent",
                 own,
             ));
@@ -60,6 +82,7 @@ pub fn run(config: AgentConfig, logger: Logger) -> Result<(), Fatal> {
                 }
             });
         }
+        renew(to_server.into_iter().chain(to_sentinels).collect(), &logger)?;
         let plan = Plan {
             group: config.group.clone(),
             announced: config.announced.clone().unwrap_or_else(|| config.server.clone()),
@@ -83,7 +106,12 @@ pub fn run(config: AgentConfig, logger: Logger) -> Result<(), Fatal> {
                 match action {
                     Action::Dial { whom, timeout } => line(whom).dial(timeout),
                     Action::Hangup(whom) => line(whom).hangup(),
-                    Action::Send { whom, id, argv } => line(whom).send(id, argv),
+                    Action::Send { whom, id, mut argv } => {
+                        if whom == Whom::Server {
+                            renames.apply(&mut argv);
+                        }
+                        line(whom).send(id, argv);
+                    }
                     Action::Tell { warning: true, text } => warn!(logger, "{}", text),
                     Action::Tell { warning: false, text } => info!(logger, "{}", text),
                 }
@@ -110,6 +138,31 @@ pub fn run(config: AgentConfig, logger: Logger) -> Result<(), Fatal> {
             };
         }
     })
+}
+
+/// Certificates that change count for connections from then on.
+fn renew(mut sides: Vec<Dialling>, logger: &Logger) -> Result<(), Fatal> {
+    if sides.is_empty() {
+        return Ok(());
+    }
+    let paths = sides.iter().flat_map(Dialling::paths).collect();
+    let mut due =
+        reload::watch(paths).map_err(|error| Fatal(format!("cannot listen to signals: {error}")))?;
+    let logger = logger.clone();
+    tokio::spawn(async move {
+        while due.recv().await.is_some() {
+            let log = logger.clone();
+            let read = move || {
+                tls_files::tell_of_reload(sides.iter_mut().map(Dialling::reload).collect(), &log);
+                sides
+            };
+            match tokio::task::spawn_blocking(read).await {
+                Ok(read) => sides = read,
+                Err(_) => return,
+            }
+        }
+    });
+    Ok(())
 }
 
 fn password(file: Option<&Path>) -> Result<Option<String>, Fatal> {

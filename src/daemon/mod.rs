@@ -10,6 +10,7 @@ mod guarded_resolver;
 pub mod logging;
 pub mod reload;
 mod replica_follower;
+pub mod secret_files;
 pub mod sentinel_loop;
 pub mod server_loop;
 pub mod shutdown;

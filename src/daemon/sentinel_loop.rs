@@ -20,6 +20,7 @@ mod start;
 mod view;
 mod voters;
 
+use crate::config::Secret;
 use crate::config::sentinel::SentinelConfig;
 use crate::consensus::Role;
 use crate::daemon::alert_sender::AlertSender;
@@ -38,7 +39,7 @@ use crate::net::link::{Link, LinkEvent};
 use crate::net::peer_link::{self, PeerLinks, Refusal};
 use crate::net::stream::Stream;
 use crate::sentinel::{Action, Auth, Input, LinkError, Sentinel};
-use crate::session::Outbox;
+use crate::session::{Outbox, acl};
 use crate::stdx::time::{Duration, Instant, Now};
 use asks::Asks;
 use clients::{Clients, FromClient, Wish};
@@ -318,7 +319,17 @@ impl Shell {
                 Wish::Shutdown { session } => self.stopping = Some(format!("SHUTDOWN of session {session}")),
                 Wish::AclFile { session, order } => {
                     let result = secrets::acl_file(self.core.config().aclfile.as_deref(), &order);
+                    let text = match (&order, &result) {
+                        (acl::Order::Save { text }, Ok(_)) | (acl::Order::Load, Ok(text)) => {
+                            Some(text.clone())
+                        }
+                        _ => None,
+                    };
                     let answer = self.clients.acl_file_done(&order, result);
+                    // What was just written, or read, is no news: users that are set meanwhile would be lost.
+                    if let Some(text) = text.filter(|_| answer.starts_with(b"+")) {
+                        self.secrets.users = Some(Secret::new(text));
+                    }
                     let mut more = Vec::new();
                     let (mut source, clients) = self.answers(now);
                     clients.respond(now, session, &answer, &mut source, &mut more);
@@ -440,6 +451,9 @@ impl Shell {
             self.clients.set_password(fresh.requirepass.as_ref());
             news.push("requirepass-file");
         }
+        if fresh.sentinel_pass != self.secrets.sentinel_pass {
+            news.push("sentinel-pass-file");
+        }
         if fresh.users != self.secrets.users {
             match self.clients.load_users(fresh.users.as_ref(), &self.core.config().users) {
                 Ok(()) => news.push("aclfile"),
@@ -480,6 +494,7 @@ impl Shell {
         } else {
             info!(self.logger, "new secrets are in force: {}", news.join(", "));
         }
+        self.drills.renew(&fresh);
         self.secrets = fresh;
         Ok(())
     }

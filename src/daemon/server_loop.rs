@@ -3,6 +3,7 @@
 
 use super::clock;
 use super::reload;
+use super::secret_files::SecretFiles;
 use super::shutdown::Shutdown;
 use super::snapshot_writer::{self, Order};
 use super::systemd::Notifier;
@@ -36,19 +37,22 @@ const ACCEPT_TOLD_PERIOD: Duration = Duration::from_secs(5);
 const SUSPECT_TOLD_PERIOD: Duration = Duration::from_millis(200);
 const MEMORY_PERIOD: Duration = Duration::from_millis(100);
 
-/// Certificates of the port and of the link to a master, read again when they change.
+/// Certificates of the port and of the link to a master, and passwords, read again when they change.
 struct Material {
+    secrets: SecretFiles,
     serving: Option<Serving>,
     dialling: Option<Dialling>,
 }
 
 impl Material {
-    fn read(config: &ServerConfig, logger: &Logger) -> Result<Self, String> {
+    /// Passwords that stand in files are in the configuration afterwards.
+    fn read(config: &mut ServerConfig, logger: &Logger) -> Result<Self, String> {
+        let secrets = SecretFiles::read_into(config, logger)?;
         let serving = config.tls_server()?;
         let serving = serving.map(|files| Serving::start(files, config.tls_auth_clients, None, logger));
         let dialling = config.tls_to_master()?;
         let dialling = dialling.map(|files| Dialling::start(files, Versions::All, logger));
-        Ok(Material { serving: serving.transpose()?, dialling: dialling.transpose()? })
+        Ok(Material { secrets, serving: serving.transpose()?, dialling: dialling.transpose()? })
     }
 
     fn acceptor(&self) -> Option<Arc<Acceptor>> {
@@ -60,16 +64,46 @@ impl Material {
     }
 
     /// From now on. A file that is no good leaves the old in force, and is told.
-    fn watch(mut self, logger: &Logger) -> Result<(), ServerError> {
+    fn watch(mut self, engine: &Arc<Engine>, hands: &Hands) -> Result<(), ServerError> {
         let paths = self.serving.iter().flat_map(Serving::paths);
-        let paths = paths.chain(self.dialling.iter().flat_map(Dialling::paths)).collect();
+        let paths = paths.chain(self.dialling.iter().flat_map(Dialling::paths));
+        let paths = paths.chain(self.secrets.paths()).collect();
         let mut due = reload::watch(paths)
             .map_err(|error| ServerError(format!("cannot listen to signals: {error}")))?;
-        let logger = logger.clone();
+        let (engine, aclfile) = (engine.clone(), hands.aclfile.clone());
         tokio::spawn(async move {
-            while due.recv().await.is_some() {
-                let log = logger.clone();
+            while let Some(why) = due.recv().await {
+                let (log, engine) = (engine.logger.clone(), engine.clone());
+                // Only when it is asked for: rules that were set at run time may not be in the file.
+                let aclfile = aclfile.clone().filter(|_| why == reload::Why::Signal);
                 let read = move || {
+                    if why == reload::Why::Signal {
+                        info!(log, "asked to read certificates and secrets again");
+                    }
+                    let (news, wrong) = self.secrets.reload(&log);
+                    for why in wrong {
+                        error!(log, "{why}");
+                    }
+                    if !news.is_empty() {
+                        let names =
+                            [("requirepass-file", &news.requirepass), ("masterauth-file", &news.masterauth)];
+                        let new: Vec<&str> = names
+                            .iter()
+                            .filter(|(_, secret)| secret.is_some())
+                            .map(|(name, _)| *name)
+                            .collect();
+                        info!(log, "new secrets are in force: {}", new.join(", "));
+                        engine.tell(Input::Secrets(news));
+                    }
+                    if let Some(path) = aclfile {
+                        let loaded = read_acl_file(&path).and_then(|text| {
+                            engine.server.lock().load_users(&text, &path.display().to_string())
+                        });
+                        match loaded {
+                            Ok(()) => info!(log, "the users of aclfile are in force"),
+                            Err(why) => error!(log, "aclfile: {why}; the users read before stay in force"),
+                        }
+                    }
                     let serving = self.serving.iter_mut().map(|serving| serving.reload(&log));
                     let results: Vec<_> =
                         serving.chain(self.dialling.iter_mut().map(Dialling::reload)).collect();
@@ -183,17 +217,17 @@ impl Service for Engine {
 }
 
 /// Runs until SIGTERM, SIGINT or SHUTDOWN.
-pub fn run(config: ServerConfig, logger: Logger) -> Result<(), ServerError> {
+pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> {
     check_directory(&config)?;
     raise_descriptor_limit(&config, &logger);
-    let material = Material::read(&config, &logger).map_err(ServerError)?;
+    let material = Material::read(&mut config, &logger).map_err(ServerError)?;
     let bind = |port| {
         listener::bind(&config.bind, port, config.tcp_backlog).map_err(|error| ServerError(error.to_string()))
     };
     let tls_listeners = if config.tls_port == 0 { Vec::new() } else { bind(config.tls_port)? };
     // Without TLS port 0 is any free one, with it none.
     let listeners = if config.port == 0 && config.tls_port != 0 { Vec::new() } else { bind(config.port)? };
-    let threads = IoThreads::start(config.io_threads, "io")
+    let threads = IoThreads::start(config.io_threads, "io", listener::handshakes_max(config.clients_max))
         .map_err(|error| ServerError(format!("cannot start I/O threads: {error}")))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -257,7 +291,7 @@ pub fn run(config: ServerConfig, logger: Logger) -> Result<(), ServerError> {
             }
             tokio::spawn(listener::accept(listener, keepalive, threads.clone(), tls, engine.clone()));
         }
-        material.watch(&logger)?;
+        material.watch(&engine, &hands)?;
         turn(&engine, &hands).await
     })
 }
@@ -469,7 +503,8 @@ fn cpu_seconds() -> [f64; 2] {
 /// Every client needs a descriptor; so do files and links.
 fn raise_descriptor_limit(config: &ServerConfig, logger: &Logger) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let wanted = config.clients_max as u64 + 64;
+    let handshakes = if config.tls_port == 0 { 0 } else { listener::handshakes_max(config.clients_max) };
+    let wanted = (config.clients_max + handshakes) as u64 + 64;
     let limit = getrlimit(Resource::Nofile);
     let enough = |current: Option<u64>| current.is_none_or(|current| current >= wanted);
     if enough(limit.current) {

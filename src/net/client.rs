@@ -3,13 +3,14 @@
 //! Promises: a reply is never taken for the answer to another request: after an error or a missed
 //! deadline the connection is not used again. Has never heard of masters or sentinels.
 
-use super::stream::Stream;
 use crate::model::Address;
+use crate::net::dial::DialError;
+use crate::net::link::Route;
+use crate::net::stream::Stream;
 use crate::resp::{Reply, encode, reply};
 use crate::sentinel::Auth;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// Enough for a set of a million numbers.
@@ -41,25 +42,35 @@ impl From<std::io::Error> for Trouble {
     }
 }
 
+impl From<DialError> for Trouble {
+    fn from(error: DialError) -> Self {
+        match error {
+            DialError::Io(error) => error.into(),
+            other => Trouble::Broken(other.to_string()),
+        }
+    }
+}
+
 impl Client {
     /// Connects, and logs in when there is a password.
     pub async fn connect(
         address: &Address,
         auth: Option<&Auth>,
+        route: &Route,
         deadline: Duration,
     ) -> Result<Self, Trouble> {
-        let dial = TcpStream::connect((address.host.as_str(), address.port));
+        let dial = route.ways.dial(address, route.tls.as_deref());
         let stream = timeout(deadline, dial).await.map_err(|_| Trouble::Late)??;
-        stream.set_nodelay(true)?;
-        Self::over(stream.into(), auth, deadline).await
+        Self::over(stream, auth, deadline).await
     }
 
     /// On a connection that stands, whatever dresses it.
     pub async fn over(stream: Stream, auth: Option<&Auth>, deadline: Duration) -> Result<Self, Trouble> {
         let mut client = Client { stream, waiting: Vec::new() };
         if let Some(auth) = auth {
+            let command = auth.command.as_deref().unwrap_or("AUTH");
             let words: Vec<&str> =
-                ["AUTH"].into_iter().chain(auth.user.as_deref()).chain([auth.password.as_str()]).collect();
+                [command].into_iter().chain(auth.user.as_deref()).chain([auth.password.as_str()]).collect();
             match client.call(&words, deadline).await? {
                 Reply::Error(_) => return Err(Trouble::Broken("the password was refused".to_owned())),
                 _ => return Ok(client),
@@ -77,6 +88,7 @@ impl Client {
         let mut bytes = Vec::new();
         encode::command(&mut bytes, words);
         self.stream.write_all(&bytes).await?;
+        // TLS may hold back what was written.
         Ok(self.stream.flush().await?)
     }
 

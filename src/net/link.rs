@@ -143,7 +143,7 @@ impl LinkTask {
         let mut wire = Wire { stream, buffer: Vec::new() };
         let auth = self.auth.lock().clone();
         if let Some(auth) = &auth {
-            let mut argv = vec!["AUTH"];
+            let mut argv = vec![auth.command.as_deref().unwrap_or("AUTH")];
             argv.extend(auth.user.as_deref());
             argv.push(&auth.password);
             wire.write(&argv).await?;

@@ -130,7 +130,7 @@ async fn a_broken_link_is_reported_once_and_dialled_only_on_demand() {
 async fn a_password_is_sent_first_and_a_refusal_is_named() {
     let (listener, address) = listener().await;
     let (sender, mut events) = unbounded_channel();
-    let auth = Auth { user: Some("sentinel".into()), password: "pass".into() };
+    let auth = Auth { user: Some("sentinel".into()), password: "pass".into(), command: None };
     let link = Link::start(&address, Some(auth), route(), "0123abcd", sender);
     link.dial(PATIENCE);
     let (stream, _) = listener.accept().await.unwrap();

@@ -83,8 +83,11 @@ fn listen(address: SocketAddr, backlog: u32) -> io::Result<std::net::TcpListener
     Ok(socket.into())
 }
 
-/// TLS handshakes that may be under way at once; further connections are closed unheard.
-const HANDSHAKES_MAX: usize = 1000;
+/// TLS handshakes that may be under way at once, for a port that takes so many clients; further
+/// connections are closed unheard. Like clients that have not logged in: see `session`.
+pub fn handshakes_max(clients_max: usize) -> usize {
+    (clients_max / 4).clamp(1, 1000)
+}
 
 /// Threads that do nothing but serve connections, each with a runtime of its own.
 pub struct IoThreads {
@@ -95,7 +98,7 @@ pub struct IoThreads {
 }
 
 impl IoThreads {
-    pub fn start(count: usize, name: &str) -> io::Result<Self> {
+    pub fn start(count: usize, name: &str, handshakes_max: usize) -> io::Result<Self> {
         let stop = Arc::new(Notify::new());
         let mut handles = Vec::new();
         for number in 0..count.max(1) {
@@ -106,7 +109,7 @@ impl IoThreads {
                 .name(format!("{name}-{number}"))
                 .spawn(move || runtime.block_on(stop.notified()))?;
         }
-        let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+        let handshakes = Arc::new(Semaphore::new(handshakes_max));
         Ok(IoThreads { handles, next: AtomicUsize::new(0), stop, handshakes })
     }
 

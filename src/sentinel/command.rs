@@ -1,8 +1,8 @@
 //! What an operator may ask of the fleet: commands that only the leader can carry out. Any sentinel
 //! takes them and passes them on; the answer comes when they are agreed.
 
-use crate::model::Address;
 use crate::model::event::EventKind;
+use crate::model::{Address, NodeId};
 use crate::sentinel::decision::{Cause, Decision, WebhookWish};
 use crate::sentinel::drill::DrillCommand;
 use crate::sentinel::ledger::{GROUPS_MAX, Group, Ledger};
@@ -36,6 +36,12 @@ pub enum Command {
     /// Settings of the fleet as a whole.
     Configure {
         options: Vec<(String, String)>,
+    },
+    /// Settings of one sentinel, and where it is to be found with them.
+    Own {
+        node: NodeId,
+        options: Vec<(String, String)>,
+        address: Option<Address>,
     },
     /// Maintenance and holds.
     Policy(PolicyCommand),
@@ -72,6 +78,11 @@ impl Command {
             Command::Reset { pattern } => words.extend(["RESET".into(), pattern.clone()]),
             Command::Configure { options } => {
                 words.push("CONFIGURE".into());
+                words.extend(options.iter().flat_map(|(name, value)| [name.clone(), value.clone()]));
+            }
+            Command::Own { node, options, address } => {
+                let address = address.as_ref().map_or_else(|| "-".to_owned(), Address::to_string);
+                words.extend(["OWN".to_owned(), node.to_string(), address]);
                 words.extend(options.iter().flat_map(|(name, value)| [name.clone(), value.clone()]));
             }
             Command::Policy(command) => words.extend(command.words()),
@@ -111,6 +122,11 @@ impl Command {
             }
             ["CONFIGURE", options @ ..] if options.len() % 2 == 0 => Command::Configure {
                 options: options.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect(),
+            },
+            ["OWN", node, address, options @ ..] if options.len() % 2 == 0 => Command::Own {
+                node: node.parse().ok()?,
+                options: options.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect(),
+                address: if *address == "-" { None } else { Some(address.parse().ok()?) },
             },
             ["DRILL", words @ ..] => Command::Drill(DrillCommand::parse(words)?),
             ["PEER", words @ ..] => Command::Peer(PeerCommand::parse(words)?),
@@ -224,6 +240,24 @@ impl Command {
                     return Ok(Vec::new());
                 }
                 Ok(vec![Decision::Configure { options: options.clone() }])
+            }
+            Command::Own { node, options, address } => {
+                let known = ledger.own.get(node).cloned().unwrap_or_default();
+                let mut trial = known.clone();
+                for (name, value) in options {
+                    trial.set(name, value).ok_or_else(|| format!("ERR Invalid value for '{name}'"))?;
+                }
+                if trial == known {
+                    return Ok(Vec::new());
+                }
+                let taken = |at: &Address| {
+                    ledger.voters.iter().any(|(id, voter)| id != node && voter.address.as_ref() == Some(at))
+                };
+                if let Some(at) = address.as_ref().filter(|at| taken(at)) {
+                    return Err(format!("ERR another sentinel is announced at {at}"));
+                }
+                let (node, options, address) = (*node, options.clone(), address.clone());
+                Ok(vec![Decision::Own { node, options, address }])
             }
             Command::Webhook { name, wish } => {
                 Ok(vec![Decision::Webhook { name: name.clone(), wish: *wish }])
@@ -350,6 +384,16 @@ mod tests {
             Command::Failover { name: "m".into(), wish: Wish::Cancel },
             Command::Reset { pattern: "*".into() },
             Command::Configure { options: vec![("ping-period".into(), "70".into())] },
+            Command::Own {
+                node: 2,
+                options: vec![("announce-port".into(), "70".into())],
+                address: Some("10.0.0.1:70".parse().unwrap()),
+            },
+            Command::Own {
+                node: 2,
+                options: vec![("announce-hostnames".into(), "no".into())],
+                address: None,
+            },
             Command::Webhook { name: "ops".into(), wish: WebhookWish::Test },
             Command::Webhook { name: "ops".into(), wish: WebhookWish::Replay { from: Some(7) } },
         ] {

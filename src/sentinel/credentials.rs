@@ -10,7 +10,7 @@ use crate::config::Secret;
 use crate::model::Address;
 use std::collections::BTreeMap;
 
-const NO_KEY: &str = "ERR auth-pass is only kept under the cluster secret, and there is none: set cluster-secret-file on every sentinel, or name the password in auth-pass-file of this group";
+pub(super) const NO_KEY: &str = "ERR a password is only kept under the cluster secret, and there is none: set cluster-secret-file on every sentinel, or name the password in a file (auth-pass-file of the group, sentinel-pass-file)";
 const TOO_LONG: &str = "ERR auth-pass is too long";
 
 /// Credentials by group, from files and from the log.
@@ -52,7 +52,11 @@ impl Sentinel {
         self.ledger.groups.iter().filter(closed).map(|(name, _)| name.as_str()).collect()
     }
 
-    fn open(&self, group: &str, sealed: &str) -> Option<String> {
+    pub(super) fn seal(&self, name: &str, text: &str) -> Option<String> {
+        Some(self.credentials.vault.as_ref()?.seal(name, text))
+    }
+
+    pub(super) fn open(&self, group: &str, sealed: &str) -> Option<String> {
         self.credentials.vault.as_ref()?.open(group, sealed)
     }
 
@@ -63,7 +67,9 @@ impl Sentinel {
         let password = sealed.and_then(|sealed| self.open(group, sealed));
         let password = password.or_else(|| by_file.map(|auth| auth.password.clone()))?;
         let user = settings.and_then(|settings| settings.auth_user.clone());
-        Some(Auth { user: user.or_else(|| by_file.and_then(|auth| auth.user.clone())), password })
+        let command = settings.map(|settings| settings.renames.of("AUTH")).filter(|word| *word != "AUTH");
+        let user = user.or_else(|| by_file.and_then(|auth| auth.user.clone()));
+        Some(Auth { user, password, command: command.map(str::to_owned) })
     }
 
     /// The group is gone, and what it logged in with too.
@@ -86,6 +92,9 @@ impl Sentinel {
 
     /// The command as it may leave this process: passwords sealed.
     pub(super) fn sealed(&self, command: &Command) -> Result<Command, &'static str> {
+        if let Command::Own { options, .. } = command {
+            return self.own_command(options);
+        }
         let Command::Set { name, options } = command else { return Ok(command.clone()) };
         let mut options = options.clone();
         for (option, value) in &mut options {

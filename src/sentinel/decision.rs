@@ -303,6 +303,12 @@ pub enum Decision {
     Configure {
         options: Vec<(String, String)>,
     },
+    /// Settings of one sentinel, and where it is found from now on.
+    Own {
+        node: NodeId,
+        options: Vec<(String, String)>,
+        address: Option<Address>,
+    },
     /// Every script and hook up to this event has been run; what is to be told of those that failed.
     Errands {
         up_to: u64,
@@ -362,6 +368,7 @@ impl Decision {
             Decision::Lead { .. }
             | Decision::Sentinel { .. }
             | Decision::Configure { .. }
+            | Decision::Own { .. }
             | Decision::Member(_)
             | Decision::Errands { .. }
             | Decision::Webhooks { .. }

@@ -17,6 +17,7 @@ use super::node::{Bugs, Peer, Sentinel, Timer};
 use super::objective::{self, Verdict};
 use super::probe;
 use super::prospect::prospect;
+use super::rebooting::waited_for;
 use super::registry::{Instance, Registry};
 use super::request::Request;
 use super::schedule;
@@ -302,7 +303,8 @@ impl Sentinel {
 impl Work<'_> {
     pub(super) fn send(&mut self, address: &Address, request: Request) -> bool {
         self.registry.get_mut(address).is_some_and(|instance| {
-            probe::send(instance, address, self.now, request, self.next_request, self.actions)
+            let renames = &self.group.settings.renames;
+            probe::send(instance, address, self.now, request, renames, self.next_request, self.actions)
         })
     }
 
@@ -498,6 +500,7 @@ impl Work<'_> {
         let cause = match verdict {
             Verdict::Down { .. } => Cause::Silent,
             Verdict::Crashed { .. } => Cause::Crashed,
+            _ if restarted && self.master().is_some_and(|m| waited_for(m, self.group, self.now)) => return,
             _ if restarted => Cause::Restarted,
             _ if wrong_for.is_some_and(|long| long > self.group.settings.down_after()) => Cause::WrongRole,
             Verdict::Well => {

@@ -316,6 +316,7 @@ impl Sentinel {
     /// Peers as the fleet agreed on them; those of the configuration until it has. One that the log
     /// does not name yet is kept while it is connected: this log may be behind.
     pub(super) fn sync_peers(&mut self) {
+        self.settle_own_address();
         let (membership, votes) = (&self.ledger.membership, self.consensus.members());
         let own = self.config.id;
         self.care.version += 1;

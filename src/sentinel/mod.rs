@@ -11,6 +11,7 @@
 //! | `decision`, `ledger` | what is agreed, and the state that agreeing has made |
 //! | `credentials`, `vault` | how it logs in at data servers; passwords sealed before they are agreed on |
 //! | `settings`, `fleet_settings`, `command`, `wish` | what an operator may change, and ask for |
+//! | `own_settings` | what an operator may change of one sentinel |
 //! | `policy`, `guard`, `maintenance` | what holds back: agreed, judged, ended |
 //! | `schedule`, `registry`, `facts`, `probe` | watching: deadlines, what was seen, INFO understood |
 //! | `founding` | how a fleet comes to be from sentinels that see each other |
@@ -24,6 +25,7 @@
 //! | `veto` | the pre-failover hook |
 //! | `subjective`, `objective`, `situation` | judging: alone, together, by name |
 //! | `lead` | what a leader does about one group: the order of judging and acting |
+//! | `rebooting` | a master that may take its time to load |
 //! | `diagnosis` | the name of what is the matter |
 //! | `preference` | whom the operator would rather see as master |
 //! | `prospect`, `loss`, `explain` | what a failover would find, lose, and say |
@@ -72,12 +74,14 @@ pub mod min_replicas;
 mod node;
 mod objective;
 mod office;
+pub mod own_settings;
 pub mod peer;
 pub mod peer_codec;
 pub mod policy;
 mod preference;
 mod probe;
 mod prospect;
+mod rebooting;
 mod reconcile;
 pub mod registry;
 mod relay;
@@ -252,6 +256,8 @@ pub enum Action {
 pub struct Auth {
     pub user: Option<String>,
     pub password: String,
+    /// The command to log in with, where it is not called AUTH.
+    pub command: Option<String>,
 }
 
 impl std::fmt::Debug for Auth {

@@ -115,11 +115,10 @@ impl Sentinel {
                 own.applied(index);
             }
         }
-        if entry
-            .decisions
-            .iter()
-            .any(|d| matches!(d, Decision::Member(_) | Decision::Sentinel { .. } | Decision::Lead { .. }))
-        {
+        if entry.decisions.iter().any(|d| {
+            use Decision::{Lead, Member, Own, Sentinel};
+            matches!(d, Member(_) | Sentinel { .. } | Lead { .. } | Own { .. })
+        }) {
             self.sync_peers();
         }
         for decision in &entry.decisions {
@@ -357,6 +356,7 @@ impl Sentinel {
         if self.has_removed(id) {
             return;
         }
+        let address = self.moved_to(id).or(address);
         let bound = self.ledger.voters.get(&id).map(|voter| voter.uuid.as_str());
         let rejected = bound.is_some_and(|bound| bound != uuid) || RunId::parse(&run_id).is_none();
         // One that this log does not name yet: the door let it in, so the fleet knows it.

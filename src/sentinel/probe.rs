@@ -3,12 +3,15 @@
 
 use super::facts::Facts;
 use super::lead::Work;
+use super::ledger::Group;
 use super::node::{Sentinel, Timer};
 use super::peer::View;
+use super::rebooting;
 use super::registry::{Asked, Complaint, Instance, Link};
 use super::request::Request;
 use super::schedule;
 use super::{Action, LinkError};
+use crate::config::renames::Renames;
 use crate::model::Address;
 use crate::resp::Reply;
 use crate::stdx::time::{Duration, Instant};
@@ -130,8 +133,8 @@ impl Sentinel {
         match asked.request {
             Request::Ping => {
                 instance.probe.round_trip_us = Some(now.since(asked.at).as_micros() as u64);
-                let is_master = self.ledger.group(&group).is_some_and(|group| group.master == *address);
-                news = pong(instance, now, reply, is_master);
+                let as_master = self.ledger.group(&group).filter(|group| group.master == *address);
+                news = pong(instance, now, reply, as_master);
             }
             Request::Info => news = informed(instance, &asked, reply, now),
             Request::Hello { .. } => news = false,
@@ -175,6 +178,7 @@ impl Sentinel {
                 group.epoch
             )
         });
+        let renames = &group.settings.renames;
         let next_request = &mut self.next_request;
         let Some(instance) = self.registry.get_mut(address) else { return };
         let next = match instance.link {
@@ -196,7 +200,7 @@ impl Sentinel {
             Link::Up => {
                 if let Some(payload) = hello {
                     instance.next_hello = soon(now, fleet.publish_period());
-                    send(instance, address, now, Request::Hello { payload }, next_request, actions);
+                    send(instance, address, now, Request::Hello { payload }, renames, next_request, actions);
                 }
                 if instance.next_info <= now + slack {
                     let pace = match (urgent, uneasy) {
@@ -206,13 +210,13 @@ impl Sentinel {
                     };
                     instance.next_info = soon(now, pace.min(fleet.info_period()));
                     if !instance.awaits(|request| *request == Request::Info) {
-                        send(instance, address, now, Request::Info, next_request, actions);
+                        send(instance, address, now, Request::Info, renames, next_request, actions);
                     }
                 }
                 if instance.next_ping <= now {
                     instance.next_ping = soon(now, ping_pace);
                     if !instance.awaits(|request| *request == Request::Ping) {
-                        send(instance, address, now, Request::Ping, next_request, actions);
+                        send(instance, address, now, Request::Ping, renames, next_request, actions);
                     }
                 }
                 let limit = patience(down_after);
@@ -255,13 +259,7 @@ impl Sentinel {
     }
 }
 
-fn view(
-    name: &str,
-    address: &Address,
-    instance: &Instance,
-    group: &super::ledger::Group,
-    now: Instant,
-) -> View {
+fn view(name: &str, address: &Address, instance: &Instance, group: &Group, now: Instant) -> View {
     let age = |at: Instant| now.since(at).as_millis() as u64;
     let facts = instance.current();
     let run_id = facts.and_then(|facts| facts.run_id.as_ref());
@@ -285,6 +283,7 @@ pub(super) fn send(
     address: &Address,
     now: Instant,
     request: Request,
+    renames: &Renames,
     next_request: &mut u64,
     actions: &mut Vec<Action>,
 ) -> bool {
@@ -294,13 +293,15 @@ pub(super) fn send(
     let id = *next_request;
     *next_request += 1;
     instance.probe.asked += 1;
-    actions.push(Action::Send { instance: address.clone(), request: id, argv: request.words() });
+    let mut argv = request.words();
+    renames.apply(&mut argv);
+    actions.push(Action::Send { instance: address.clone(), request: id, argv });
     instance.asked.push_back(Asked { id, request, at: now });
     true
 }
 
-/// Judges an answer to PING; whether it is news.
-fn pong(instance: &mut Instance, now: Instant, reply: &Reply, is_master: bool) -> bool {
+/// Judges an answer to PING; whether it is news. `as_master`: the group whose agreed master answers.
+fn pong(instance: &mut Instance, now: Instant, reply: &Reply, as_master: Option<&Group>) -> bool {
     let before = instance.complaint;
     let complaint = match reply.error() {
         None => None,
@@ -315,10 +316,13 @@ fn pong(instance: &mut Instance, now: Instant, reply: &Reply, is_master: bool) -
         },
     };
     instance.complaint = complaint;
+    instance.note_loading(complaint, now);
     let valid = match complaint {
         None | Some(Complaint::AuthRefused | Complaint::Tls(_) | Complaint::Other) => true,
         // A replica may take its time; a master that serves nobody for down-after has failed.
-        Some(Complaint::Loading) => !is_master,
+        Some(Complaint::Loading) => {
+            as_master.is_none_or(|group| rebooting::counts_as_answer(instance, group, now))
+        }
         Some(Complaint::Busy | Complaint::CannotPersist) => false,
     };
     let first = !instance.ever_valid;

@@ -53,6 +53,8 @@ pub struct Instance {
     /// Any answer at all.
     pub answered_at: Option<Instant>,
     pub complaint: Option<Complaint>,
+    /// Since when it says that it loads its data set, while it does.
+    pub loading_since: Option<Instant>,
     /// First refusal or reset since it last was connected.
     pub refused_since: Option<Instant>,
     /// We closed the link ourselves: its end proves nothing.
@@ -89,6 +91,7 @@ impl Instance {
             ever_valid: false,
             answered_at: None,
             complaint: None,
+            loading_since: None,
             refused_since: None,
             hanging_up: false,
             facts: None,

@@ -140,7 +140,8 @@ impl Sentinel {
         if sound && same {
             let request = Request::RelayedLease { to: from, argv: asked.argv };
             let master = group.master.clone();
-            probe::send(instance, &master, now, request, &mut self.next_request, actions);
+            let renames = &group.settings.renames;
+            probe::send(instance, &master, now, request, renames, &mut self.next_request, actions);
         }
     }
 

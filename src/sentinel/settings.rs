@@ -3,6 +3,7 @@
 //! sealed (`vault`).
 
 use crate::config::policy::{self, Policy};
+use crate::config::renames::Renames;
 use crate::config::sentinel::{MasterConfig, Mode};
 use crate::stdx::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,12 @@ pub struct Settings {
     /// `min-replicas-to-write` of a stock master follows the sync set.
     #[serde(default = "crate::config::sentinel::defaults::yes")]
     pub manage_min_replicas: bool,
+    /// What the servers of this group call commands that were renamed there.
+    #[serde(default)]
+    pub renames: Renames,
+    /// How long a master that rebooted may load its data; 0: no longer than down-after.
+    #[serde(default)]
+    pub reboot_down_after_ms: u64,
 }
 
 impl Settings {
@@ -51,6 +58,8 @@ impl Settings {
             sealed_pass: None,
             policy: Policy::default(),
             manage_min_replicas: defaults::yes(),
+            renames: Renames::default(),
+            reboot_down_after_ms: 0,
         }
     }
 
@@ -68,6 +77,8 @@ impl Settings {
             sealed_pass: None,
             policy: config.policy(),
             manage_min_replicas: config.manage_min_replicas,
+            renames: Renames::from_file(&config.rename_commands),
+            reboot_down_after_ms: config.master_reboot_down_after_period,
         }
     }
 
@@ -301,6 +312,21 @@ pub const ROWS: &[Row] = &[
             Some(())
         },
         get: |s| if s.manage_min_replicas { "yes" } else { "no" }.to_owned(),
+        secret: false,
+    },
+    Row {
+        name: "rename-command",
+        expected: "a command's name and what it is called on these servers",
+        set: |s, v| s.renames.take_text(v),
+        get: |s| s.renames.text(),
+        // Who renames a command hides it: the new name is nobody else's business.
+        secret: true,
+    },
+    Row {
+        name: "master-reboot-down-after-period",
+        expected: "milliseconds from 0 (off) to 86400000",
+        set: |s, v| within(v, 0, 86_400_000).map(|v| s.reboot_down_after_ms = v),
+        get: |s| s.reboot_down_after_ms.to_string(),
         secret: false,
     },
     Row {

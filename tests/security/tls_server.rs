@@ -37,7 +37,7 @@ fn answers(process: &Process, flags: &[String]) {
     );
 }
 
-fn hangup(process: &Process) {
+pub fn hangup(process: &Process) {
     rustix::process::kill_process(process.pid(), rustix::process::Signal::HUP).unwrap();
 }
 

@@ -83,6 +83,11 @@ fn step(world: &mut Option<World>, line: &str) -> Vec<String> {
             world.sentinels.get_mut(&leader).unwrap().simulate_failure(flags.parse().unwrap());
         }
         // It lives, and says what ails it; `none` heals.
+        ["rename", old, new] => {
+            for node in world.nodes.values_mut() {
+                node.renamed.push(((*old).to_owned(), (*new).to_owned()));
+            }
+        }
         ["ail", port, illness] => {
             world.nodes.get_mut(&address(port)).unwrap().illness = illness::Illness::named(illness);
         }
@@ -90,9 +95,9 @@ fn step(world: &mut Option<World>, line: &str) -> Vec<String> {
             let node = world.nodes.get_mut(&address(port)).unwrap();
             node.min_replicas = ((*count).to_owned(), (*lag).to_owned());
         }
-        ["set", name, value] => world.command(&Command::Set {
+        ["set", name, value @ ..] => world.command(&Command::Set {
             name: "m".into(),
-            options: vec![((*name).to_owned(), (*value).to_owned())],
+            options: vec![((*name).to_owned(), value.join(" "))],
         }),
         // SENTINEL CONFIG SET, as it reaches the leader.
         ["fleet", name, value] => {

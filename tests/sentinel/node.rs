@@ -44,6 +44,8 @@ pub struct Node {
     pub writes_wait_until: u64,
     pub illness: Illness,
     pub min_replicas: (String, String),
+    /// Commands that it knows by another name only.
+    pub renamed: Vec<(String, String)>,
 }
 
 impl Node {
@@ -79,6 +81,7 @@ impl Node {
             writes_wait_until: 0,
             illness: Illness::None,
             min_replicas: ("0".into(), "10".into()),
+            renamed: Vec::new(),
         }
     }
 
@@ -143,6 +146,14 @@ impl Node {
     }
 
     pub fn command(&mut self, now: u64, words: &[String]) -> Reply {
+        if self.renamed.iter().any(|(old, _)| *old == words[0]) {
+            return Reply::Error(format!("ERR unknown command '{}'", words[0]));
+        }
+        let mut words = words.to_vec();
+        if let Some((old, _)) = self.renamed.iter().find(|(_, new)| *new == words[0]) {
+            words[0].clone_from(old);
+        }
+        let words = &words;
         let word = |at: usize| words.get(at).map_or("", String::as_str);
         match word(0) {
             "PING" => Reply::Simple("PONG".into()),

@@ -3,6 +3,7 @@
 
 mod alertmanager;
 mod bodies;
+mod hanging;
 mod haproxy;
 mod measured;
 mod receiver;

@@ -95,7 +95,7 @@ async fn try_one(
     let sentinels: Vec<Address> =
         plan.sentinels.iter().map(|ports| Address::new("127.0.0.1", ports.port)).collect();
     let servers: Vec<Address> = plan.data.iter().map(|port| Address::new("127.0.0.1", *port)).collect();
-    let field = Field { group: GROUP.to_owned(), sentinels, sentinel_auth: None, data_auth: None };
+    let field = Field::open(GROUP, &sentinels);
     let result = match ready(&field, &servers, &fleet.processes, wish).await {
         Err(failure) => Err(failure),
         Ok(()) => {

@@ -199,6 +199,16 @@ pub const DIRECTIVES: &[Directive] = &[
         |c| shown(&c.requirepass),
         |c, w| maybe(w).map(|v| c.requirepass = v.map(Secret::new)),
     ),
+    start(
+        "requirepass-file",
+        |c| path_text(&c.requirepass_file),
+        |c, w| maybe(w).map(|v| c.requirepass_file = v.map(PathBuf::from)),
+    ),
+    start(
+        "masterauth-file",
+        |c| path_text(&c.masterauth_file),
+        |c, w| maybe(w).map(|v| c.masterauth_file = v.map(PathBuf::from)),
+    ),
     live("protected-mode", |c| yes_no_text(c.protected_mode), |c, w| yes_no(w).map(|v| c.protected_mode = v)),
     live(
         "maxclients",

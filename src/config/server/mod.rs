@@ -45,6 +45,8 @@ pub struct ServerConfig {
     pub rdb_compression: bool,
     pub rdb_checksum: bool,
     pub requirepass: Option<Secret>,
+    /// Read in place of `requirepass` at the start, and again when it changes.
+    pub requirepass_file: Option<PathBuf>,
     /// Where ACL LOAD and SAVE keep users.
     pub aclfile: Option<PathBuf>,
     /// Lines of `user`; they may hold passwords.
@@ -60,6 +62,8 @@ pub struct ServerConfig {
     pub query_buffer_bytes_max: u64,
     pub replicaof: Option<Address>,
     pub masterauth: Option<Secret>,
+    /// The same for `masterauth`.
+    pub masterauth_file: Option<PathBuf>,
     pub masteruser: Option<String>,
     pub replica_read_only: bool,
     pub replica_serve_stale_data: bool,
@@ -110,6 +114,7 @@ impl Default for ServerConfig {
             rdb_compression: true,
             rdb_checksum: true,
             requirepass: None,
+            requirepass_file: None,
             aclfile: None,
             users: Vec::new(),
             protected_mode: true,
@@ -121,6 +126,7 @@ impl Default for ServerConfig {
             query_buffer_bytes_max: 1 << 30,
             replicaof: None,
             masterauth: None,
+            masterauth_file: None,
             masteruser: None,
             replica_read_only: true,
             replica_serve_stale_data: true,

@@ -140,7 +140,7 @@ impl Canary {
         };
         let dialled = tokio::select! {
             biased;
-            dialled = Client::connect(&address, field.data_auth.as_ref(), CONNECT_DEADLINE) => dialled,
+            dialled = field.to_server(&address, CONNECT_DEADLINE) => dialled,
             () = moved(news, &address) => return None,
         };
         match dialled {
@@ -222,7 +222,7 @@ pub(super) async fn stay_behind(
     while !*stop.borrow() {
         let client = match &mut connection {
             Some(client) => client,
-            None => match Client::connect(&server, field.data_auth.as_ref(), CONNECT_DEADLINE).await {
+            None => match field.to_server(&server, CONNECT_DEADLINE).await {
                 Ok(client) => connection.insert(client),
                 Err(_) => {
                     tokio::time::sleep(Duration::from_millis(20)).await;

@@ -3,7 +3,6 @@
 use super::{CALL_DEADLINE, CONNECT_DEADLINE, Field};
 use crate::daemon::clock;
 use crate::model::Address;
-use crate::net::client::Client;
 use crate::resp::Reply;
 use crate::stdx::time::Instant;
 use std::time::Duration;
@@ -74,8 +73,7 @@ pub(super) async fn ask(field: &Field) -> Option<Address> {
 
 /// Whom this sentinel names.
 pub(super) async fn ask_one(field: &Field, sentinel: &Address) -> Option<Address> {
-    let auth = field.sentinel_auth.as_ref();
-    let mut client = Client::connect(sentinel, auth, CONNECT_DEADLINE).await.ok()?;
+    let mut client = field.to_sentinel(sentinel, CONNECT_DEADLINE).await.ok()?;
     let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", &field.group];
     let reply = client.call(&words, CALL_DEADLINE).await.ok()?;
     let [host, port] = reply.as_array()? else { return None };
@@ -84,8 +82,7 @@ pub(super) async fn ask_one(field: &Field, sentinel: &Address) -> Option<Address
 
 async fn listen(field: Field, sentinel: Address, known: watch::Sender<Known>) {
     loop {
-        if let Ok(mut client) =
-            Client::connect(&sentinel, field.sentinel_auth.as_ref(), CONNECT_DEADLINE).await
+        if let Ok(mut client) = field.to_sentinel(&sentinel, CONNECT_DEADLINE).await
             && client.call(&["SUBSCRIBE", "+switch-master"], CALL_DEADLINE).await.is_ok()
         {
             while let Ok(reply) = client.read(QUIET).await {

@@ -6,7 +6,7 @@ use super::conduct::{Hand, Order, Progress, conduct};
 use super::{CALL_DEADLINE, CONNECT_DEADLINE, Field, witness};
 use crate::model::Address;
 use crate::model::drill::{Scenario, Scorecard};
-use crate::net::client::{Client, Trouble};
+use crate::net::client::Trouble;
 use crate::resp::Reply;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -77,8 +77,9 @@ impl Hand for LiveHand {
 impl LiveHand {
     /// An order that is obeyed gets no answer in time; only a refusal does.
     async fn tell(&self, master: &Address, epoch: u64, words: &[&str]) -> Result<(), String> {
-        let auth = self.field.data_auth.as_ref();
-        let mut client = Client::connect(master, auth, CONNECT_DEADLINE)
+        let mut client = self
+            .field
+            .to_server(master, CONNECT_DEADLINE)
             .await
             .map_err(|trouble| format!("{master}: {trouble}"))?;
         let epoch = epoch.to_string();
@@ -101,8 +102,7 @@ pub(super) async fn switchover(field: &Field, to: Option<&Address>) -> Result<()
     }
     let mut why = "no sentinel answers".to_owned();
     for sentinel in &field.sentinels {
-        let auth = field.sentinel_auth.as_ref();
-        let Ok(mut client) = Client::connect(sentinel, auth, CONNECT_DEADLINE).await else { continue };
+        let Ok(mut client) = field.to_sentinel(sentinel, CONNECT_DEADLINE).await else { continue };
         match client.call(&words, CALL_DEADLINE * 6).await {
             Ok(Reply::Error(text)) => why = text,
             Ok(_) => return Ok(()),

@@ -19,6 +19,9 @@ pub use conduct::{Hand, Order, Progress, conduct};
 pub use live::run as run_live;
 
 use crate::model::Address;
+use crate::net::client::{Client, Trouble};
+use crate::net::dial::Ways;
+use crate::net::link::Route;
 use crate::sentinel::Auth;
 use std::time::Duration;
 
@@ -29,6 +32,9 @@ pub struct Field {
     pub sentinels: Vec<Address>,
     pub sentinel_auth: Option<Auth>,
     pub data_auth: Option<Auth>,
+    /// How they are reached.
+    pub sentinel_route: Route,
+    pub data_route: Route,
 }
 
 /// Reserved for drills: everything they write stands under it and is removed at their end.
@@ -61,7 +67,25 @@ pub async fn switchover_of(group: &str, sentinels: &[Address]) -> Result<(), Str
 impl Field {
     /// Where nobody asks for a password.
     pub fn open(group: &str, sentinels: &[Address]) -> Self {
-        Field { group: group.to_owned(), sentinels: sentinels.to_vec(), sentinel_auth: None, data_auth: None }
+        let route = Route { ways: Ways::plain(), tls: None };
+        Field {
+            group: group.to_owned(),
+            sentinels: sentinels.to_vec(),
+            sentinel_auth: None,
+            data_auth: None,
+            sentinel_route: route.clone(),
+            data_route: route,
+        }
+    }
+
+    /// A connection to a sentinel, logged in.
+    async fn to_sentinel(&self, at: &Address, deadline: Duration) -> Result<Client, Trouble> {
+        Client::connect(at, self.sentinel_auth.as_ref(), &self.sentinel_route, deadline).await
+    }
+
+    /// A connection to a data server, logged in.
+    async fn to_server(&self, at: &Address, deadline: Duration) -> Result<Client, Trouble> {
+        Client::connect(at, self.data_auth.as_ref(), &self.data_route, deadline).await
     }
 }
 

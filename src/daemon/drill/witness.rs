@@ -6,7 +6,6 @@ use super::{CALL_DEADLINE, CONNECT_DEADLINE, Field, Keys};
 use crate::drill::Holding;
 use crate::model::Address;
 use crate::model::status::{GroupStatus, Status};
-use crate::net::client::Client;
 use crate::resp::Reply;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,8 +14,7 @@ use std::time::Duration;
 const READ_DEADLINE: Duration = Duration::from_secs(10);
 
 pub(super) async fn status(field: &Field, sentinel: &Address) -> Option<Status> {
-    let auth = field.sentinel_auth.as_ref();
-    let mut client = Client::connect(sentinel, auth, CONNECT_DEADLINE).await.ok()?;
+    let mut client = field.to_sentinel(sentinel, CONNECT_DEADLINE).await.ok()?;
     let reply = client.call(&["SENTINEL", "STATUS"], CALL_DEADLINE).await.ok()?;
     serde_json::from_slice(reply.as_bytes()?).ok()
 }
@@ -92,7 +90,7 @@ pub(super) async fn named(field: &Field) -> Vec<(Address, Option<Address>)> {
 /// What one server holds of the drill's keys.
 pub(super) async fn holding(field: &Field, keys: &Keys, server: &Address, index: usize) -> Holding {
     let mut holding = Holding { server: index, ..Holding::default() };
-    let Ok(mut client) = Client::connect(server, field.data_auth.as_ref(), CALL_DEADLINE).await else {
+    let Ok(mut client) = field.to_server(server, CALL_DEADLINE).await else {
         return holding;
     };
     if let Ok(reply) = client.call(&["ROLE"], CALL_DEADLINE).await {
@@ -122,8 +120,7 @@ pub(super) async fn lay_baseline(
     replicas: usize,
 ) -> Result<(), String> {
     let failed = |what: String| format!("cannot write to the master {master}: {what}");
-    let auth = field.data_auth.as_ref();
-    let mut client = Client::connect(master, auth, CALL_DEADLINE).await.map_err(|e| failed(e.to_string()))?;
+    let mut client = field.to_server(master, CALL_DEADLINE).await.map_err(|e| failed(e.to_string()))?;
     let mut members = vec!["SADD".to_owned(), keys.baseline.clone()];
     members.extend((1..=count).map(|number| number.to_string()));
     let first = ["SADD", keys.canary.as_str(), "0"].map(str::to_owned).to_vec();
@@ -151,10 +148,8 @@ pub(super) async fn lay_baseline(
 
 /// Removes what the drill wrote.
 pub(super) async fn clean(field: &Field, keys: &Keys, master: &Address) -> Result<(), String> {
-    let auth = field.data_auth.as_ref();
     let words: Vec<&str> = ["DEL"].into_iter().chain(keys.all()).collect();
-    let mut client =
-        Client::connect(master, auth, CALL_DEADLINE).await.map_err(|trouble| trouble.to_string())?;
+    let mut client = field.to_server(master, CALL_DEADLINE).await.map_err(|trouble| trouble.to_string())?;
     match client.call(&words, READ_DEADLINE).await {
         Ok(Reply::Integer(_)) => Ok(()),
         Ok(other) => Err(other.error().unwrap_or("an answer of another kind").to_owned()),

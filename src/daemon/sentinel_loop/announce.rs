@@ -13,7 +13,6 @@ pub(super) fn address(named: &Address, names: &Names) -> Address {
 /// Puts the address that a name led to last in the name's place.
 pub(super) fn by_address(facts: &mut Facts, names: &Names) {
     let lead = |named: &mut Address| *named = address(named, names);
-    facts.announce.iter_mut().for_each(lead);
     for group in &mut facts.groups {
         lead(&mut group.master.address);
         group.in_sync.iter_mut().for_each(lead);

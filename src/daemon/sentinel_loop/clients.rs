@@ -53,7 +53,7 @@ pub(super) trait Source {
 
 /// Who must log in does so within this.
 const LOGIN_PATIENCE: Duration = Duration::from_secs(10);
-const CLIENTS_MAX: usize = 10_000;
+pub(super) const CLIENTS_MAX: usize = 10_000;
 const OUTPUT_BYTES_MAX: usize = 32 << 20;
 const PUBSUB_BYTES_MAX: usize = 8 << 20;
 /// No SENTINEL command needs more; an operator's longest line is far below it.

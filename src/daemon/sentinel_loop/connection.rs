@@ -1,7 +1,8 @@
 //! The sockets of clients: taken in, told from peers by their first byte, read and written by one
 //! task each. What the bytes mean is the loop's business.
 
-use super::clients::FromClient;
+use super::clients::{CLIENTS_MAX, FromClient};
+use crate::net::listener::handshakes_max;
 use crate::net::stream::Stream;
 use crate::net::tls::{Acceptor, TlsError};
 use crate::session::{Close, Outbox, SessionId};
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
@@ -36,6 +37,8 @@ pub(super) async fn accept(
     peers: mpsc::Sender<Stream>,
     logger: Logger,
 ) {
+    // Whoever begins a handshake has shown nothing yet.
+    let handshakes = Arc::new(Semaphore::new(handshakes_max(CLIENTS_MAX)));
     loop {
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -48,11 +51,15 @@ pub(super) async fn accept(
         if silent.load(Ordering::Relaxed) >= SILENT_MAX {
             continue;
         }
+        let place = tls.is_some().then(|| handshakes.clone().try_acquire_owned());
+        if matches!(place, Some(Err(_))) {
+            continue;
+        }
         silent.fetch_add(1, Ordering::Relaxed);
         let (clients, peers, silent) = (clients.clone(), peers.clone(), silent.clone());
         let (tls, logger) = (tls.clone(), logger.clone());
         tokio::spawn(async move {
-            let greeted = timeout(FIRST_PATIENCE, greet(stream, tls)).await;
+            let greeted = timeout(FIRST_PATIENCE, greet(stream, tls, place.and_then(Result::ok))).await;
             silent.fetch_sub(1, Ordering::Relaxed);
             match greeted {
                 Ok(Ok((stream, Some(PEER_BYTE)))) => drop(peers.send(stream).await),
@@ -71,11 +78,13 @@ pub(super) async fn accept(
 async fn greet(
     stream: tokio::net::TcpStream,
     tls: Option<Arc<Acceptor>>,
+    place: Option<OwnedSemaphorePermit>,
 ) -> Result<(Stream, Option<u8>), TlsError> {
     let mut stream = match tls {
         None => Stream::from(stream),
         Some(acceptor) => acceptor.accept(stream).await?,
     };
+    drop(place);
     let first = stream.first_byte().await.map_err(TlsError::from)?;
     Ok((stream, first))
 }

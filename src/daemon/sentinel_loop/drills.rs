@@ -1,5 +1,6 @@
 //! Drills that this sentinel conducts: started when the log says so, their end told to the core.
 
+use super::material::Material;
 use super::secrets::Secrets;
 use crate::config::Secret;
 use crate::daemon::drill::{self, Field, Order};
@@ -13,8 +14,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 pub(super) struct DrillRunner {
-    requirepass: Option<Secret>,
+    sentinel_pass: Option<Secret>,
     masters: BTreeMap<String, Auth>,
+    material: Material,
     logger: Logger,
     abort: Option<(u64, watch::Sender<Option<String>>)>,
     ended: mpsc::UnboundedReceiver<Scorecard>,
@@ -22,16 +24,25 @@ pub(super) struct DrillRunner {
 }
 
 impl DrillRunner {
-    pub(super) fn new(secrets: &Secrets, logger: Logger) -> Self {
+    pub(super) fn new(secrets: &Secrets, material: Material, logger: Logger) -> Self {
         let (sender, ended) = mpsc::unbounded_channel();
-        DrillRunner {
-            requirepass: secrets.requirepass.clone(),
-            masters: secrets.masters.clone(),
+        let mut runner = DrillRunner {
+            sentinel_pass: None,
+            masters: BTreeMap::new(),
+            material,
             logger,
             abort: None,
             ended,
             sender,
-        }
+        };
+        runner.renew(secrets);
+        runner
+    }
+
+    /// Secrets as the files hold them now.
+    pub(super) fn renew(&mut self, secrets: &Secrets) {
+        self.sentinel_pass = secrets.sentinel_pass.clone().or_else(|| secrets.requirepass.clone());
+        self.masters.clone_from(&secrets.masters);
     }
 
     pub(super) fn start(&mut self, drill: &Drill, core: &Sentinel) {
@@ -42,11 +53,10 @@ impl DrillRunner {
         let field = Field {
             group: drill.plan.group.clone(),
             sentinels,
-            sentinel_auth: self
-                .requirepass
-                .as_ref()
-                .map(|secret| Auth { user: None, password: secret.expose().to_owned() }),
+            sentinel_auth: core.sentinel_auth(self.sentinel_pass.as_ref().map(Secret::expose)),
             data_auth: self.masters.get(&drill.plan.group).cloned(),
+            sentinel_route: self.material.route_to_peers(),
+            data_route: self.material.route(&drill.plan.group),
         };
         let order = Order {
             id: drill.id,

@@ -85,6 +85,12 @@ impl Material {
         PeerWay { ways: self.ways.clone(), tls }
     }
 
+    /// How other sentinels are reached as a client reaches them.
+    pub(super) fn route_to_peers(&self) -> Route {
+        let PeerWay { ways, tls } = self.peer_way();
+        Route { ways, tls }
+    }
+
     /// How the servers of this group are reached.
     pub(super) fn route(&self, group: &str) -> Route {
         let files = self.config.tls_to_group(group);

@@ -19,6 +19,8 @@ const FILE_BYTES_MAX: u64 = 4096;
 pub(super) struct Secrets {
     pub cluster: Option<Secret>,
     pub requirepass: Option<Secret>,
+    /// With what it logs in as a client of sentinels.
+    pub sentinel_pass: Option<Secret>,
     /// By group name.
     pub masters: BTreeMap<String, Auth>,
     /// By name: what signs their requests.
@@ -37,12 +39,16 @@ impl Secrets {
         let mut masters = BTreeMap::new();
         for master in &config.masters {
             if let Some((user, password)) = config.inline.masters.get(&master.name) {
-                let auth = Auth { user: user.clone(), password: password.expose().to_owned() };
+                let auth = Auth { user: user.clone(), password: password.expose().to_owned(), command: None };
                 masters.insert(master.name.clone(), auth);
             }
             let key = format!("auth-pass-file of '{}'", master.name);
             if let Some(password) = optional(&key, &master.auth_pass_file)? {
-                let auth = Auth { user: master.auth_user.clone(), password: password.expose().to_owned() };
+                let auth = Auth {
+                    user: master.auth_user.clone(),
+                    password: password.expose().to_owned(),
+                    command: None,
+                };
                 masters.insert(master.name.clone(), auth);
             }
         }
@@ -63,6 +69,8 @@ impl Secrets {
             http_users,
             users: config.aclfile.as_deref().map(read_users).transpose()?.map(Secret::new),
             cluster: optional("cluster-secret-file", &config.cluster_secret_file)?,
+            sentinel_pass: optional("sentinel-pass-file", &config.sentinel_pass_file)?
+                .or_else(|| config.inline.sentinel_pass.clone()),
             requirepass: optional("requirepass-file", &config.requirepass_file)?
                 .or_else(|| config.inline.requirepass.clone()),
             masters,
@@ -76,7 +84,12 @@ impl Secrets {
         let masters = config.masters.iter().filter_map(|master| master.auth_pass_file.clone());
         let users = config.http_users.iter().map(|user| user.secret_file.clone());
         let webhooks = config.webhooks.iter().filter_map(|webhook| webhook.secret_file.clone());
-        let own = [&config.cluster_secret_file, &config.requirepass_file, &config.aclfile];
+        let own = [
+            &config.cluster_secret_file,
+            &config.requirepass_file,
+            &config.sentinel_pass_file,
+            &config.aclfile,
+        ];
         own.into_iter().flatten().cloned().chain(masters).chain(users).chain(webhooks).collect()
     }
 

@@ -153,13 +153,12 @@ pub(super) async fn start(
     clients
         .load_users(secrets.users.as_ref(), &config.users)
         .map_err(|why| Fatal(format!("users: {why}")))?;
-    let names = (!config.announce_hostnames).then(|| material.ways.names.clone());
-    let cache = Cache::telling(names);
+    let cache = Cache::telling(material.ways.names.clone());
     let fresh_secrets = material.watch(logger.clone())?;
     let shell = Shell {
         asks: Asks::new(asks),
         clients,
-        drills: DrillRunner::new(&secrets, logger.clone()),
+        drills: DrillRunner::new(&secrets, material.clone(), logger.clone()),
         logger,
         core,
         log,

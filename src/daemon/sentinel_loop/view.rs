@@ -30,7 +30,7 @@ const KEEP_PER_COST: u32 = 50;
 #[derive(Default)]
 pub(super) struct Cache {
     made: Option<Made>,
-    /// Set where clients are told addresses and not names.
+    /// What is known of names, for clients that are to be told addresses.
     names: Option<Arc<Names>>,
 }
 
@@ -42,9 +42,13 @@ struct Made {
 }
 
 impl Cache {
-    /// With names, clients are told the addresses that names lead to.
-    pub(super) fn telling(names: Option<Arc<Names>>) -> Self {
-        Cache { names, ..Cache::default() }
+    pub(super) fn telling(names: Arc<Names>) -> Self {
+        Cache { names: Some(names), ..Cache::default() }
+    }
+
+    /// Where clients are told the addresses that names lead to.
+    fn hidden_by(&self, core: &Sentinel) -> Option<&Names> {
+        self.names.as_deref().filter(|_| core.hides_hostnames())
     }
 
     /// What was known is no longer so.
@@ -97,7 +101,7 @@ impl Source for Answers<'_> {
     fn master_of(&self, group: &[u8]) -> Option<Cow<'_, Address>> {
         let group = self.core.ledger().group(std::str::from_utf8(group).ok()?)?;
         let shown = !group.settings.safe() || self.core.is_fresh(self.now.mono);
-        shown.then(|| match &self.cache.names {
+        shown.then(|| match self.cache.hidden_by(self.core) {
             None => Cow::Borrowed(&group.master),
             Some(names) => Cow::Owned(announce::address(&group.master, names)),
         })
@@ -137,7 +141,7 @@ impl Answers<'_> {
         let made = kept.unwrap_or_else(|| {
             let process = self.process.whole(now, self.core.config());
             let mut facts = self.core.facts(now.mono, process);
-            if let Some(names) = &self.cache.names {
+            if let Some(names) = self.cache.hidden_by(self.core) {
                 announce::by_address(&mut facts, names);
             }
             facts.scripts = self.errands.facts(now.mono, self.core.ledger().errands);

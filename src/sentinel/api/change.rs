@@ -56,25 +56,51 @@ pub(super) fn set(call: &mut Call<'_, '_>) -> Outcome {
     let mut options = Vec::new();
     // A trial on throw-away settings: what is refused here would be refused by the leader.
     let mut trial = Settings::with_quorum(1);
-    for pair in call.argv[3..].chunks(2) {
-        let option = String::from_utf8_lossy(pair[0]).to_ascii_lowercase();
+    let mut words = &call.argv[3..];
+    while let Some((option, rest)) = words.split_first() {
+        let pair_of = option;
+        let option = canonical(&String::from_utf8_lossy(option).to_ascii_lowercase());
+        let taken = if option == "rename-command" { 2 } else { 1 };
         let script = matches!(option.as_str(), "notification-script" | "client-reconfig-script");
         if script && call.facts.deny_scripts_reconfig {
             return call.error("ERR Reconfiguration of scripts path is denied for security reasons. Check the deny-scripts-reconfig configuration directive in your Sentinel configuration");
         }
-        let value = pair.get(1).and_then(|value| std::str::from_utf8(value).ok());
+        let value = rest.get(..taken).and_then(value_of);
+        words = rest.get(taken..).unwrap_or_default();
         let tried = match value {
-            None => Err(SettingError::Unknown(quoted(pair[0]))),
+            None => Err(SettingError::Unknown(quoted(pair_of))),
+            // An empty one would say that nothing is renamed.
+            Some(ref value)
+                if taken == 2 && value.split(' ').filter(|word| !word.is_empty()).count() != 2 =>
+            {
+                Err(SettingError::Value { name: "rename-command", value: String::new(), expected: RENAME })
+            }
             // It is sealed before anybody agrees on it; its form is of no matter here.
             Some(_) if option == "auth-pass" => Ok(()),
-            Some(value) => trial.set(&option, value),
+            Some(ref value) => trial.set(&option, value),
         };
         if let Err(error) = tried {
             return call.error(&format!("ERR {error}"));
         }
-        options.push((option, value.unwrap_or_default().to_owned()));
+        options.push((option, value.unwrap_or_default()));
     }
     submit(Command::Set { name, options })
+}
+
+const RENAME: &str = "a command's name and what it is called on these servers";
+
+/// The name by which a setting is kept, where it has another one too.
+fn canonical(option: &str) -> String {
+    match option {
+        "primary-reboot-down-after-period" => "master-reboot-down-after-period".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// The words that one option takes, as one text; none of them may hold a space when there are several.
+fn value_of(words: &[&[u8]]) -> Option<String> {
+    let words: Option<Vec<&str>> = words.iter().map(|word| std::str::from_utf8(word).ok()).collect();
+    Some(words?.join(" "))
 }
 
 pub(super) fn submit(command: Command) -> Outcome {

@@ -33,6 +33,8 @@ pub struct Facts {
     pub blast_radius_percent: u64,
     /// Clients are told the addresses that names lead to.
     pub hides_hostnames: bool,
+    /// The user with which it logs in at sentinels, and whether there is a password.
+    pub sentinel_login: (String, bool),
     pub deny_scripts_reconfig: bool,
     /// Names that were removed and not watched again, newest last.
     pub removed: Vec<String>,

@@ -1,12 +1,12 @@
 //! SENTINEL CONFIG: what Redis keeps there, with the values that hold here. What the fleet shares is
-//! agreed in the log, what concerns this process alone is changed here; the rest has its place in
-//! sentinel.yaml, and SET names it unless the value is so already.
+//! agreed in the log, and so is what concerns one sentinel; the level of its log is changed here.
 
 use super::facts::Facts;
 use super::family::Call;
 use super::{Outcome, quoted};
 use crate::sentinel::command::Command;
 use crate::sentinel::fleet_settings::{BLAST_RADIUS, percent, yes_no};
+use crate::sentinel::own_settings;
 use crate::stdx::glob;
 
 struct Setting {
@@ -20,16 +20,12 @@ enum Change {
     Fleet(fn(&str) -> bool),
     /// Of this process, until it ends.
     Process(fn(&str) -> bool),
-    /// In a file; the text says where.
-    File { place: &'static str, fits: fn(&str) -> bool },
+    /// Of this sentinel alone, agreed too: it outlives the process, and the others learn of it.
+    Own,
 }
 
-const ADDRESS: &str = "the address of this sentinel in 'peers' of every sentinel.yaml";
-const SECRET: &str = "nowhere: sentinels prove themselves with cluster-secret-file";
-
-fn is_port(value: &str) -> bool {
-    value.parse::<u16>().is_ok()
-}
+/// Stands for a password.
+const HIDDEN: &str = "******";
 
 fn is_level(value: &str) -> bool {
     LEVELS.iter().any(|level| level.eq_ignore_ascii_case(value))
@@ -46,30 +42,24 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "announce-hostnames",
         value: |facts| yes_or_no(!facts.hides_hostnames),
-        change: Change::File {
-            place: "`announce-hostnames` of this sentinel.yaml",
-            fits: |value| yes_no(value).is_some(),
-        },
+        change: Change::Own,
     },
     Setting {
         name: "announce-ip",
         value: |facts| facts.announce.as_ref().map(|own| own.host.clone()).unwrap_or_default(),
-        change: Change::File { place: ADDRESS, fits: |_| true },
+        change: Change::Own,
     },
     Setting {
         name: "announce-port",
         value: |facts| facts.announce.as_ref().map_or_else(String::new, |own| own.port.to_string()),
-        change: Change::File { place: ADDRESS, fits: is_port },
+        change: Change::Own,
     },
-    Setting {
-        name: "sentinel-user",
-        value: |_| String::new(),
-        change: Change::File { place: SECRET, fits: |_| true },
-    },
+    Setting { name: "sentinel-user", value: |facts| facts.sentinel_login.0.clone(), change: Change::Own },
     Setting {
         name: "sentinel-pass",
-        value: |_| String::new(),
-        change: Change::File { place: SECRET, fits: |_| true },
+        // Redis shows it; we show that there is one.
+        value: |facts| if facts.sentinel_login.1 { HIDDEN } else { "" }.to_owned(),
+        change: Change::Own,
     },
     Setting {
         name: "loglevel",
@@ -116,39 +106,47 @@ fn get(call: &mut Call<'_, '_>) -> Outcome {
 
 /// All or nothing: the first mistake is answered before anything changes.
 fn set(call: &mut Call<'_, '_>) -> Outcome {
-    let (mut options, mut log_level) = (Vec::new(), None);
+    let (mut options, mut own, mut log_level) = (Vec::new(), Vec::new(), None);
     for pair in call.argv[3..].chunks(2) {
         let name = quoted(pair[0]);
         let known = SETTINGS.iter().find(|setting| setting.name.eq_ignore_ascii_case(&name));
         let (Some(setting), Some(value)) = (known, pair.get(1)) else {
             return call.error(&format!("ERR Invalid argument '{name}' to SENTINEL CONFIG SET"));
         };
-        let value = quoted(value);
-        let (Change::Fleet(fits) | Change::Process(fits) | Change::File { fits, .. }) = setting.change;
-        if !fits(&value) {
-            return call.error(&format!("ERR Invalid value '{value}' to SENTINEL CONFIG SET '{name}'"));
-        }
+        let secret = setting.name == "sentinel-pass";
+        let shown = if secret { HIDDEN.to_owned() } else { quoted(value) };
+        let text = std::str::from_utf8(value).ok();
+        let fits = text.is_some_and(|value| match setting.change {
+            Change::Fleet(fits) | Change::Process(fits) => fits(value),
+            Change::Own => own_settings::fits(setting.name, value),
+        });
+        let (true, Some(value)) = (fits, text) else {
+            return call.error(&format!("ERR Invalid value '{shown}' to SENTINEL CONFIG SET '{name}'"));
+        };
         match setting.change {
-            Change::Fleet(_) => options.push((setting.name.to_owned(), value)),
+            Change::Fleet(_) => options.push((setting.name.to_owned(), value.to_owned())),
             Change::Process(_) => log_level = Some(value.to_ascii_lowercase()),
-            Change::File { place, .. } if (setting.value)(call.facts) != value => {
-                let name = setting.name;
-                return call
-                    .error(&format!("ERR '{name}' is not changed at run time; it is set in: {place}"));
-            }
-            Change::File { .. } => {}
+            // What it is already, by file or before, is nothing to agree on.
+            Change::Own if !secret && (setting.value)(call.facts).eq_ignore_ascii_case(value) => {}
+            Change::Own => own.push((setting.name.to_owned(), value.to_owned())),
         }
     }
-    match (options.is_empty(), log_level) {
-        (true, None) => {
+    let node = call.facts.node;
+    match (options.is_empty(), own.is_empty(), log_level) {
+        (true, true, None) => {
             call.reply.ok();
             Outcome::Replied
         }
-        (true, Some(level)) => {
+        (true, true, Some(level)) => {
             call.reply.ok();
             Outcome::LogLevel(level)
         }
-        (false, None) => Outcome::Submit { command: Command::Configure { options }, count: None },
-        (false, Some(_)) => call.error("ERR loglevel concerns this sentinel alone; set it by itself"),
+        (false, true, None) => Outcome::Submit { command: Command::Configure { options }, count: None },
+        (true, false, None) => {
+            Outcome::Submit { command: Command::Own { node, options: own, address: None }, count: None }
+        }
+        _ => call.error(
+            "ERR settings of the fleet, of this sentinel and of this process (loglevel) are set by themselves",
+        ),
     }
 }

@@ -43,7 +43,7 @@ impl Sentinel {
             .map(|(id, _)| id.to_string())
             .collect();
         if !away.is_empty() {
-            refuse(format!("sentinel {} is away; a drill wants all of them", away.join(", ")));
+            refuse(format!("sentinel {} is away, and a drill wants all of them", away.join(", ")));
         }
         let situation = self.groups.get(wish.group).map(|own| own.situation.clone()).unwrap_or_default();
         if situation != Situation::Ok {
@@ -60,11 +60,6 @@ impl Sentinel {
         }
         if group.policy.flapping {
             refuse("the group failed over too often of late".to_owned());
-        }
-        if self.config.tls_replication
-            || self.config.masters.iter().any(|m| m.name == wish.group && m.tls == Some(true))
-        {
-            refuse("the canary does not speak TLS, which this group's servers want".to_owned());
         }
         if let Some(other) = self.ledger.groups.values().find(|group| group.failover.is_some()) {
             refuse(format!("a failover of {} is under way", other.name));

@@ -112,6 +112,9 @@ impl Ledger {
                     group.confirm = true;
                 }
             }
+            Decision::Own { node, options, address } => {
+                self.set_own(*node, options, address.as_ref(), scribe)
+            }
             Decision::Configure { options } => {
                 for (name, value) in options {
                     // The leader refused what is none; another version's setting is passed over.
@@ -408,6 +411,7 @@ impl Group {
             | Decision::AddReplica { .. }
             | Decision::EpochFloor { .. }
             | Decision::Configure { .. }
+            | Decision::Own { .. }
             | Decision::Errands { .. }
             | Decision::Policy(_)
             | Decision::Webhooks { .. }

@@ -168,6 +168,7 @@ impl Ledger {
     fn forget_member(&mut self, id: NodeId, scribe: &mut Scribe<'_>) {
         let member = self.membership.members.remove(&id);
         self.membership.finish(|job| matches!(job, Job::Remove { id: gone } if *gone == id) || job.adds(id));
+        self.own.remove(&id);
         let voter = self.voters.remove(&id);
         if let Some(member) = member {
             let run_id = voter.map_or_else(String::new, |voter| format!(" {}", voter.run_id));
@@ -176,6 +177,28 @@ impl Ledger {
     }
 
     /// A member says where it is reached now.
+    /// Settings of one sentinel, where it is found among them.
+    pub(super) fn set_own(
+        &mut self,
+        node: NodeId,
+        options: &[(String, String)],
+        address: Option<&Address>,
+        scribe: &mut Scribe<'_>,
+    ) {
+        // Gone meanwhile: nothing is kept of it.
+        let Some(voter) = self.voters.get_mut(&node) else { return };
+        let own = self.own.entry(node).or_default();
+        for (name, value) in options {
+            // The leader refused what is none; another version's setting is passed over.
+            let _ = own.set(name, value);
+        }
+        if let Some(address) = address {
+            voter.address = Some(address.clone());
+            let run_id = voter.run_id.clone();
+            self.move_member(node, address, &run_id, scribe);
+        }
+    }
+
     pub(super) fn move_member(&mut self, id: NodeId, to: &Address, run_id: &str, scribe: &mut Scribe<'_>) {
         let Some(member) = self.membership.members.get_mut(&id).filter(|member| member.address != *to) else {
             return;

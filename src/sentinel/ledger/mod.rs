@@ -18,6 +18,7 @@ use crate::model::event::{Event, EventKind};
 use crate::model::{Address, Epoch, NodeId};
 use crate::sentinel::drill::Drills;
 use crate::sentinel::fleet_settings::FleetSettings;
+use crate::sentinel::own_settings::OwnSettings;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -59,6 +60,9 @@ pub struct Ledger {
     pub webhooks: BTreeMap<String, u64>,
     #[serde(default)]
     pub fleet: FleetSettings,
+    /// What was set of single sentinels.
+    #[serde(default)]
+    pub own: BTreeMap<NodeId, OwnSettings>,
     /// The newest event whose scripts and hooks have all been run.
     #[serde(default)]
     pub errands: u64,

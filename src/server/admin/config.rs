@@ -1,7 +1,7 @@
 //! CONFIG: the rows of `config::server::DIRECTIVES`, read and changed. A change of several directives
 //! happens whole or not at all. No file is ever rewritten.
 
-use super::super::Server;
+use super::super::{NewSecrets, Server};
 use crate::commands::CommandError;
 use crate::config::server::{DIRECTIVES, directives};
 use crate::resp::Writer;
@@ -100,6 +100,16 @@ fn set(server: &mut Server, pairs: &[&[u8]]) -> Done {
 }
 
 impl Server {
+    pub(in crate::server) fn take_secrets(&mut self, news: NewSecrets) {
+        if news.requirepass.is_some() {
+            self.config.requirepass = news.requirepass;
+        }
+        if news.masterauth.is_some() {
+            self.config.masterauth = news.masterauth;
+        }
+        self.apply_config();
+    }
+
     /// What others copied from the configuration.
     fn apply_config(&mut self) {
         let config = &self.config;
