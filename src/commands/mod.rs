@@ -4,18 +4,26 @@
 
 mod access;
 mod args;
+mod bitfield;
+mod bitmap;
 pub mod effects;
 mod expire;
 mod flush;
 mod generic;
+mod geo;
+mod geo_search;
 mod hashes;
+mod hyperloglog;
+mod lcs;
 mod list_search;
 pub mod lists;
 mod long_double;
 mod object;
 mod scan;
+mod serialize;
 mod set_algebra;
 mod sets;
+mod sort;
 mod string_range;
 mod strings;
 mod zset_algebra;
@@ -91,11 +99,17 @@ pub fn families() -> &'static [&'static [DataCommand]] {
     &[
         strings::COMMANDS,
         string_range::COMMANDS,
+        lcs::COMMANDS,
+        bitmap::COMMANDS,
+        bitfield::COMMANDS,
+        hyperloglog::COMMANDS,
         generic::COMMANDS,
         flush::COMMANDS,
         expire::COMMANDS,
         object::COMMANDS,
         scan::COMMANDS,
+        sort::COMMANDS,
+        serialize::COMMANDS,
         lists::COMMANDS,
         list_search::COMMANDS,
         hashes::COMMANDS,
@@ -104,6 +118,8 @@ pub fn families() -> &'static [&'static [DataCommand]] {
         zsets::COMMANDS,
         zset_range::COMMANDS,
         zset_algebra::COMMANDS,
+        geo::COMMANDS,
+        geo_search::COMMANDS,
     ]
 }
 

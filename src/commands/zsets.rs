@@ -95,7 +95,7 @@ fn add_one(zset: &mut ZSet, o: &AddOptions, score: f64, member: &[u8]) -> Result
     Ok(Added::Done(old, score))
 }
 
-fn zadd(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
+pub(super) fn zadd(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
     let (mut options, mut counts_changed, mut at) = (AddOptions::default(), false, 2);
     while let Some(word) = argv.get(at) {
         match word.to_ascii_lowercase().as_slice() {
@@ -206,9 +206,25 @@ fn zmscore(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done 
 }
 
 fn rank(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>, from_back: bool) -> Done {
-    let found = unit.read_zset(argv[1])?.and_then(|zset| Some((zset.rank(argv[2])?, zset.len())));
+    let with_score = match &argv[3..] {
+        [] => false,
+        [word] if is(word, "withscore") => true,
+        _ => return Err(CommandError::Syntax),
+    };
+    let found = unit
+        .read_zset(argv[1])?
+        .and_then(|zset| Some((zset.rank(argv[2])?, zset.score(argv[2])?, zset.len())));
     match found {
-        Some((rank, len)) => reply.integer(if from_back { len - 1 - rank } else { rank } as i64),
+        Some((rank, score, len)) => {
+            if with_score {
+                reply.array(2);
+            }
+            reply.integer(if from_back { len - 1 - rank } else { rank } as i64);
+            if with_score {
+                reply.double(score);
+            }
+        }
+        None if with_score => reply.null_array(),
         None => reply.null(),
     }
     Ok(())
@@ -324,8 +340,8 @@ pub(super) const COMMANDS: &[DataCommand] = &[
     row("zcard", Arity::Exactly(2), GET, KEY_1, Z, "How many members there are", zcard),
     row("zscore", Arity::Exactly(3), GET, KEY_1, Z, "The score of a member", zscore),
     row("zmscore", Arity::AtLeast(3), GET, KEY_1, Z, "The scores of members", zmscore),
-    row("zrank", Arity::Exactly(3), GET, KEY_1, Z, "The rank of a member", zrank),
-    row("zrevrank", Arity::Exactly(3), GET, KEY_1, Z, "The rank from the highest score", zrevrank),
+    row("zrank", Arity::AtLeast(3), GET, KEY_1, Z, "The rank of a member", zrank),
+    row("zrevrank", Arity::AtLeast(3), GET, KEY_1, Z, "The rank from the highest score", zrevrank),
     row("zpopmin", Arity::AtLeast(2), WRITE | FAST, KEY_1, Z, "Takes the lowest", zpopmin),
     row("zpopmax", Arity::AtLeast(2), WRITE | FAST, KEY_1, Z, "Takes the highest", zpopmax),
     row("zmpop", Arity::AtLeast(4), WRITE, NO_KEYS, Z, "Takes of the first set that is there", zmpop),

@@ -63,9 +63,12 @@ pub fn load(from: impl Read, seed: u64, expire_before_ms: Option<u64>) -> Result
     Ok(Loaded { keyspace, position, expired })
 }
 
+/// Version and checksum behind the value of a DUMP.
+pub const DUMP_FOOT_BYTES: usize = 10;
+
 /// The value in a DUMP payload, for RESTORE.
 pub fn restore(payload: &[u8], seed: &HashSeed) -> Result<Value, RdbError> {
-    let body = payload.len().checked_sub(10).filter(|&body| body > 0);
+    let body = payload.len().checked_sub(DUMP_FOOT_BYTES).filter(|&body| body > 0);
     let body = body.ok_or(RdbError::Truncated(payload.len() as u64))?;
     let (value, foot) = payload.split_at(body);
     let version = u16::from_le_bytes([foot[0], foot[1]]);
@@ -74,7 +77,7 @@ pub fn restore(payload: &[u8], seed: &HashSeed) -> Result<Value, RdbError> {
     }
     let found = u64::from_le_bytes([foot[2], foot[3], foot[4], foot[5], foot[6], foot[7], foot[8], foot[9]]);
     let computed = crc_fast::checksum(CrcAlgorithm::Crc64Redis, &payload[..body + 2]);
-    if found != 0 && found != computed {
+    if found != computed {
         return Err(RdbError::Checksum { found, computed });
     }
     let mut source = Source::new(&value[1..]);

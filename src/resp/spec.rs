@@ -67,6 +67,9 @@ pub const NO_AUTH: Flags = 1 << 10;
 /// For sentinels and operators only; never for the default user off loopback.
 pub const SUPERVISOR: Flags = 1 << 11;
 
+/// A read that may leave a change behind (PFCOUNT keeps its count), so a pause of writes holds it too.
+pub const MAY_REPLICATE: Flags = 1 << 12;
+
 pub const FLAG_NAMES: &[(Flags, &str)] = &[
     (WRITE, "write"),
     (READONLY, "readonly"),
@@ -79,6 +82,7 @@ pub const FLAG_NAMES: &[(Flags, &str)] = &[
     (STALE, "stale"),
     (NO_MULTI, "no_multi"),
     (NO_AUTH, "no_auth"),
+    (MAY_REPLICATE, "may_replicate"),
 ];
 
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 use super::table::{CommandId, Run};
 use super::{Action, Level, Server};
 use crate::commands::{CommandError, Unit};
-use crate::resp::spec::WRITE;
+use crate::resp::spec::{MAY_REPLICATE, WRITE};
 use crate::resp::{Batch, Writer};
 use crate::session::{ReplyMode, Session, SessionId, Stop, Turn};
 use crate::stdx::time::{Instant, Now};
@@ -109,7 +109,7 @@ impl Server {
         if self.hub.pause.is_some() {
             let flags = self.transactions.flags(session.id) | spec.flags;
             let exempt = session.class == crate::session::Class::Replica || spec.name == "client";
-            if !exempt && self.hub.is_paused(now.mono, flags & WRITE != 0) {
+            if !exempt && self.hub.is_paused(now.mono, flags & (WRITE | MAY_REPLICATE) != 0) {
                 return Ran::Paused;
             }
         }

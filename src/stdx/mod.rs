@@ -1,7 +1,9 @@
 //! What std could have had. Knows no domain word, reads no clock, throws no dice.
 
+pub mod bits;
 pub mod calendar;
 pub mod cursor;
+pub mod geohash;
 pub mod glob;
 pub mod number;
 pub mod tally;

@@ -6,6 +6,7 @@
 
 pub mod bytes;
 pub mod hash;
+pub mod hyperloglog;
 pub mod keyspace;
 pub mod list;
 pub mod seed;

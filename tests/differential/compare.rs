@@ -16,6 +16,10 @@ pub enum Mode {
     Time,
     /// An error or none: how much a slice holds is everyone's own business.
     Errors,
+    /// Byte for byte, but Redis unpacks the sorted sets that SORT looks at, and we do not.
+    Encoding,
+    /// Redis 7.0 does not know this yet; the scripts say what it does.
+    Newer,
     /// Changes data by chance: stock Redis gets what we propagated.
     Chance,
 }
@@ -23,13 +27,34 @@ pub enum Mode {
 pub fn mode_of(argv: &[Vec<u8>]) -> Mode {
     match argv[0].to_ascii_lowercase().as_slice() {
         b"scan" | b"hscan" | b"sscan" | b"zscan" if is_slice(argv) => Mode::Errors,
+        b"zrank" | b"zrevrank" if argv.len() == 4 => Mode::Newer,
+        // How a value is laid out in it is everyone's own business.
+        b"dump" => Mode::Shape,
+        b"sort" | b"sort_ro" => mode_of_sort(argv),
         b"spop" => Mode::Chance,
         b"randomkey" | b"srandmember" | b"hrandfield" | b"zrandmember" => Mode::Shape,
         b"smembers" | b"sinter" | b"sunion" | b"sdiff" | b"hgetall" | b"hkeys" | b"hvals" | b"keys"
         | b"scan" | b"hscan" | b"sscan" | b"zscan" => Mode::AnyOrder,
         b"ttl" | b"pttl" | b"expiretime" | b"pexpiretime" => Mode::Time,
         b"object" if argv.get(1).is_some_and(|word| word.eq_ignore_ascii_case(b"idletime")) => Mode::Time,
+        b"object" if argv.get(1).is_some_and(|word| word.eq_ignore_ascii_case(b"encoding")) => Mode::Encoding,
         _ => Mode::Exact,
+    }
+}
+
+/// Sets have no order, and elements of equal weight have none among each other.
+fn mode_of_sort(argv: &[Vec<u8>]) -> Mode {
+    let has = |name: &str| argv.iter().any(|word| word.eq_ignore_ascii_case(name.as_bytes()));
+    let by = argv.iter().position(|word| word.eq_ignore_ascii_case(b"by")).and_then(|at| argv.get(at + 1));
+    let is_sorted = by.is_none_or(|by| by.contains(&b'*'));
+    // RENAME and COPY make sets of other families' keys too.
+    let may_be_set = argv.get(1).is_some_and(|key| !key.starts_with(b"y"));
+    let left_open = by.is_some() && if is_sorted { has("alpha") } else { may_be_set };
+    match () {
+        () if !left_open || has("store") => Mode::Exact,
+        () if has("limit") && has("get") => Mode::Errors,
+        () if has("limit") => Mode::Shape,
+        () => Mode::AnyOrder,
     }
 }
 
@@ -90,7 +115,7 @@ fn shape(reply: &Reply, into: &mut Vec<&'static str>) {
 }
 
 pub fn compare(mode: Mode, ours: &[u8], theirs: &[u8]) -> Result<(), String> {
-    if ours == theirs {
+    if ours == theirs || mode == Mode::Newer {
         return Ok(());
     }
     let (a, used) = parse(ours, 1 << 26)
@@ -102,6 +127,9 @@ pub fn compare(mode: Mode, ours: &[u8], theirs: &[u8]) -> Result<(), String> {
     let (b, _) = parse(theirs, 1 << 26)
         .map_err(|_| "theirs is no reply".to_owned())?
         .ok_or("theirs is cut off".to_owned())?;
+    if mode == Mode::Encoding && ours == b"$8\r\nlistpack\r\n" && theirs == b"$8\r\nskiplist\r\n" {
+        return Ok(());
+    }
     if mode == Mode::Errors {
         return if a.error() == b.error() { Ok(()) } else { Err("another error".into()) };
     }

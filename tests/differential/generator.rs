@@ -5,6 +5,7 @@
 //! `*(..)` repeats.
 
 use vedette::stdx::Rng;
+use vedette::store::{Hash, HashSeed, List, Set, SmallBytes, Str, Value, ZSet};
 
 const TEMPLATES: &[&str] = &[
     // strings
@@ -251,7 +252,111 @@ const TEMPLATES: &[&str] = &[
     "ZINTERCARD 2 {zt} {zt} [LIMIT {c}]",
     "ZINTERCARD {n} {zt} [LIMIT {n}]",
     "ZADD {z} {manyscored}",
+    // bits of strings
+    "SETBIT {b} {bi} (0|1)",
+    "SETBIT {b} {bi} (0|1)",
+    "SETBIT {b} {bo} (1|2|abc)",
+    "SETBIT {k} 9 1",
+    "GETBIT {b} {bi}",
+    "GETBIT {k} {bo}",
+    "BITCOUNT {b}",
+    "BITCOUNT {b} {i} {i} [(BYTE|BIT)]",
+    "BITCOUNT {b} {bj} {bj} BIT",
+    "BITCOUNT {k} {n} {i} [(BYTE|BIT|foo)]",
+    "BITPOS {b} (0|1)",
+    "BITPOS {b} (0|1) {i}",
+    "BITPOS {b} (0|1) {i} {i} [(BYTE|BIT)]",
+    "BITPOS {b} (0|1) {bj} {bj} BIT",
+    "BITPOS {k} (0|1|2) {n} {i} [(BIT|foo)]",
+    "BITOP (AND|OR|XOR) {b} *({b})",
+    "BITOP NOT {b} {b}",
+    "BITOP (AND|OR|XOR|NOT|foo) {b} *({k})",
+    "BITFIELD {b} *(GET {bt} {bo}|SET {bt} {bo} {bn}|INCRBY {bt} {bo} {bn}|OVERFLOW {ow})",
+    "BITFIELD {b} *(GET {bt2} {bo2}|SET {bt2} {bo2} {bn2}|INCRBY {bt2} {bo2} {bn2}|OVERFLOW {ow})",
+    "BITFIELD {b} *(GET {bt2} {bo2}|SET {bt2} {bo2} {bn2}|INCRBY {bt2} {bo2} {bn2}|OVERFLOW {ow})",
+    "BITFIELD {k} *(GET {bt2} {bo2})",
+    "BITFIELD_RO {b} *(GET {bt2} {bo2})",
+    "BITFIELD_RO {k} *(GET {bt} {bo}|SET u8 0 1)",
+    "GET {b}",
+    "SETRANGE {b} {i} {v}",
+    // hyperloglogs
+    "PFADD {hl} *({m})",
+    "PFADD {hl} *({m})",
+    "PFADD {hl}",
+    "PFADD {hl} {many}",
+    "PFADD {hl} {manyints}",
+    "PFADD {k} {m}",
+    "PFCOUNT {hl}",
+    "PFCOUNT {hl}",
+    "PFCOUNT *({hl})",
+    "PFCOUNT {hl} {k}",
+    "PFMERGE {hl} *({hl})",
+    "PFMERGE {hl} {k}",
+    "PFDEBUG (ENCODING|DECODE|TODENSE|foo) {hl}",
+    "PFDEBUG DECODE {hl}",
+    "GET {hl}",
+    "GET {hl}",
+    "COPY {hl} {hl} REPLACE",
+    "OBJECT ENCODING {hl}",
+    // places
+    "GEOADD {g} *({at2} {m})",
+    "GEOADD {g} *({at2} {m})",
+    "GEOADD {g} *({at2} {m})",
+    "GEOADD {g} [(NX|XX)] [CH] *({at2} {m})",
+    "GEOADD {k} [NX] [XX] {d} {d} {m}",
+    "GEOPOS {g} *({m})",
+    "GEOPOS {k} {m}",
+    "GEOHASH {g} *({m})",
+    "GEOHASH {k} {m}",
+    "GEODIST {g} {m} {m} [{gu}]",
+    "GEODIST {k} {m} {m} [m] [km]",
+    "GEOSEARCH {g} (FROMMEMBER {m}|FROMLONLAT {at2}) (BYRADIUS {rad} {gu}|BYBOX {rad} {rad} {gu}) [(ASC|DESC)] [COUNT {c}] [WITHDIST] [WITHCOORD] [WITHHASH]",
+    "GEOSEARCH {g} (FROMMEMBER {m}|FROMLONLAT {at2}) (BYRADIUS {rad} km|BYBOX {rad} {rad} km) [(ASC|DESC)] [COUNT {c}] [WITHDIST] [WITHCOORD] [WITHHASH]",
+    "GEOSEARCH {g} FROMLONLAT {at2} BYRADIUS {rad} km COUNT {c} ANY [(ASC|DESC)]",
+    "GEOSEARCH {g} BYRADIUS {rad} km FROMLONLAT {at2} [FROMMEMBER {m}] [BYBOX 1 1 m] [ANY] [STOREDIST]",
+    "GEOSEARCH {k} FROMMEMBER {m} BYBOX {rad} {rad} {gu}",
+    "GEOSEARCHSTORE {g} {g} (FROMMEMBER {m}|FROMLONLAT {at2}) (BYRADIUS {rad} km|BYBOX {rad} {rad} km) [(ASC|DESC)] [COUNT {c}] [STOREDIST] [WITHDIST]",
+    "GEOSEARCHSTORE {z} {k} FROMMEMBER {m} BYRADIUS {rad} m",
+    "GEORADIUS {g} {at2} {rad} {gu} [WITHDIST] [WITHCOORD] [WITHHASH] [COUNT {c}] [(ASC|DESC)]",
+    "GEORADIUS {g} {at2} {rad} km [COUNT {c}] [(STORE {g}|STOREDIST {g})] [WITHDIST]",
+    "GEORADIUS_RO {g} {at2} {rad} {gu} [WITHDIST] [COUNT {c}] [ASC] [STORE {g}]",
+    "GEORADIUSBYMEMBER {g} {m} {rad} {gu} [WITHDIST] [COUNT {c}] [ANY] [(STORE {g}|STOREDIST {g})]",
+    "GEORADIUSBYMEMBER_RO {g} {m} {rad} km [WITHDIST] [DESC]",
+    "GEORADIUSBYMEMBER_RO {k} {m} {d} m",
+    "ZRANGE {g} 0 -1 WITHSCORES",
+    // sorting, common parts, values as bytes
+    "SORT {l} [LIMIT {i} {i}] [(ASC|DESC)] ALPHA",
+    "SORT {t} [(ASC|DESC)] ALPHA [LIMIT {i} {i}]",
+    "SORT {y} [(ASC|DESC)] ALPHA [LIMIT {i} {i}] [STORE {l}]",
+    "SORT {l} [(ASC|DESC)] [LIMIT {i} {i}]",
+    "SORT {t} [(ASC|DESC)]",
+    "SORT {l} BY {by} [(ASC|DESC)] [LIMIT {i} {i}] [GET {by}] [GET #]",
+    "SORT {l} BY nosort [DESC] [LIMIT {i} {i}] [GET {by}] [GET #] [STORE {l}]",
+    "SORT {y} BY nosort [DESC] [LIMIT {i} {i}] [GET #]",
+    "SORT {y} BY {by} [LIMIT {i} {i}] [STORE {l}]",
+    "SORT {t} BY {by} [ALPHA] GET # GET {by}",
+    "SORT {t} BY nosort [DESC] [STORE {l}]",
+    "SORT {l} BY {by} ALPHA [DESC]",
+    "SORT {l} ALPHA GET {by} STORE {l}",
+    "SORT ({s}|{l}|{t}|{h}) [ALPHA] [STORE ({s}|{l}|{t}|{h})]",
+    "SORT_RO {l} ALPHA [DESC] [GET {by}] [STORE {l}]",
+    "SORT_RO ({s}|{l}|{t}|{h}) BY {by} [foo]",
+    "RPUSH {l} *({int})",
+    "DEL {l}",
+    "LCS {s} {s}",
+    "LCS {s} {s} [LEN]",
+    "LCS {s} {s} [LEN] [IDX] [MINMATCHLEN {c}] [WITHMATCHLEN]",
+    "LCS {s} {s} IDX [MINMATCHLEN {c}] [WITHMATCHLEN]",
+    "LCS {k} {k} [foo]",
+    "DUMP {k}",
+    "RESTORE {k} 0 {payload}",
+    "RESTORE {k} {pttl} {payload} [REPLACE] [(IDLETIME {i}|FREQ {i})] [FREQ 5]",
+    "RESTORE {k} {pat} {payload} REPLACE ABSTTL",
+    "RESTORE {k} {nt} {v} [REPLACE] [ABSTTL] [foo]",
     // and room again
+    "DEL {b}",
+    "DEL {hl}",
+    "DEL {g}",
     "DEL {s}",
     "DEL {l}",
     "DEL {h}",
@@ -308,13 +413,66 @@ const SCORES: &[&str] = &[
 const PATTERNS: &[&str] =
     &["*", "s*", "?1", "*[12]", "[^a]*", "f?", "m*1", "\\*", "[a-", "m[0-3]*", "", "h\\1"];
 
+const BIT_OFFSETS: &[&str] = &[
+    "0",
+    "1",
+    "7",
+    "8",
+    "63",
+    "65",
+    "200",
+    "#0",
+    "#1",
+    "#3",
+    "#-1",
+    "-1",
+    "abc",
+    "",
+    "#",
+    "4294967296",
+    "9223372036854775807",
+];
+
 pub struct Generator {
     rng: Rng,
+    payloads: Vec<Vec<u8>>,
+}
+
+/// Values as DUMP gives them, and bytes that are none.
+fn payloads() -> Vec<Vec<u8>> {
+    let seed = HashSeed::new(1);
+    let (mut list, mut hash) = (List::new(), Hash::new(&seed));
+    let (mut ints, mut set, mut zset) = (Set::new(&seed), Set::new(&seed), ZSet::new(&seed));
+    for n in 0..5 {
+        let word = format!("m{n}");
+        list.push_back(SmallBytes::new(word.as_bytes()));
+        hash.set(word.as_bytes(), n.to_string().as_bytes());
+        ints.insert(n.to_string().as_bytes());
+        set.insert(word.as_bytes());
+        zset.insert(f64::from(n) / 4.0, word.as_bytes());
+    }
+    let values = [
+        Value::Str(Str::new(b"12")),
+        Value::Str(Str::new(&[b'x'; 60])),
+        Value::List(Box::new(list)),
+        Value::Hash(Box::new(hash)),
+        Value::Set(Box::new(ints)),
+        Value::Set(Box::new(set)),
+        Value::ZSet(Box::new(zset)),
+    ];
+    let mut payloads: Vec<Vec<u8>> = values.iter().map(vedette::rdb::dump).collect();
+    let mut damaged = payloads[2].clone();
+    damaged[3] ^= 1;
+    let mut newer = payloads[0].clone();
+    let foot = newer.len() - 10;
+    newer[foot] = 99;
+    payloads.extend([damaged, newer, payloads[1][..5].to_vec()]);
+    payloads
 }
 
 impl Generator {
     pub fn new(seed: u64) -> Self {
-        Generator { rng: Rng::with_seed(seed) }
+        Generator { rng: Rng::with_seed(seed), payloads: payloads() }
     }
 
     pub fn next(&mut self) -> Vec<Vec<u8>> {
@@ -333,7 +491,12 @@ impl Generator {
     /// One word too many, too few, or another one. The name stays, and FLUSHALL stays spoilt.
     fn spoil(&mut self, words: &mut Vec<Vec<u8>>) {
         // Sets for ranges by bytes keep equal scores: with others Redis promises nothing.
-        if words[0].starts_with(b"FLUSH") || words.get(1).is_some_and(|key| key.starts_with(b"y")) {
+        // And an offset of bits may ask for half a gigabyte.
+        if words[0].starts_with(b"FLUSH")
+            || words[0] == b"SETBIT"
+            || words[0] == b"BITFIELD"
+            || words.get(1).is_some_and(|key| key.starts_with(b"y"))
+        {
             return;
         }
         let at = self.rng.usize(..words.len());
@@ -399,11 +562,12 @@ impl Generator {
         let family = |rng: &mut Rng, name: char| format!("{name}{}", rng.u32(..4));
         let now_s = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
         let text = match kind {
-            "s" | "l" | "h" | "t" | "z" | "y" => family(&mut self.rng, kind.as_bytes()[0].into()),
+            "s" | "l" | "h" | "t" | "z" | "y" | "b" | "g" => family(&mut self.rng, kind.as_bytes()[0].into()),
+            "hl" => family(&mut self.rng, 'p'),
             "zt" if self.rng.u32(..4) == 0 => family(&mut self.rng, 't'),
             "zt" => family(&mut self.rng, 'z'),
             "k" => {
-                let name = self.pick(&["s", "l", "h", "t", "z", "x"]);
+                let name = self.pick(&["s", "l", "h", "t", "z", "x", "b", "g"]);
                 family(&mut self.rng, name.as_bytes()[0].into())
             }
             "v" => match self.rng.u32(..8) {
@@ -460,9 +624,55 @@ impl Generator {
             "p" => self.pick(PATTERNS),
             "type" => self.pick(&["string", "list", "hash", "set", "zset", "ZSET", "foo"]),
             "db" => self.pick(&["0", "0", "1", "15", "16", "-1"]),
+            "bi" => self.rng.u32(..160).to_string(),
+            "bj" => self.rng.i32(-170..170).to_string(),
+            "bo" => self.pick(BIT_OFFSETS),
+            "bo2" => match self.rng.bool() {
+                true => self.rng.u32(..300).to_string(),
+                false => format!("#{}", self.rng.u32(..20)),
+            },
+            "bt" => self.pick(&["u8", "i8", "u63", "i64", "u1", "i1", "u64", "i65", "u0", "x8", "", "i"]),
+            "bt2" => match self.rng.bool() {
+                true => format!("i{}", self.rng.u32(1..=64)),
+                false => format!("u{}", self.rng.u32(1..=63)),
+            },
+            "bn" => self.pick(INTEGERS),
+            "bn2" => match self.rng.u32(..4) {
+                0 => self.rng.i64(..).to_string(),
+                1 => self.pick(&["9223372036854775807", "-9223372036854775808", "0", "-1"]),
+                _ => self.rng.i32(-300..300).to_string(),
+            },
+            "ow" if self.rng.u32(..30) == 0 => "foo".into(),
+            "ow" => self.pick(&["WRAP", "SAT", "FAIL", "wrap"]),
+            "at2" => return self.place(words),
+            "rad" if self.rng.u32(..20) == 0 => self.pick(FLOATS),
+            "rad" => self.pick(&["0", "1", "50", "120.5", "500", "1500", "4000", "9000", "20000", "100000"]),
+            "gu" => self.pick(&["m", "km", "km", "km", "ft", "mi", "KM", "yards"]),
+            "by" => self.pick(&["s*", "h*->f1", "h*->f2", "#", "*", "h*->", "s*x", "l*", "b*", "h1->f1"]),
+            "payload" => {
+                let at = self.rng.usize(..self.payloads.len());
+                words.push(self.payloads[at].clone());
+                return;
+            }
             many => return self.many(many, words),
         };
         words.push(text.into_bytes());
+    }
+
+    /// Longitude and latitude; half of them near each other. Many decimals, so that no two places
+    /// are equally far from a third: their order would be left to chance.
+    fn place(&mut self, words: &mut Vec<Vec<u8>>) {
+        let (longitude, latitude) = match self.rng.u32(..20) {
+            0 => (self.pick(FLOATS), self.pick(SCORES)),
+            1..9 => (
+                format!("{:.6}", self.rng.f64() * 360.0 - 180.0),
+                format!("{:.6}", self.rng.f64() * 170.0 - 85.0),
+            ),
+            _ => {
+                (format!("{:.6}", 13.0 + self.rng.f64() * 3.0), format!("{:.6}", 38.0 + self.rng.f64() * 2.0))
+            }
+        };
+        words.extend([longitude.into_bytes(), latitude.into_bytes()]);
     }
 
     /// Enough to outgrow every small representation.

@@ -3,6 +3,7 @@
 //! what the first one propagates, must end up holding the same.
 
 mod compare;
+mod exchange;
 mod executor;
 mod generator;
 mod golden;

@@ -23,6 +23,8 @@ impl Stock {
             let port =
                 TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
             let mut child = Command::new("redis-server")
+                // Its SORT asks the locale.
+                .env("LC_ALL", "C")
                 .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
                 .arg("--dir")
                 .arg(dir.path())

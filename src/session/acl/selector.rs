@@ -251,6 +251,12 @@ impl Selector {
                 return Some(Denied::Key(at));
             }
         }
+        if matches!(name, "sort" | "sort_ro")
+            && !self.all_keys
+            && let Some(at) = names_keys_by_pattern(argv)
+        {
+            return Some(Denied::Key(at));
+        }
         let (channels, is_pattern) = match name {
             "publish" | "spublish" => (1..2, false),
             "subscribe" | "ssubscribe" => (1..argv.len(), false),
@@ -312,4 +318,34 @@ fn printable(pattern: &[u8]) -> Result<(), RuleError> {
         return Err(RuleError::Syntax);
     }
     Ok(())
+}
+
+/// BY and GET of SORT read keys that others' data names: whoever may not read all keys may not.
+fn names_keys_by_pattern(argv: &[&[u8]]) -> Option<usize> {
+    let mut at = 2;
+    while at + 1 < argv.len() {
+        let is = |name: &[u8]| argv[at].eq_ignore_ascii_case(name);
+        if (is(b"by") || is(b"get")) && argv[at + 1].contains(&b'*') {
+            return Some(at + 1);
+        }
+        at += match () {
+            () if is(b"limit") => 3,
+            () if is(b"by") || is(b"get") || is(b"store") => 2,
+            () => 1,
+        };
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_of_sort_need_all_keys() {
+        let at = |line: &str| names_keys_by_pattern(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>());
+        assert_eq!(at("SORT l LIMIT 0 1 GET secret_*"), Some(6));
+        assert_eq!(at("SORT l BY w_*->f"), Some(3));
+        assert_eq!(at("SORT l BY nosort GET # STORE *"), None);
+    }
 }
