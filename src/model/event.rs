@@ -73,6 +73,7 @@ catalogue! {
     ScheduledRefused   "-switchover-refused"            Warning "a scheduled switchover was not begun; the reason says why";
     RolledBack         "-switchover-rolled-back"        Warning "a planned switchover was undone: the old master takes writes as before";
     AbortVetoed        "-failover-abort-vetoed"         Warning "the pre-failover hook refused; the text says why";
+    AbortCaughtUp      "-failover-abort-caught-up"      Notice  "a replica took over what only one had that may not be master; the failover begins anew";
     ScriptError        "-script-error"                  Warning "a script failed for good";
     ScriptTimeout      "-script-timeout"                Warning "a script ran too long and was ended";
     Replica            "+slave"                         Notice  "a replica was found";

@@ -73,6 +73,8 @@ pub enum AbortKind {
     RolledBack,
     /// The pre-failover hook said no.
     Vetoed,
+    /// A replica that may be master took over what only one had that may not: it begins anew.
+    CaughtUp,
 }
 
 impl AbortKind {
@@ -83,6 +85,7 @@ impl AbortKind {
             AbortKind::MasterBack => EventKind::AbortMasterBack,
             AbortKind::RolledBack => EventKind::RolledBack,
             AbortKind::Vetoed => EventKind::AbortVetoed,
+            AbortKind::CaughtUp => EventKind::AbortCaughtUp,
         }
     }
 }

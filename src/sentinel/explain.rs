@@ -142,7 +142,9 @@ impl Sentinel {
             if !group.sync_set().members.contains_key(address) {
                 reasons.push("not in the sync set".to_owned());
             }
-            if is_chosen {
+            if is_chosen && behind.is_some_and(|bytes| bytes > 0) {
+                reasons.insert(0, "takes over first what only one has that may not be master".to_owned());
+            } else if is_chosen {
                 reasons.insert(0, "holds the most of the agreed history".to_owned());
             } else if let Some(chosen) = chosen.filter(|_| reasons.is_empty()) {
                 reasons.push(format!("holds as much, and {chosen} is preferred"));

@@ -114,7 +114,7 @@ impl Work<'_> {
         kind: AbortKind,
         reason: impl Into<String>,
     ) {
-        if kind != AbortKind::RolledBack {
+        if !matches!(kind, AbortKind::RolledBack | AbortKind::CaughtUp) {
             self.own.put_off(self.now);
         }
         if failover.cause.planned() && (conduct.paused_at.is_some() || conduct.planned.may_be_paused()) {
@@ -371,6 +371,7 @@ impl Work<'_> {
                 Choice::Promote(address, offset) => (address, offset),
                 Choice::Nobody(reason) => match last_resort {
                     Some(choice) => choice,
+                    None if self.fetch_tail(failover, conduct) => return,
                     None => {
                         self.own.fruitless = !silent_ones;
                         return self.abort(failover, conduct, AbortKind::NoGoodReplica, reason);

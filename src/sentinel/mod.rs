@@ -31,6 +31,7 @@
 //! | `prospect`, `loss`, `explain` | what a failover would find, lose, and say |
 //! | `fruitless` | attempts that would find nobody again |
 //! | `failover`, `switchover`, `successor`, `lease`, `sync_set`, `reconcile` | acting |
+//! | `tail` | what a replica alone has that may not be master |
 //! | `relay` | a lease by way of another sentinel |
 //! | `foreign` | whose data it is that answers at an address |
 //! | `identity` | who the servers are, as the log is to know them |
@@ -98,6 +99,7 @@ mod subjective;
 mod successor;
 mod switchover;
 mod sync_set;
+mod tail;
 mod testimony;
 mod vault;
 mod veto;

@@ -42,7 +42,13 @@ pub(super) fn prospect(group: &Group, registry: &Registry, trail: &Trail, now: I
         }
     }
     let rule = group.promotion_rule(&reachable);
-    let choice = successor::choose(group, &candidates, None, !group.settings.safe());
+    let choice = match successor::choose(group, &candidates, None, !group.settings.safe()) {
+        // It would first take over what only one has that may not be master.
+        Choice::Nobody(reason) if group.bundled => successor::tail_apart(group, &candidates, None)
+            .and_then(|(source, heir)| Some((heir, candidates.get(&source)?.holds(group)?)))
+            .map_or(Choice::Nobody(reason), |(heir, offset)| Choice::Promote(heir, offset)),
+        choice => choice,
+    };
     let (loss, too_much) = match &choice {
         Choice::Promote(address, offset) => {
             let asked_at =

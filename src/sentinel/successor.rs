@@ -147,6 +147,26 @@ pub fn choose(
     }
 }
 
+/// Who alone holds everything and may not be master, and who of those that may is to take it over from
+/// there: the one that lacks least. `None`: somebody may be master who holds as much, or nobody may.
+pub fn tail_apart(
+    group: &Group,
+    frozen: &BTreeMap<Address, Frozen>,
+    wanted: Option<&Address>,
+) -> Option<(Address, Address)> {
+    let held = |f: &Frozen| f.holds(group).filter(|_| f.history.as_ref() == group.history.as_ref());
+    let best = |may: bool| {
+        let fit = |a: &Address, f: &Frozen| {
+            barred(group, a, f).is_none() == may && (!may || wanted.is_none_or(|w| w == a))
+        };
+        let holders = frozen.iter().filter(|(a, f)| fit(a, f)).filter_map(|(a, f)| Some((held(f)?, a)));
+        holders.max_by_key(|(offset, a)| (*offset, std::cmp::Reverse((*a).clone())))
+    };
+    let (most, source) = best(false)?;
+    let (less, heir) = best(true)?;
+    (less < most).then(|| (source.clone(), heir.clone()))
+}
+
 /// Why this one may never be chosen by itself, whatever it holds.
 pub fn barred(group: &Group, address: &Address, frozen: &Frozen) -> Option<String> {
     if frozen.priority == 0 {

@@ -249,3 +249,40 @@ fn a_returned_master_keeps_what_only_it_has_before_it_is_resynced() {
     assert_eq!(to_old.line("GET only-here"), Reply::Null, "gone from the data, kept in the file");
     assert!(to_old.line(&format!("{order} FORK x")).error().is_some(), "half an option is none");
 }
+
+/// The newest writes are with one server alone, which is fenced and may not be promoted.
+#[test]
+fn a_fenced_replica_gives_its_tail_to_one_of_its_own_epoch_and_to_nobody_else() {
+    let (mut master, holder, heir) = (Process::vedette(&[]), Process::vedette(&[]), Process::vedette(&[]));
+    let (mut to_master, mut to_holder, mut to_heir) = (master.connect(), holder.connect(), heir.connect());
+    lease(&mut to_master, 1, 60_000, 0, 1, &holder.address());
+    for wire in [&mut to_holder, &mut to_heir] {
+        assert!(wire.line(&format!("VEDETTE FOLLOW g 1 127.0.0.1 {}", master.port)).is_ok());
+    }
+    assert!(to_master.line("SET both 1").is_ok());
+    eventually("both follow", || to_heir.line("GET both").as_str() == Some("1"));
+    assert!(to_heir.line("VEDETTE FENCE g 2").as_array().is_some());
+    assert!(to_master.line("SET tail 1").is_ok());
+    eventually("one alone has it", || to_holder.line("GET tail").as_str() == Some("1"));
+    master.kill();
+    let frozen = to_holder.line("VEDETTE FENCE g 2");
+    let offset = frozen.as_array().unwrap()[2].clone();
+
+    // Somebody whom nobody sent, and one that knows nothing of the history.
+    let stranger = Process::vedette(&[]);
+    let mut to_stranger = stranger.connect();
+    let mut raw = holder.connect();
+    let refused = raw.line("PSYNC ? -1");
+    assert!(refused.error().is_some_and(|text| text.starts_with("NOMASTERLINK")), "{refused:?}");
+    assert!(to_stranger.line(&format!("VEDETTE FOLLOW g 2 127.0.0.1 {}", holder.port)).is_ok());
+
+    assert!(to_heir.line(&format!("VEDETTE FOLLOW g 2 127.0.0.1 {}", holder.port)).is_ok());
+    eventually("it has what the other has", || to_heir.line("GET tail").as_str() == Some("1"));
+    // Whoever gave it has not moved, and both show the same.
+    for wire in [&mut to_holder, &mut to_heir] {
+        let frozen = wire.line("VEDETTE FENCE g 3");
+        assert_eq!(frozen.as_array().unwrap()[2], offset, "{frozen:?}");
+    }
+    assert_eq!(to_stranger.line("DBSIZE"), Reply::Integer(0), "it asked for everything and got nothing");
+    assert!(to_heir.line("VEDETTE PROMOTE g 3").is_ok());
+}

@@ -17,6 +17,8 @@ pub struct Node {
     pub life: u64,
     pub master: bool,
     pub awaiting: bool,
+    /// Fenced since its start: it gives one of its own epoch what that one lacks.
+    pub still: bool,
     pub follows: Option<Address>,
     pub link_up: bool,
     pub history: u64,
@@ -59,6 +61,7 @@ impl Node {
             life: 1,
             master: true,
             awaiting: false,
+            still: false,
             follows: None,
             link_up: false,
             history: u64::from(port),
@@ -92,6 +95,7 @@ impl Node {
     pub fn restart(&mut self, empty: bool) {
         self.alive = true;
         self.draining = false;
+        self.still = false;
         self.life += 1;
         self.awaiting = self.bundled && self.epoch > 0;
         self.master = self.master && !self.awaiting;
@@ -124,8 +128,12 @@ impl Node {
 
     /// One step of replication from its master, if it has one that serves.
     pub fn stream(&mut self, now: u64, master: Option<&Node>) {
-        let from = master
-            .filter(|m| m.serves() && (m.master || m.draining) && (m.epoch >= self.epoch || !self.bundled));
+        let gives = |m: &Node| {
+            m.still && m.epoch == self.epoch && m.history == self.history && m.offset >= self.offset
+        };
+        let from = master.filter(|m| {
+            m.serves() && (m.master || m.draining || gives(m)) && (m.epoch >= self.epoch || !self.bundled)
+        });
         let Some(master) = from else {
             self.link_up &= master.is_some_and(|m| m.alive && m.master);
             return;
@@ -223,6 +231,7 @@ impl Node {
                 self.draining |= self.master;
                 self.master = false;
                 self.awaiting = true;
+                self.still = true;
                 self.follows = None;
                 self.link_up = false;
                 self.lease_until = 0;
@@ -268,6 +277,7 @@ impl Node {
         self.promoted.push(self.epoch);
         self.master = true;
         self.awaiting = false;
+        self.still = false;
         self.follows = None;
         self.link_up = false;
         self.synced = true;
@@ -290,6 +300,7 @@ impl Node {
         self.master = false;
         self.draining = false;
         self.awaiting = false;
+        self.still = false;
         self.link_up = false;
         self.follows = Some(master);
     }

@@ -520,7 +520,7 @@ impl Group {
         if let Some(reign) = reign {
             self.new_reign(reign);
         }
-        let failed = !matches!(kind, AbortKind::MasterBack | AbortKind::RolledBack);
+        let failed = !matches!(kind, AbortKind::MasterBack | AbortKind::RolledBack | AbortKind::CaughtUp);
         self.refused = failed.then(|| reason.to_owned());
     }
 

@@ -9,6 +9,7 @@ use crate::resp::Writer;
 use crate::resp::spec::{
     ADMIN, Arity, BLOCKING, CommandSpec, FAST, Flags, LOADING, NO_KEYS, NO_MULTI, STALE,
 };
+use crate::server::supervised::Told;
 use crate::server::{Level, Server, ServerCommand};
 use crate::session::{Class, Session};
 use crate::stdx::number::parse_i64;
@@ -152,6 +153,8 @@ fn role(server: &mut Server, _: &mut Session, _: Now, _: &[&[u8]], out: &mut Wri
     Ok(())
 }
 
+const STANDS_STILL: &str = "NOMASTERLINK Can't SYNC while not connected with my master";
+
 impl Server {
     /// Answers those whose WAIT is over.
     pub(in crate::server) fn end_waits(&mut self, now: Now) {
@@ -166,12 +169,22 @@ impl Server {
         }
     }
 
+    /// Fenced, with the data and the stream it had then: it may be all that is left of the newest writes.
+    /// One of its own epoch, whom the fleet has sent, gets what it lacks of them, and nobody gets more.
+    fn stands_still(&self) -> bool {
+        let replication = &self.replication;
+        let fenced = replication.supervision.told == Some(Told::Still);
+        fenced && replication.synced && replication.stream.is_active()
+    }
+
     /// `wanted`: the history and the first byte lacking, numbered from 1; `None` for the old SYNC.
     fn attach_replica(&mut self, session: &mut Session, now: Now, wanted: Option<(&str, u64)>) -> Done {
+        let still = self.stands_still();
         match &self.replication.role {
             Role::Master => {}
             Role::Replica(upstream) if upstream.is_up() => {}
-            _ => return Err("NOMASTERLINK Can't SYNC while not connected with my master".into()),
+            _ if still => {}
+            _ => return Err(STANDS_STILL.into()),
         }
         let came_from = Address::new(session.peer.ip().to_canonical().to_string(), session.peer.port());
         let own_epoch = self.replication.supervision.epoch;
@@ -187,10 +200,13 @@ impl Server {
         if replica.epoch.is_some_and(|epoch| epoch > own_epoch) && own_epoch > 0 {
             return Err(CommandError::Text(format!("STALEEPOCH {own_epoch}")));
         }
-        session.class = Class::Replica;
-        replica.heard_at = now.mono;
         let resume =
             wanted.map_or(Resume::Full, |(replid, wanted)| self.replication.stream.resume(replid, wanted));
+        if still && (replica.epoch != Some(own_epoch) || resume == Resume::Full) {
+            return Err(STANDS_STILL.into());
+        }
+        session.class = Class::Replica;
+        replica.heard_at = now.mono;
         let address = replica.address.clone();
         match resume {
             Resume::Continue(missed) => {
