@@ -96,6 +96,8 @@ struct Shell {
     logger: Logger,
     core: Sentinel,
     log: RaftLog,
+    /// Actions that wait until those before them have left this thread.
+    held: Vec<Action>,
     /// The cluster that the log is bound to; empty until the fleet has a name.
     cluster: String,
     /// How data servers know us: eight digits of the run id.
@@ -158,12 +160,15 @@ impl Shell {
                 self.input(now, Input::Tick)?;
             }
             self.tend_errands(now)?;
+            self.settle().await?;
             self.look_around(now)?;
             if let Some(reason) = self.stopping.take() {
                 info!(self.logger, "stopping"; "reason" => reason);
-                return self.stop();
+                self.stop()?;
+                return self.settle().await;
             }
-            let sleep = self.sleep(now);
+            // Disks may have taken their time.
+            let sleep = self.sleep(clock::now());
             tokio::select! {
                 Some(event) = self.peer_events.recv() => self.peer(event)?,
                 Some(stream) = self.to_peers.recv() => self.peers.accept(stream),
@@ -183,6 +188,9 @@ impl Shell {
             }
             // What has arrived meanwhile, without a trip through the runtime for each.
             for _ in 0..TURN_INPUTS {
+                if !self.held.is_empty() {
+                    break;
+                }
                 if let Ok(event) = self.peer_events.try_recv() {
                     self.peer(event)?;
                 } else if let Ok(event) = self.link_events.try_recv() {
@@ -355,8 +363,39 @@ impl Shell {
         Ok(())
     }
 
-    /// In the order given: what must be on disk before a message leaves stands before it.
+    /// In the order given: what must be on disk before a message leaves stands before it. Stops where a disk
+    /// would be waited for while messages have not left yet: this thread is also the one that writes them,
+    /// and the others' disks can work at the same time. [`Shell::settle`] goes on from there.
     fn carry_out(&mut self, now: Now, actions: Vec<Action>) -> Result<(), Fatal> {
+        if !self.held.is_empty() {
+            self.held.extend(actions);
+            return Ok(());
+        }
+        let mut sent = false;
+        let mut rest = actions.into_iter();
+        let mut first = Vec::new();
+        while let Some(action) = rest.next() {
+            if sent && matches!(action, Action::Persist(_)) {
+                self.held = std::iter::once(action).chain(rest).collect();
+                break;
+            }
+            sent |= matches!(action, Action::SendPeer { .. } | Action::Send { .. });
+            first.push(action);
+        }
+        self.carry_out_now(now, first)
+    }
+
+    /// Lets what was sent leave, and carries out what stands behind it.
+    async fn settle(&mut self) -> Result<(), Fatal> {
+        while !self.held.is_empty() {
+            tokio::task::yield_now().await;
+            let held = std::mem::take(&mut self.held);
+            self.carry_out_now(clock::now(), held)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out_now(&mut self, now: Now, actions: Vec<Action>) -> Result<(), Fatal> {
         let mut wishes = Vec::new();
         for action in actions {
             match action {

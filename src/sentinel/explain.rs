@@ -3,7 +3,7 @@
 //! into words; has no rule of its own.
 
 use super::guard::holding;
-use super::lease::with_margin;
+use super::lease::{RENEWALS_PER_LEASE, with_margin};
 use super::ledger::{Group, Rule};
 use super::node::Sentinel;
 use super::policy::Guard;
@@ -13,7 +13,7 @@ use super::successor::{self, Choice};
 use super::{loss::Loss, subjective};
 use crate::consensus::Role;
 use crate::model::explain::{Blocker, CandidateExplanation, Explanation};
-use crate::model::{Address, NodeId};
+use crate::model::{Address, NodeId, vouching};
 use crate::stdx::time::{Duration, Instant, Now};
 use std::collections::BTreeSet;
 
@@ -178,7 +178,9 @@ impl Sentinel {
     fn estimate(&self, group: &Group) -> (u64, u64) {
         let settings = &group.settings;
         let lease = Duration::from_millis(self.config.lease_milliseconds);
-        let vouched = if group.bundled { with_margin(lease) } else { Duration::ZERO };
+        // A grant counts from the stamp before it; the replicas' word from when the master died.
+        let word = (lease - lease / RENEWALS_PER_LEASE).max(vouching::of_replicas(lease));
+        let vouched = if group.bundled { with_margin(word) } else { Duration::ZERO };
         let silent = settings.down_after().max(vouched) + STEPS;
         let grace = settings.crash_grace();
         let crash = if grace.is_zero() { silent } else { grace.max(vouched) + STEPS };

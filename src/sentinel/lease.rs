@@ -14,7 +14,7 @@ use crate::resp::Reply;
 use crate::stdx::time::{Duration, Instant};
 
 /// A grant counts from the stamp of the answer before it, so a quarter of the lease may be missed twice.
-const RENEWALS_PER_LEASE: u32 = 4;
+pub(super) const RENEWALS_PER_LEASE: u32 = 4;
 
 #[derive(Debug)]
 pub(super) struct LeaseBook {

@@ -162,6 +162,7 @@ pub(super) async fn start(
         logger,
         core,
         log,
+        held: Vec::new(),
         cluster,
         link_name: run_id[..8].to_owned(),
         links: BTreeMap::new(),
