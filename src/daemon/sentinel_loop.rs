@@ -16,6 +16,7 @@ mod material;
 mod process;
 mod rejoin;
 mod secrets;
+mod settling;
 mod start;
 mod view;
 mod voters;
@@ -363,38 +364,7 @@ impl Shell {
         Ok(())
     }
 
-    /// In the order given: what must be on disk before a message leaves stands before it. Stops where a disk
-    /// would be waited for while messages have not left yet: this thread is also the one that writes them,
-    /// and the others' disks can work at the same time. [`Shell::settle`] goes on from there.
-    fn carry_out(&mut self, now: Now, actions: Vec<Action>) -> Result<(), Fatal> {
-        if !self.held.is_empty() {
-            self.held.extend(actions);
-            return Ok(());
-        }
-        let mut sent = false;
-        let mut rest = actions.into_iter();
-        let mut first = Vec::new();
-        while let Some(action) = rest.next() {
-            if sent && matches!(action, Action::Persist(_)) {
-                self.held = std::iter::once(action).chain(rest).collect();
-                break;
-            }
-            sent |= matches!(action, Action::SendPeer { .. } | Action::Send { .. });
-            first.push(action);
-        }
-        self.carry_out_now(now, first)
-    }
-
-    /// Lets what was sent leave, and carries out what stands behind it.
-    async fn settle(&mut self) -> Result<(), Fatal> {
-        while !self.held.is_empty() {
-            tokio::task::yield_now().await;
-            let held = std::mem::take(&mut self.held);
-            self.carry_out_now(clock::now(), held)?;
-        }
-        Ok(())
-    }
-
+    /// In the order given: what must be on disk before a message leaves stands before it.
     fn carry_out_now(&mut self, now: Now, actions: Vec<Action>) -> Result<(), Fatal> {
         let mut wishes = Vec::new();
         for action in actions {

@@ -10,7 +10,7 @@ const REPLICAS_LEAST: Duration = Duration::from_millis(300);
 /// leases of this length. Shorter than a lease: a promotion waits until the last one has run out, and
 /// counts it from the last byte that a replica heard, which with a busy master is the moment of its death.
 pub fn of_replicas(lease: Duration) -> Duration {
-    (lease * 2 / 3).max(lease.min(REPLICAS_LEAST))
+    (lease * 3 / 4).max(lease.min(REPLICAS_LEAST))
 }
 
 #[cfg(test)]
@@ -20,7 +20,7 @@ mod tests {
     #[test]
     fn it_is_never_longer_than_the_lease_and_grows_with_it() {
         let of = |ms| of_replicas(Duration::from_millis(ms)).as_millis();
-        assert_eq!([0, 100, 300, 400, 450, 500, 6000].map(of), [0, 100, 300, 300, 300, 333, 4000]);
+        assert_eq!([0, 100, 300, 400, 500, 6000].map(of), [0, 100, 300, 300, 375, 4500]);
         assert!((0..2000).all(|ms| of(ms) <= u128::from(ms) && of(ms) <= of(ms + 1)));
     }
 }
