@@ -7,6 +7,7 @@
     reason = "helpers of tests may fail loudly"
 )]
 
+mod aof;
 mod command_line;
 mod consensus;
 mod differential;

@@ -3,6 +3,8 @@
 
 pub mod agent_loop;
 pub mod alert_sender;
+mod aof_start;
+pub mod aof_writer;
 pub mod clock;
 pub mod drill;
 pub mod errand_runner;

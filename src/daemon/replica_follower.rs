@@ -61,6 +61,10 @@ impl Follower for Engine {
         self.with(|server, _| server.link_offset(generation))
     }
 
+    fn synced(&self, generation: u64) -> Result<Option<Offset>, LinkFault> {
+        self.with(|server, _| server.link_offset(generation).map(|_| server.link_synced()))
+    }
+
     fn hash_seed(&self) -> u64 {
         self.with(|server, _| server.link_seed())
     }

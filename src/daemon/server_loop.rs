@@ -1,6 +1,8 @@
 //! `vedette server`: one engine behind a lock, the listeners and threads that bring it requests, and
 //! the one loop that carries out its actions. Decides nothing.
 
+use super::aof_start;
+use super::aof_writer::AofWriter;
 use super::clock;
 use super::reload;
 use super::secret_files::SecretFiles;
@@ -9,6 +11,7 @@ use super::snapshot_writer::{self, Order};
 use super::systemd::Notifier;
 use super::tls_files::{self, Dialling, Serving};
 use crate::config::server::ServerConfig;
+use crate::disk::aof::Log;
 use crate::disk::{atomic_file, divergent, state_file};
 use crate::net::listener::{self, IoThreads};
 use crate::net::replica_link::ReplicaLink;
@@ -18,7 +21,7 @@ use crate::resp::{Batch, Limits};
 use crate::server::replication::divergent::Content;
 use crate::server::{Action, Gate, Input, Level, Server};
 use crate::session::acl;
-use crate::session::outbox::Generation;
+use crate::session::outbox::Hold;
 use crate::session::{Outbox, Passage, Refusal, SessionId, Turn};
 use crate::stdx::time::{Duration, Instant};
 use parking_lot::Mutex;
@@ -181,8 +184,8 @@ impl Service for Engine {
         self.server.lock().close(clock::now(), id);
     }
 
-    fn passage(&self, generation: Generation) -> Passage {
-        self.gate.passage(generation, clock::mono)
+    fn passage(&self, hold: Hold) -> Passage {
+        self.gate.passage(hold, clock::mono)
     }
 
     fn on_passage(&self, waker: &Waker) {
@@ -242,6 +245,7 @@ pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> 
     let silence_max = Duration::from_secs(config.repl_timeout_s);
     let limits = request_limits(&config);
     let (aclfile, users) = (config.aclfile.clone(), config.users.clone());
+    let settings = config.clone();
     let mut server = Server::new(config, seed, clock::now());
     server.set_entropy(|bytes| getrandom::fill(bytes).is_ok());
     match &aclfile {
@@ -257,12 +261,13 @@ pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> 
         None => server.define_users(users.iter().map(crate::config::Secret::expose)).map_err(ServerError)?,
     }
     server.restore(clock::now(), state_file::read(&dir).map_err(ServerError)?);
-    load(&mut server, &snapshot_path, &logger)?;
+    let log = load(&mut server, &settings, &snapshot_path, &logger)?;
     let port_of = |listeners: &[std::net::TcpListener]| {
         listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(0, |at| at.port())
     };
     server.introduce(port_of(&listeners), port_of(&tls_listeners), std::process::id());
     let gate = server.gate();
+    let queue = server.log_queue();
     let engine = Arc::new(Engine {
         server: Mutex::new(server),
         gate,
@@ -275,12 +280,18 @@ pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> 
     });
     let orders = {
         let engine = engine.clone();
-        snapshot_writer::start(snapshot_path, move |input| engine.tell(input))
+        let base_path = aof_start::folder(&settings).new_base_path();
+        snapshot_writer::start(snapshot_path, base_path, move |input| engine.tell(input))
             .map_err(|error| ServerError(format!("cannot start the snapshot thread: {error}")))?
+    };
+    let log = {
+        let (gate, engine) = (engine.gate.clone(), engine.clone());
+        AofWriter::start(log, queue, gate, move |input| engine.tell(input))
+            .map_err(|error| ServerError(format!("cannot start the log's thread: {error}")))?
     };
     let link = ReplicaLink::start(engine.clone(), dir.clone(), silence_max, material.connector())
         .map_err(|error| ServerError(format!("cannot start the replica link's thread: {error}")))?;
-    let hands = Hands { dir, snapshot, link, orders, aclfile };
+    let hands = Hands { dir, snapshot, link, orders, log, aclfile };
     runtime.block_on(async {
         let threads = Arc::new(threads);
         let plain = listeners.into_iter().map(|listener| (listener, None));
@@ -325,6 +336,7 @@ async fn turn(engine: &Arc<Engine>, hands: &Hands) -> Result<(), ServerError> {
             server.next_wakeup(now)
         };
         if let Some(code) = carry_out(engine, hands, actions) {
+            finish_log(engine, hands);
             tokio::time::sleep(FAREWELL).await;
             return if code == 0 { Ok(()) } else { Err(ServerError(format!("ended with code {code}"))) };
         }
@@ -341,6 +353,20 @@ async fn turn(engine: &Arc<Engine>, hands: &Hands) -> Result<(), ServerError> {
     }
 }
 
+/// What was acknowledged is on the disk before the process ends; what comes now is not acknowledged.
+fn finish_log(engine: &Engine, hands: &Hands) {
+    if !engine.server.lock().is_log_on() {
+        return;
+    }
+    engine.gate.need_disk(true);
+    if !hands.log.finish() {
+        error!(
+            engine.logger,
+            "the disk took the rest of the append-only file too slowly; its end may be missing"
+        );
+    }
+}
+
 /// What the loop does things with.
 struct Hands {
     dir: std::path::PathBuf,
@@ -348,6 +374,7 @@ struct Hands {
     snapshot: String,
     link: ReplicaLink,
     orders: Sender<Order>,
+    log: AofWriter,
     aclfile: Option<PathBuf>,
 }
 
@@ -392,6 +419,7 @@ fn carry_out(engine: &Engine, hands: &Hands, actions: Vec<Action>) -> Option<u8>
             Action::Respond { session, reply } => engine.server.lock().respond(session, reply),
             // The thread lives as long as its sender, so these cannot fail.
             Action::SnapshotBegin => drop(hands.orders.send(Order::Begin)),
+            Action::BaseBegin => drop(hands.orders.send(Order::BeginBase)),
             Action::SnapshotPart { bytes } => drop(hands.orders.send(Order::Part(bytes))),
             Action::SnapshotEnd => drop(hands.orders.send(Order::End)),
             Action::Stall { duration } => {
@@ -462,8 +490,25 @@ fn check_directory(config: &ServerConfig) -> Result<(), ServerError> {
     })
 }
 
-/// The data set of the last snapshot, if there is one. A damaged one is never started over.
-fn load(server: &mut Server, path: &Path, logger: &Logger) -> Result<(), ServerError> {
+/// The data set of the log, or without one of the last snapshot, if there is one. A damaged one is
+/// never started over.
+fn load(
+    server: &mut Server,
+    config: &ServerConfig,
+    path: &Path,
+    logger: &Logger,
+) -> Result<Log, ServerError> {
+    if config.aof.enabled {
+        let aof_start::Opened { log, position } = aof_start::open(server, config, path, logger)?;
+        server.log_opened(log.bytes());
+        server.take_up_role(clock::now(), position);
+        return Ok(log);
+    }
+    load_snapshot(server, path, logger)?;
+    Ok(aof_start::closed(config, logger))
+}
+
+fn load_snapshot(server: &mut Server, path: &Path, logger: &Logger) -> Result<(), ServerError> {
     let file = match std::fs::File::open(path) {
         Ok(file) => std::io::BufReader::with_capacity(1 << 20, file),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

@@ -9,18 +9,32 @@ use std::sync::mpsc::{Sender, channel};
 
 pub enum Order {
     Begin,
+    /// The base of the append-only file.
+    BeginBase,
     Part(Bytes),
     End,
 }
 
-/// Starts the thread for snapshots under `path`; it ends with the sender.
-pub fn start(path: PathBuf, tell: impl Fn(Input) + Send + 'static) -> std::io::Result<Sender<Order>> {
+/// Starts the thread for snapshots under `path` and bases under `base`; it ends with the sender.
+pub fn start(
+    path: PathBuf,
+    base: PathBuf,
+    tell: impl Fn(Input) + Send + 'static,
+) -> std::io::Result<Sender<Order>> {
     let (orders, inbox) = channel();
     std::thread::Builder::new().name("snapshot".into()).spawn(move || {
         let mut file: Option<SnapshotFile> = None;
+        let mut current = &path;
         for order in inbox {
             let result = match order {
-                Order::Begin => SnapshotFile::create(&path).map(|new| file = Some(new)),
+                Order::Begin => {
+                    current = &path;
+                    SnapshotFile::create(current).map(|new| file = Some(new))
+                }
+                Order::BeginBase => {
+                    current = &base;
+                    create_base(current).map(|new| file = Some(new))
+                }
                 Order::Part(bytes) => {
                     let result = file.as_mut().map_or(Ok(()), |file| file.append(&bytes));
                     tell(Input::SnapshotPartWritten);
@@ -36,11 +50,17 @@ pub fn start(path: PathBuf, tell: impl Fn(Input) + Send + 'static) -> std::io::R
                 if let Some(file) = file.take() {
                     file.abandon();
                 }
-                tell(Input::SnapshotEnded { result: Err(complaint(&path, &error)) });
+                tell(Input::SnapshotEnded { result: Err(complaint(current, &error)) });
             }
         }
     })?;
     Ok(orders)
+}
+
+/// Its directory may not be there yet: the log was turned on while running.
+fn create_base(path: &Path) -> std::io::Result<SnapshotFile> {
+    path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+    SnapshotFile::create(path)
 }
 
 fn complaint(path: &Path, error: &std::io::Error) -> String {

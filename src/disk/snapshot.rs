@@ -5,8 +5,12 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+/// Synced this often on the way: the sync at the end then stalls nobody who shares the disk.
+const SYNC_BYTES: usize = 32 << 20;
+
 pub struct SnapshotFile {
     file: File,
+    unsynced: usize,
     temporary: PathBuf,
     path: PathBuf,
 }
@@ -21,11 +25,17 @@ impl SnapshotFile {
         options.write(true).create(true).truncate(true);
         // Data is for its owner.
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        Ok(SnapshotFile { file: options.open(&temporary)?, temporary, path: path.to_owned() })
+        Ok(SnapshotFile { file: options.open(&temporary)?, unsynced: 0, temporary, path: path.to_owned() })
     }
 
     pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
+        self.file.write_all(bytes)?;
+        self.unsynced += bytes.len();
+        if self.unsynced >= SYNC_BYTES {
+            self.unsynced = 0;
+            self.file.sync_data()?;
+        }
+        Ok(())
     }
 
     /// Puts it under its name for good.

@@ -7,7 +7,7 @@ use super::service::Service;
 use super::stream::Stream;
 use crate::resp::batch::BATCH_REQUESTS_MAX;
 use crate::resp::{Batch, Limits, Parser, Protocol, ProtocolError, Writer};
-use crate::session::outbox::Generation;
+use crate::session::outbox::Hold;
 use crate::session::{Close, Outbox, Passage, SessionId, Stop};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -80,8 +80,8 @@ struct Connection<S> {
     out: Vec<u8>,
     /// Of `out`, already sent.
     written: usize,
-    /// What is in `out` acknowledges writes of this generation.
-    gated: Option<Generation>,
+    /// What is in `out` acknowledges writes, and waits for this.
+    gated: Option<Hold>,
     authenticated: bool,
     /// Nothing was run yet: it may still be no client at all.
     fresh: bool,
@@ -151,7 +151,7 @@ impl<S: Service> Connection<S> {
     /// Whether the session goes on with requests that wait.
     fn drain_outbox(&mut self) -> Result<bool, End> {
         let drained = self.outbox.drain(&mut self.out);
-        self.gated = self.gated.or(drained.gated);
+        self.gated = Hold::join(self.gated, drained.gated);
         match drained.close {
             Some(Close::Now) => return Err(End::Broken),
             Some(Close::AfterFlush) => self.closing = true,
@@ -189,7 +189,7 @@ impl<S: Service> Connection<S> {
     /// Whether none of the batch is left for later.
     async fn run_batch(&mut self) -> Result<bool, End> {
         let turn = self.service.run(self.id, &self.batch, &self.input, &mut self.out);
-        self.gated = self.gated.or(turn.gated);
+        self.gated = Hold::join(self.gated, turn.gated);
         self.input.drain(..self.batch.bytes_of(turn.executed));
         if turn.executed < self.batch.len() || turn.stop != Stop::No {
             // The parser stands behind requests that were not run: it begins again.
@@ -250,14 +250,14 @@ impl<S: Service> Connection<S> {
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
         loop {
-            if let Some(generation) = self.gated {
-                match self.service.passage(generation) {
+            if let Some(hold) = self.gated {
+                match self.service.passage(hold) {
                     Passage::Open => {}
                     Passage::Never => return Poll::Ready(Err(End::Broken)),
                     Passage::Wait => {
                         self.service.on_passage(context.waker());
                         // Asked again: it may have opened before the waker was known.
-                        if self.service.passage(generation) == Passage::Wait {
+                        if self.service.passage(hold) == Passage::Wait {
                             return self.poll_outbox_closed(context);
                         }
                         continue;

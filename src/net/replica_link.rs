@@ -43,6 +43,8 @@ pub trait Follower: Send + Sync + 'static {
     -> Result<(), LinkFault>;
     fn stream(&self, generation: u64, bytes: &[u8]) -> Result<Applied, LinkFault>;
     fn offset(&self, generation: u64) -> Result<Offset, LinkFault>;
+    /// How much of it is on the disk; `None`: no log is kept.
+    fn synced(&self, generation: u64) -> Result<Option<Offset>, LinkFault>;
     /// Seeds the hashing of a keyspace that is read from a stranger.
     fn hash_seed(&self) -> u64;
 }
@@ -300,7 +302,11 @@ impl<F: Follower> Link<'_, F> {
     }
 
     async fn send_ack(&self, wire: &mut Wire, offset: Offset) -> Result<(), End> {
-        wire.send(&[b"REPLCONF".to_vec(), b"ACK".to_vec(), offset.to_string().into_bytes()]).await
+        let mut words = vec![b"REPLCONF".to_vec(), b"ACK".to_vec(), offset.to_string().into_bytes()];
+        if let Some(synced) = self.follower.synced(self.generation)? {
+            words.extend([b"FACK".to_vec(), synced.to_string().into_bytes()]);
+        }
+        wire.send(&words).await
     }
 
     /// The stream, until something ends it.

@@ -3,7 +3,7 @@
 
 use super::stream::Stream;
 use crate::resp::{Batch, Limits};
-use crate::session::outbox::Generation;
+use crate::session::outbox::Hold;
 use crate::session::{Outbox, Passage, Refusal, SessionId, Turn};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,8 +33,8 @@ pub trait Service: Send + Sync + 'static {
     /// A connection that was waiting to be accepted could not be.
     fn cannot_accept(&self, _error: &std::io::Error) {}
 
-    /// Asked right before replies with a generation leave.
-    fn passage(&self, _: Generation) -> Passage {
+    /// Asked right before replies that acknowledge writes leave.
+    fn passage(&self, _: Hold) -> Passage {
         Passage::Open
     }
 

@@ -22,6 +22,15 @@ pub struct Loaded {
 /// Reads an image to its end. `expire_before_ms` leaves out keys whose time passed; a replica keeps
 /// them, because only its master may say when they go.
 pub fn load(from: impl Read, seed: u64, expire_before_ms: Option<u64>) -> Result<Loaded, RdbError> {
+    load_front(from, seed, expire_before_ms).map(|(loaded, _)| loaded)
+}
+
+/// The same of a file that goes on behind its image; and how many bytes the image took.
+pub fn load_front(
+    from: impl Read,
+    seed: u64,
+    expire_before_ms: Option<u64>,
+) -> Result<(Loaded, u64), RdbError> {
     let mut reader = Reader::new(from)?;
     let mut keyspace = Keyspace::new(seed);
     let mut expired = 0;
@@ -60,7 +69,7 @@ pub fn load(from: impl Read, seed: u64, expire_before_ms: Option<u64>) -> Result
         (Some(replid), Some(offset)) if stream_db < DATABASES => Some(Position { replid, offset, stream_db }),
         _ => None,
     };
-    Ok(Loaded { keyspace, position, expired })
+    Ok((Loaded { keyspace, position, expired }, reader.offset()))
 }
 
 /// Version and checksum behind the value of a DUMP.

@@ -18,7 +18,7 @@ mod value;
 mod write;
 
 pub use error::RdbError;
-pub use load::{DUMP_FOOT_BYTES, Loaded, load, restore};
+pub use load::{DUMP_FOOT_BYTES, Loaded, load, load_front, restore};
 pub use read::{Entry, Item, Reader};
 pub use value::Decoded;
 pub use write::{ImageWriter, Position, dump};

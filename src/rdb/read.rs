@@ -51,6 +51,11 @@ impl<R: Read> Reader<R> {
         Ok(Reader { source, version, db: 0 })
     }
 
+    /// Bytes used so far; behind [`Item::End`], of the whole image.
+    pub fn offset(&self) -> u64 {
+        self.source.offset()
+    }
+
     pub fn next_item(&mut self) -> Result<Item, RdbError> {
         let source = &mut self.source;
         let mut expires_at_ms = None;

@@ -27,6 +27,15 @@ pub struct ImageWriter {
 impl ImageWriter {
     /// Begins with the magic and what readers may want to know first.
     pub fn new(position: Option<&Position>, created_s: u64) -> Self {
+        ImageWriter::begin(position, created_s, false)
+    }
+
+    /// The same as the base of an append-only file, as it says of itself.
+    pub fn base(position: Option<&Position>, created_s: u64) -> Self {
+        ImageWriter::begin(position, created_s, true)
+    }
+
+    fn begin(position: Option<&Position>, created_s: u64, is_base: bool) -> Self {
         let mut out = format!("REDIS{VERSION_WRITTEN:04}").into_bytes();
         let mut aux = |name: &str, value: &str| {
             out.push(opcode::AUX);
@@ -41,7 +50,7 @@ impl ImageWriter {
             aux("repl-id", &position.replid);
             aux("repl-offset", &position.offset.to_string());
         }
-        aux("aof-base", "0");
+        aux("aof-base", if is_base { "1" } else { "0" });
         ImageWriter { out, unsummed: 0, digest: Digest::new(CrcAlgorithm::Crc64Redis), db: None, entries: 0 }
     }
 

@@ -98,6 +98,12 @@ fn fresh_enough(visitor: &Visitor<'_>) -> Option<CommandError> {
 
 fn disk_works(visitor: &Visitor<'_>) -> Option<CommandError> {
     let server = visitor.server;
+    if visitor.flags & WRITE != 0
+        && !server.replication.is_replica()
+        && let Some(refusal) = server.aof.refuse_write()
+    {
+        return Some(refusal);
+    }
     let failing = server.admin.snapshot.failing && server.config.stop_writes_on_bgsave_error;
     (visitor.flags & WRITE != 0 && failing && !server.config.save.is_empty()).then(|| {
         "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.".into()

@@ -144,7 +144,7 @@ impl Server {
             Err(_) => return true,
         }
         self.blocking.forget(id);
-        let gated = Some(self.gate.generation());
+        let gated = Some(self.hold());
         self.unblock(id, Bytes::from(reply), gated);
         true
     }
@@ -198,7 +198,7 @@ impl Server {
         };
         let id = parse_i64(argv[2]).ok_or(CommandError::NotInteger)?;
         let id = u64::try_from(id).unwrap_or(0);
-        let done = self.end_wait(id, error) || self.replication.cancel_wait(id);
+        let done = self.end_wait(id, error) || self.replication.cancel_wait(id) || self.aof.waits.expire(id);
         out.integer(i64::from(done));
         Ok(())
     }

@@ -5,6 +5,7 @@ use super::{Action, Level, Server};
 use crate::commands::{CommandError, Unit};
 use crate::resp::spec::{MAY_REPLICATE, WRITE};
 use crate::resp::{Batch, Writer};
+use crate::session::outbox::Hold;
 use crate::session::{ReplyMode, Session, SessionId, Stop, Turn};
 use crate::stdx::time::{Instant, Now};
 
@@ -45,8 +46,8 @@ impl Server {
             let mut writer = Writer::new(out, session.protocol);
             match self.request(now, &mut session, &argv, &mut writer) {
                 Ran::Done { command, wrote } => {
-                    if wrote && gated.is_none() {
-                        gated = Some(self.gate.generation());
+                    if wrote {
+                        gated = Hold::join(gated, Some(self.hold()));
                     }
                     let end = stopwatch();
                     self.note_call(now, &session, command, end.since(lap), &argv);
@@ -73,7 +74,7 @@ impl Server {
             // What this request sent to its own session stands right behind its reply.
             if session.outbox.has_pending() {
                 let drained = session.outbox.drain(out);
-                gated = gated.or(drained.gated);
+                gated = Hold::join(gated, drained.gated);
                 session.close |= drained.close.is_some();
             }
             stop = if session.close {
@@ -160,9 +161,9 @@ impl Server {
         argv: &[&[u8]],
         out: &mut Writer<'_>,
     ) -> Result<(), CommandError> {
-        let is_replica = self.replication.is_replica();
+        let is_replica = self.replication.is_replica() || self.loading;
         let string_bytes_max = match is_replica {
-            // What the master allowed itself holds here too.
+            // What the master (or the log) allowed itself holds here too.
             true => usize::MAX,
             false => usize::try_from(self.config.proto_max_bulk_bytes).unwrap_or(usize::MAX),
         };
@@ -207,7 +208,7 @@ impl Server {
             self.block(session);
             self.actions.push(Action::AclFile { session: session.id, order });
         } else if argv[0].eq_ignore_ascii_case(b"publish") {
-            self.feed(session.db, argv);
+            self.feed_replicas(session.db, argv);
         } else if argv[0].eq_ignore_ascii_case(b"reset") {
             self.forget_transaction(session.id);
             session.multi = None;

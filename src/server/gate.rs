@@ -1,14 +1,16 @@
 //! The reply gate (promise P3): replies that acknowledge writes leave only while the server is
-//! vouched for. One word for *until when*, one that counts who it serves; read by every connection
+//! vouched for, and with `appendfsync always` only when their bytes are on the disk. One word for
+//! *until when*, one that counts who it serves, one for how far the disk is; read by every connection
 //! at the moment it flushes, without the engine's lock.
 //!
-//! Knows no lease and no replica: replication moves the deadline, connections obey it.
+//! Knows no lease, no replica and no file: replication moves the deadline, the log's writer tells
+//! how far it is, connections obey.
 
 use crate::session::Passage;
-use crate::session::outbox::Generation;
+use crate::session::outbox::{Generation, Hold};
 use crate::stdx::time::Instant;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 
 /// Nobody supervises: the gate is open for good and no clock is read at a flush.
@@ -22,6 +24,10 @@ pub struct Gate {
     deadline_us: AtomicU64,
     /// Changes whenever replies produced before must never leave: demotion, fencing.
     generation: AtomicU64,
+    /// Acknowledgements wait for the disk.
+    needs_disk: AtomicBool,
+    /// How much of the log is on the disk for certain.
+    durable: AtomicU64,
     wakers: Mutex<Vec<Waker>>,
 }
 
@@ -30,6 +36,8 @@ impl Default for Gate {
         Gate {
             deadline_us: AtomicU64::new(UNSUPERVISED),
             generation: AtomicU64::new(0),
+            needs_disk: AtomicBool::new(false),
+            durable: AtomicU64::new(0),
             wakers: Mutex::default(),
         }
     }
@@ -68,13 +76,34 @@ impl Gate {
         deadline == UNSUPERVISED || now.as_micros() < deadline
     }
 
+    /// Whether acknowledgements wait for the disk from now on.
+    pub fn need_disk(&self, needed: bool) {
+        if self.needs_disk.swap(needed, Ordering::AcqRel) && !needed {
+            self.wake();
+        }
+    }
+
+    /// The log is on the disk up to here.
+    pub fn disk_reached(&self, position: u64) {
+        self.durable.fetch_max(position, Ordering::AcqRel);
+        if self.needs_disk.load(Ordering::Acquire) {
+            self.wake();
+        }
+    }
+
+    pub fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
     /// Asked right before the bytes leave. `now` is read only when there is a supervisor.
-    pub fn passage(&self, produced: Generation, now: impl FnOnce() -> Instant) -> Passage {
+    pub fn passage(&self, hold: Hold, now: impl FnOnce() -> Instant) -> Passage {
         // The deadline is read before the generation: `silence` changes them in that order, so
         // no reply of an old generation can see an open deadline of the new one.
         let deadline = self.deadline_us.load(Ordering::Acquire);
-        if self.generation.load(Ordering::Acquire) != produced {
+        if self.generation.load(Ordering::Acquire) != hold.generation {
             Passage::Never
+        } else if self.needs_disk.load(Ordering::Acquire) && self.durable() < hold.logged {
+            Passage::Wait
         } else if deadline == UNSUPERVISED || now().as_micros() < deadline {
             Passage::Open
         } else {
@@ -104,20 +133,39 @@ impl Gate {
 mod tests {
     use super::*;
 
+    fn produced(generation: Generation) -> Hold {
+        Hold { generation, logged: 0 }
+    }
+
+    #[test]
+    fn replies_wait_for_the_disk_only_where_that_is_asked_for() {
+        let gate = Gate::default();
+        let passage = |logged| gate.passage(Hold { generation: 0, logged }, || Instant::ZERO);
+        assert_eq!(passage(9), Passage::Open);
+        gate.need_disk(true);
+        gate.disk_reached(8);
+        assert_eq!((passage(8), passage(9)), (Passage::Open, Passage::Wait));
+        gate.disk_reached(9);
+        gate.disk_reached(3);
+        assert_eq!(passage(9), Passage::Open, "what is there stays there");
+        gate.need_disk(false);
+        assert_eq!(passage(10), Passage::Open);
+    }
+
     #[test]
     fn replies_wait_for_the_vouching_and_die_with_their_generation() {
         let gate = Gate::default();
         let at = |ms| move || Instant::from_millis(ms);
-        assert_eq!(gate.passage(0, at(1)), Passage::Open, "unsupervised");
+        assert_eq!(gate.passage(produced(0), at(1)), Passage::Open, "unsupervised");
         gate.vouch_until(Instant::from_millis(10));
-        assert_eq!(gate.passage(0, at(9)), Passage::Open);
-        assert_eq!(gate.passage(0, at(10)), Passage::Wait);
+        assert_eq!(gate.passage(produced(0), at(9)), Passage::Open);
+        assert_eq!(gate.passage(produced(0), at(10)), Passage::Wait);
         gate.vouch_until(Instant::from_millis(20));
-        assert_eq!(gate.passage(0, at(10)), Passage::Open, "vouched again");
+        assert_eq!(gate.passage(produced(0), at(10)), Passage::Open, "vouched again");
         gate.silence();
-        assert_eq!(gate.passage(0, at(10)), Passage::Never);
+        assert_eq!(gate.passage(produced(0), at(10)), Passage::Never);
         gate.vouch_until(Instant::from_millis(99));
-        assert_eq!(gate.passage(0, at(10)), Passage::Never, "a new reign does not revive it");
-        assert_eq!(gate.passage(1, at(10)), Passage::Open);
+        assert_eq!(gate.passage(produced(0), at(10)), Passage::Never, "a new reign does not revive it");
+        assert_eq!(gate.passage(produced(1), at(10)), Passage::Open);
     }
 }

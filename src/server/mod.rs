@@ -8,6 +8,7 @@
 
 pub mod admin;
 pub mod admit;
+pub mod aof;
 pub mod blocking;
 pub mod execute;
 pub mod gate;
@@ -27,7 +28,7 @@ use crate::model::RunId;
 use crate::resp::Writer;
 use crate::resp::spec::CommandSpec;
 use crate::session::acl::Order;
-use crate::session::outbox::Generation;
+use crate::session::outbox::Hold;
 use crate::session::{Hub, HubSettings, Outbox, Refusal, Session, SessionId};
 use crate::stdx::Rng;
 use crate::stdx::time::{Duration, Instant, Now};
@@ -61,6 +62,8 @@ pub enum Input {
     Terminate,
     /// Password files hold something else than before.
     Secrets(NewSecrets),
+    /// What the writer of the append-only file has to say.
+    Log(aof::Told),
     /// `Action::Keep` is done, or failed.
     Kept { ticket: u64, result: Result<(), String> },
     /// `Action::KeepDivergent` is done, or failed.
@@ -94,6 +97,8 @@ pub enum Action {
     },
     /// Open a new file beside the snapshot's name.
     SnapshotBegin,
+    /// The same for the base of the append-only file.
+    BaseBegin,
     /// Append; answered by `Input::SnapshotPartWritten`.
     SnapshotPart {
         bytes: Bytes,
@@ -159,6 +164,7 @@ pub struct Server {
     pub(in crate::server) keyspace: Keyspace,
     pub(in crate::server) replication: replication::Replication,
     pub(in crate::server) gate: Arc<Gate>,
+    pub(in crate::server) aof: aof::Aof,
     pub(in crate::server) table: table::Table,
     pub(in crate::server) transactions: transaction::Transactions,
     pub(in crate::server) blocking: blocking::Blocking,
@@ -199,6 +205,7 @@ impl Server {
             keyspace: Keyspace::new(rng.u64(..)),
             replication: replication::Replication::new(&config, &mut rng, gate.clone()),
             gate,
+            aof: aof::Aof::default(),
             transactions: transaction::Transactions::default(),
             blocking: blocking::Blocking::default(),
             stats: stats::Stats::new(table.len()),
@@ -235,6 +242,7 @@ impl Server {
             Input::SnapshotEnded { result } => self.snapshot_ended(now, result),
             Input::Terminate => self.terminate(now),
             Input::Secrets(news) => self.take_secrets(news),
+            Input::Log(told) => self.log_told(now, told),
             Input::Kept { ticket, result } => self.order_kept(now, ticket, result),
             Input::DivergentKept { report, result } => self.divergent_kept(now, report, result),
         }
@@ -262,6 +270,7 @@ impl Server {
             self.hub.pause.as_ref().map(|pause| pause.until),
             self.replication.next_wakeup(),
             self.admin.snapshot.next_wakeup(now.mono),
+            self.aof.waits.next_deadline(),
         ]
         .into_iter()
         .flatten()
@@ -306,6 +315,7 @@ impl Server {
     pub fn close(&mut self, now: Now, id: SessionId) {
         self.forget_transaction(id);
         self.blocking.forget(id);
+        self.aof.waits.forget(id);
         self.replication.session_closed(now, id);
         self.hub.close(id);
     }
@@ -315,6 +325,7 @@ impl Server {
         self.expire_blocked(now);
         self.tick_replication(now);
         self.tick_snapshot(now);
+        self.end_log_waits(now);
         if now.mono >= self.next_cron {
             self.next_cron = now.mono + Duration::from_millis(u64::from(1000 / self.config.hz.max(1)));
             self.cron(now);
@@ -326,6 +337,7 @@ impl Server {
         self.stats.sample(now.mono);
         self.retry_shutdown(now);
         self.consider_save_points(now);
+        self.log_cron(now);
         for peer in self.hub.close_over_soft_limit(now.mono) {
             self.log(
                 Level::Warning,
@@ -374,8 +386,10 @@ impl Server {
         self.admin.process_id = process_id;
     }
 
-    /// Ends one turn of the engine: what was produced for replicas goes to their outboxes together.
+    /// Ends one turn of the engine: what was produced goes to the log's writer, and to the replicas'
+    /// outboxes, together.
     pub(in crate::server) fn end_of_turn(&mut self, now: Now) {
+        self.flush_log(now);
         self.replication.flush(now);
     }
 
@@ -386,7 +400,7 @@ impl Server {
     }
 
     /// The late reply of a blocked session; `gated` if it acknowledges a write.
-    pub(in crate::server) fn unblock(&mut self, id: SessionId, reply: Bytes, gated: Option<Generation>) {
+    pub(in crate::server) fn unblock(&mut self, id: SessionId, reply: Bytes, gated: Option<Hold>) {
         if let Some(session) = self.hub.session_mut(id) {
             session.blocked = false;
             session.outbox.resume(reply, gated);

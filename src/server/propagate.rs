@@ -104,8 +104,14 @@ impl Server {
         self.blocking.signal_all();
     }
 
-    /// One command for replicas.
+    /// One command for replicas and the log.
     pub(in crate::server) fn feed(&mut self, db: usize, argv: &[&[u8]]) {
+        self.feed_replicas(db, argv);
+        self.aof.feed(db, argv, self.propagation.in_exec);
+    }
+
+    /// One command for replicas alone: it changes no data.
+    pub(in crate::server) fn feed_replicas(&mut self, db: usize, argv: &[&[u8]]) {
         if self.propagation.in_exec && !self.propagation.opened {
             self.propagation.opened = true;
             self.replication.feed(db, &[b"MULTI"]);
@@ -119,6 +125,7 @@ impl Server {
 
     pub(in crate::server) fn end_exec(&mut self, db: usize) {
         self.propagation.in_exec = false;
+        self.aof.end_exec();
         if std::mem::take(&mut self.propagation.opened) {
             self.replication.feed(db, &[b"EXEC"]);
         }

@@ -19,6 +19,10 @@ impl Server {
         );
     }
 
+    pub fn key_count(&self) -> usize {
+        self.keyspace.total_len()
+    }
+
     /// Whether keys whose time has passed are left out when the data file is read: only a master
     /// says that keys are gone.
     pub fn drops_expired_at_load(&self) -> bool {

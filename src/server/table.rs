@@ -42,6 +42,7 @@ impl Table {
             table.add(row.spec, Run::Session(row.handler));
         }
         let own = [transaction::COMMANDS, blocking::COMMANDS].into_iter();
+        let own = own.chain(super::aof::COMMANDS.iter().copied());
         let own = own.chain(admin::COMMANDS.iter().copied()).chain(replication::COMMANDS.iter().copied());
         for ServerCommand { spec, handler } in own.flatten() {
             table.add(*spec, Run::Server(*handler));

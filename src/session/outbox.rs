@@ -13,6 +13,26 @@ use std::task::{Context, Poll, Waker};
 /// Which replies wait at the gate: those produced under this generation (see `server::gate`).
 pub type Generation = u64;
 
+/// What a reply that acknowledges a write waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hold {
+    pub generation: Generation,
+    /// How far the log must be on the disk, where that is asked for.
+    pub logged: u64,
+}
+
+impl Hold {
+    /// Both: they leave together, under the older generation and with the later byte.
+    pub fn join(one: Option<Hold>, other: Option<Hold>) -> Option<Hold> {
+        match (one, other) {
+            (Some(one), Some(other)) => {
+                Some(Hold { generation: one.generation, logged: one.logged.max(other.logged) })
+            }
+            (one, other) => one.or(other),
+        }
+    }
+}
+
 #[derive(Default)]
 pub struct Outbox {
     /// Something is inside: lets the hot path look without taking the lock.
@@ -24,8 +44,8 @@ pub struct Outbox {
 struct Inner {
     queue: VecDeque<Bytes>,
     bytes: usize,
-    /// The oldest generation of gated bytes in the queue.
-    gated: Option<Generation>,
+    /// What the gated bytes in the queue wait for.
+    gated: Option<Hold>,
     resumed: bool,
     closed: Option<Close>,
     waker: Option<Waker>,
@@ -43,7 +63,7 @@ pub enum Close {
 /// What a drain found besides bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drained {
-    pub gated: Option<Generation>,
+    pub gated: Option<Hold>,
     /// The session's blocked request is over (or its pause): it goes on with its next request.
     pub resumed: bool,
     pub close: Option<Close>,
@@ -62,10 +82,10 @@ impl Outbox {
     }
 
     /// The late reply of a blocked request, gated if it acknowledges a write; the session goes on.
-    pub fn resume(&self, reply: Bytes, gated: Option<Generation>) {
+    pub fn resume(&self, reply: Bytes, gated: Option<Hold>) {
         self.change(|inner| {
             inner.append(reply);
-            inner.gated = inner.gated.or(gated);
+            inner.gated = Hold::join(inner.gated, gated);
             inner.resumed = true;
         });
     }
@@ -182,9 +202,10 @@ mod tests {
     fn keeps_order_and_reports_a_resume_once() {
         let (outbox, mut out) = (Outbox::default(), Vec::new());
         outbox.push(Bytes::from_static(b"a"), 10);
-        outbox.resume(Bytes::from_static(b"b"), Some(7));
+        let hold = Hold { generation: 7, logged: 3 };
+        outbox.resume(Bytes::from_static(b"b"), Some(hold));
         let drained = outbox.drain(&mut out);
-        assert_eq!((out.as_slice(), drained.gated, drained.resumed), (&b"ab"[..], Some(7), true));
+        assert_eq!((out.as_slice(), drained.gated, drained.resumed), (&b"ab"[..], Some(hold), true));
         assert_eq!(outbox.drain(&mut out), Drained::default());
     }
 

@@ -1,14 +1,14 @@
 //! What became of a batch of requests: what whoever runs them tells the connection.
 
-use super::outbox::Generation;
+use super::outbox::Hold;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
     /// Requests that are done with; the rest is given again later.
     pub executed: usize,
     pub stop: Stop,
-    /// A write is acknowledged in the replies: they pass the gate as of this generation.
-    pub gated: Option<Generation>,
+    /// A write is acknowledged in the replies: they pass the gate when this is fulfilled.
+    pub gated: Option<Hold>,
     pub authenticated: bool,
 }
 

@@ -1,6 +1,7 @@
 //! One row a directive: how it is written, read and changed.
 
 use super::ServerConfig;
+use super::aof::{Fsync, plain_name};
 use super::values::*;
 use crate::config::Secret;
 use crate::config::tls::AuthClients;
@@ -183,16 +184,62 @@ pub const DIRECTIVES: &[Directive] = &[
         |c, w| yes_no(w).map(|v| c.rdb_compression = v),
     ),
     start("rdbchecksum", |c| yes_no_text(c.rdb_checksum), |c, w| yes_no(w).map(|v| c.rdb_checksum = v)),
+    live("appendonly", |c| yes_no_text(c.aof.enabled), |c, w| yes_no(w).map(|v| c.aof.enabled = v)),
+    start(
+        "appenddirname",
+        |c| c.aof.directory.clone(),
+        |c, w| plain_name(w, "appenddirname").map(|v| c.aof.directory = v),
+    ),
+    start(
+        "appendfilename",
+        |c| c.aof.filename.clone(),
+        |c, w| plain_name(w, "appendfilename").map(|v| c.aof.filename = v),
+    ),
     live(
-        "appendonly",
-        |_| "no".into(),
-        |_, w| {
-            only(
-                w,
-                "no",
-                "the append-only file is not written yet; use `save` points and replicas, and leave appendonly no",
-            )
+        "appendfsync",
+        |c| c.aof.fsync.name().to_owned(),
+        |c, w| {
+            c.aof.fsync = Fsync::parse(one(w)?)
+                .ok_or("argument(s) must be one of the following: everysec, always, no")?;
+            Ok(())
         },
+    ),
+    live(
+        "auto-aof-rewrite-percentage",
+        |c| c.aof.rewrite_percentage.to_string(),
+        |c, w| number(w, 0, COUNT_MAX).map(|v| c.aof.rewrite_percentage = v as u64),
+    ),
+    live(
+        "auto-aof-rewrite-min-size",
+        |c| c.aof.rewrite_min_bytes.to_string(),
+        |c, w| bytes(w).map(|v| c.aof.rewrite_min_bytes = v),
+    ),
+    live(
+        "no-appendfsync-on-rewrite",
+        |c| yes_no_text(c.aof.no_fsync_on_rewrite),
+        |c, w| yes_no(w).map(|v| c.aof.no_fsync_on_rewrite = v),
+    ),
+    live(
+        "aof-load-truncated",
+        |c| yes_no_text(c.aof.load_truncated),
+        |c, w| yes_no(w).map(|v| c.aof.load_truncated = v),
+    ),
+    live(
+        "aof-timestamp-enabled",
+        |c| yes_no_text(c.aof.timestamps),
+        |c, w| yes_no(w).map(|v| c.aof.timestamps = v),
+    ),
+    live(
+        "aof-use-rdb-preamble",
+        |_| "yes".into(),
+        |_, w| {
+            only(w, "yes", "the base of the append-only file is always a snapshot (RDB); both kinds are read")
+        },
+    ),
+    live(
+        "aof-rewrite-incremental-fsync",
+        |_| "yes".into(),
+        |_, w| only(w, "yes", "a base is always synced on the way, so that its end stalls no disk"),
     ),
     live(
         "requirepass",

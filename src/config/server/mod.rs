@@ -2,6 +2,7 @@
 //! Every directive is one row of [`directives::DIRECTIVES`]; parsing, CONFIG GET and CONFIG SET read
 //! nothing else. A directive that nobody knows is refused by name, with its place.
 
+pub mod aof;
 pub mod directives;
 mod values;
 
@@ -10,6 +11,7 @@ use crate::config::tls::{AuthClients, ClientFiles, ServerFiles};
 use crate::model::Address;
 use crate::stdx::time::Duration;
 use crate::stdx::words::split_words;
+use aof::AofConfig;
 pub use directives::{DIRECTIVES, Directive};
 use std::path::{Path, PathBuf};
 pub use values::{OutputLimit, SavePoint};
@@ -44,6 +46,7 @@ pub struct ServerConfig {
     pub stop_writes_on_bgsave_error: bool,
     pub rdb_compression: bool,
     pub rdb_checksum: bool,
+    pub aof: AofConfig,
     pub requirepass: Option<Secret>,
     /// Read in place of `requirepass` at the start, and again when it changes.
     pub requirepass_file: Option<PathBuf>,
@@ -113,6 +116,7 @@ impl Default for ServerConfig {
             stop_writes_on_bgsave_error: true,
             rdb_compression: true,
             rdb_checksum: true,
+            aof: AofConfig::default(),
             requirepass: None,
             requirepass_file: None,
             aclfile: None,
@@ -320,7 +324,9 @@ mod tests {
             error("port 1\nprot 2")
         );
         assert!(error("port 99999").contains("'port': argument must be between 0 and 65535 inclusive"));
-        assert!(error("appendonly yes").contains("append-only file"));
+        assert!(error("aof-use-rdb-preamble no").contains("snapshot"));
+        assert!(error("appendfilename a/b").contains("just a name"));
+        assert!(error("appendfsync often").contains("everysec"));
         assert!(error("dir \"x").contains("quote"));
         assert!(arguments(&["--port"]).unwrap_err().to_string().contains("--port"));
     }

@@ -15,7 +15,7 @@ type Done = Result<(), CommandError>;
 pub(super) fn config(
     server: &mut Server,
     _: &mut Session,
-    _: Now,
+    now: Now,
     argv: &[&[u8]],
     out: &mut Writer<'_>,
 ) -> Done {
@@ -28,7 +28,7 @@ pub(super) fn config(
         }
         b"set" if argv.len() < 4 || argv.len() % 2 == 1 => arity("set"),
         b"set" => {
-            set(server, &argv[2..])?;
+            set(server, now, &argv[2..])?;
             out.ok();
             Ok(())
         }
@@ -64,7 +64,7 @@ fn get(server: &Server, patterns: &[&[u8]], out: &mut Writer<'_>) {
     }
 }
 
-fn set(server: &mut Server, pairs: &[&[u8]]) -> Done {
+fn set(server: &mut Server, now: Now, pairs: &[&[u8]]) -> Done {
     let mut next = server.config.clone();
     let mut seen: Vec<&str> = Vec::new();
     for pair in pairs.chunks_exact(2) {
@@ -95,7 +95,7 @@ fn set(server: &mut Server, pairs: &[&[u8]]) -> Done {
         (row.set)(&mut next, &words).map_err(|why| fail(&why))?;
     }
     server.config = next;
-    server.apply_config();
+    server.apply_config(now);
     Ok(())
 }
 
@@ -111,7 +111,7 @@ impl Server {
     }
 
     /// What others copied from the configuration.
-    fn apply_config(&mut self) {
+    fn apply_config(&mut self, now: Now) {
         let config = &self.config;
         self.hub.settings.protected_mode = config.protected_mode;
         self.hub.settings.clients_max = config.clients_max;
@@ -120,5 +120,6 @@ impl Server {
         self.hub.auth.set_password(config.requirepass.as_ref().map(|secret| secret.expose().as_bytes()));
         self.admin.slowlog.entries.truncate(config.slowlog_len_max);
         self.replication.config_changed(config);
+        self.log_switched(now);
     }
 }

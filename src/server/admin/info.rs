@@ -104,9 +104,8 @@ fn persistence(server: &Server, now: Now, out: &mut InfoWriter) {
         .field("rdb_last_save_time", snapshot.last_saved.as_millis() / 1000)
         .field("rdb_last_bgsave_status", if snapshot.failing { "err" } else { "ok" })
         .field("rdb_last_bgsave_time_sec", snapshot.last_took_s())
-        .field("rdb_current_bgsave_time_sec", snapshot.running_for_s(now.mono))
-        .field("aof_enabled", 0)
-        .field("aof_rewrite_in_progress", 0);
+        .field("rdb_current_bgsave_time_sec", snapshot.running_for_s(now.mono));
+    server.log_info(now, out);
 }
 
 fn stats(server: &Server, _: Now, out: &mut InfoWriter) {

@@ -32,10 +32,14 @@ pub struct Snapshot {
     last_tried: Option<Instant>,
     /// The process ends when the running snapshot is on disk.
     then_exit: bool,
+    /// BGSAVE SCHEDULE came while the keyspace was walked for something else.
+    scheduled: bool,
 }
 
 #[derive(Debug)]
 struct Running {
+    /// Of the append-only file.
+    is_base: bool,
     began: Instant,
     /// Changes before it began.
     dirty: u64,
@@ -46,7 +50,16 @@ struct Running {
 
 impl Snapshot {
     pub fn is_running(&self) -> bool {
+        self.saving().is_some()
+    }
+
+    /// A snapshot or a base is written.
+    pub fn is_walking(&self) -> bool {
         self.running.is_some()
+    }
+
+    fn saving(&self) -> Option<&Running> {
+        self.running.as_ref().filter(|running| !running.is_base)
     }
 
     pub fn last_took_s(&self) -> i64 {
@@ -54,7 +67,7 @@ impl Snapshot {
     }
 
     pub fn running_for_s(&self, now: Instant) -> i64 {
-        self.running.as_ref().map_or(-1, |running| now.since(running.began).as_secs() as i64)
+        self.saving().map_or(-1, |running| now.since(running.began).as_secs() as i64)
     }
 
     /// When the next slice is due.
@@ -70,10 +83,15 @@ impl Server {
         let created_s = now.wall.as_millis() / 1000;
         let position = self.replication.position();
         let sink = Box::new(ImageWriter::new(position.as_ref(), created_s));
+        if self.admin.snapshot.running.as_ref().is_some_and(|running| running.is_base) {
+            return Err("ERR Background append only file rewriting in progress: can't save right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.".into());
+        }
         if self.admin.snapshot.running.is_some() || !self.keyspace.begin_snapshot(sink) {
             return Err("ERR Background save already in progress".into());
         }
+        self.admin.snapshot.scheduled = false;
         self.admin.snapshot.running = Some(Running {
+            is_base: false,
             began: now.mono,
             dirty: self.stats.dirty,
             waiting: waiting.into_iter().collect(),
@@ -83,6 +101,24 @@ impl Server {
         self.actions.push(Action::SnapshotBegin);
         self.blocking.stirred = true;
         Ok(())
+    }
+
+    /// Begins the same walk for a base of the append-only file; not while there is another one.
+    pub(in crate::server) fn begin_base_walk(&mut self, now: Now, sink: Box<ImageWriter>) -> bool {
+        if self.admin.snapshot.running.is_some() || !self.keyspace.begin_snapshot(sink) {
+            return false;
+        }
+        self.admin.snapshot.running = Some(Running {
+            is_base: true,
+            began: now.mono,
+            dirty: 0,
+            waiting: Vec::new(),
+            parts_ahead: 0,
+            walked: false,
+        });
+        self.actions.push(Action::BaseBegin);
+        self.blocking.stirred = true;
+        true
     }
 
     /// Walks one slice of the running snapshot.
@@ -129,6 +165,10 @@ impl Server {
             // The disk gave up before the walk did.
             self.keyspace.take_snapshot_sink();
         }
+        if running.is_base {
+            self.base_written(now, result);
+            return;
+        }
         let took = now.mono.since(running.began);
         self.admin.snapshot.last_tried = Some(now.mono);
         self.admin.snapshot.failing = result.is_err();
@@ -166,9 +206,13 @@ impl Server {
     /// Begins a snapshot when a save point is reached.
     pub(in crate::server) fn consider_save_points(&mut self, now: Now) {
         let snapshot = &self.admin.snapshot;
+        if snapshot.scheduled && !self.keyspace.is_snapshot_running() {
+            let _ = self.begin_save(now, None);
+            return;
+        }
         let resting =
             snapshot.failing && snapshot.last_tried.is_some_and(|tried| now.mono.since(tried) < RETRY);
-        if snapshot.is_running() || resting || self.stats.dirty == 0 {
+        if snapshot.is_walking() || resting || self.stats.dirty == 0 {
             return;
         }
         let since_s = now.wall.as_millis().saturating_sub(snapshot.last_saved.as_millis()) / 1000;
@@ -187,11 +231,21 @@ impl Server {
             return;
         }
         self.admin.snapshot.then_exit = true;
+        self.abandon_base();
         // One that runs already will do: writes after it are refused no earlier either way.
         let _ = self.begin_save(now, None);
         if !self.admin.snapshot.is_running() {
             // A full sync walks at this moment; the next tick tries again.
             self.admin.snapshot.last_tried = None;
+        }
+    }
+
+    /// The process ends: a base on its way is not worth waiting for. One that is walked soon is there.
+    fn abandon_base(&mut self) {
+        let running = &mut self.admin.snapshot.running;
+        if running.take_if(|running| running.is_base && !running.walked).is_some() {
+            self.keyspace.take_snapshot_sink();
+            self.aof.rewrite_abandoned();
         }
     }
 
@@ -216,10 +270,16 @@ pub(super) fn bgsave(
     argv: &[&[u8]],
     out: &mut Writer<'_>,
 ) -> Done {
-    match argv {
-        [_] => {}
-        [_, word] if word.eq_ignore_ascii_case(b"schedule") => {}
+    let schedule = match argv {
+        [_] => false,
+        [_, word] if word.eq_ignore_ascii_case(b"schedule") => true,
         _ => return Err(CommandError::Syntax),
+    };
+    let walking = s.keyspace.is_snapshot_running() || s.admin.snapshot.is_walking();
+    if schedule && walking && !s.admin.snapshot.is_running() {
+        s.admin.snapshot.scheduled = true;
+        out.simple("Background saving scheduled");
+        return Ok(());
     }
     s.begin_save(now, None)?;
     out.simple("Background saving started");

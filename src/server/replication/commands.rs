@@ -49,8 +49,15 @@ fn replconf(
                     &replication.freshness,
                     &limit,
                 );
+                if let [fack, synced] = argv.get(3..5).unwrap_or_default()
+                    && fack.eq_ignore_ascii_case(b"fack")
+                    && let Some(synced) = parse_i64(synced).and_then(|synced| u64::try_from(synced).ok())
+                {
+                    replication.replicas.synced(session.id, synced);
+                }
                 replication.refresh_gate(now.mono);
                 server.end_waits(now);
+                server.end_log_waits(now);
                 return Ok(());
             }
             b"getack" => return Ok(()),

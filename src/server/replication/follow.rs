@@ -194,6 +194,8 @@ impl Server {
         self.keyspace.replace_data(data);
         self.replication.stream.adopt(replid, offset);
         self.replication.synced = true;
+        // What the log on the disk holds is another data set.
+        self.give_log_up(now);
         self.touch_all();
         self.link_is_up(now, generation)?;
         self.log(Level::Info, format!("full resynchronization done: {} keys", self.keyspace.total_len()));
@@ -235,6 +237,9 @@ impl Server {
         let mut upstream = upstream;
         let mut progress = Progress { done: 0, acknowledge: false };
         let result = self.apply(eyes, &mut upstream.session, &batch, buffer, &mut progress);
+        if result.is_err() {
+            self.end_exec(upstream.session.db);
+        }
         self.replication.role = Role::Replica(upstream);
         let consumed = batch.bytes_of(progress.done);
         self.replication.stream.repeat(&buffer[..consumed]);
@@ -284,10 +289,16 @@ impl Server {
         progress: &mut Progress,
     ) -> Result<(), LinkFault> {
         let Some(&name) = argv.first() else { return Ok(()) };
-        if name.eq_ignore_ascii_case(b"ping") || name.eq_ignore_ascii_case(b"multi") {
+        if name.eq_ignore_ascii_case(b"ping") {
+            return Ok(());
+        }
+        // Together in the log as well.
+        if name.eq_ignore_ascii_case(b"multi") {
+            self.begin_exec();
             return Ok(());
         }
         if name.eq_ignore_ascii_case(b"exec") {
+            self.end_exec(session.db);
             return Ok(());
         }
         if name.eq_ignore_ascii_case(b"replconf") {

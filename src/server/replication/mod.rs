@@ -232,8 +232,25 @@ impl Replication {
         self.stream.is_active().then(|| crate::rdb::Position {
             replid: self.stream.replid().to_string(),
             offset: self.stream.offset(),
-            stream_db: self.upstream().map_or(self.restored_db, Upstream::db),
+            stream_db: self.stream_db(),
         })
+    }
+
+    /// The database that a reader of the stream has selected where we stand.
+    pub fn stream_db(&self) -> usize {
+        self.upstream().map(Upstream::db).or(self.stream.selected()).unwrap_or(self.restored_db)
+    }
+
+    /// Replicas are asked what they have at the end of this turn.
+    pub fn want_acknowledgements(&mut self) {
+        self.getack_wanted = true;
+    }
+
+    /// How many replicas have the first `offset` bytes on their disks; members only, as above.
+    pub fn count_synced(&self, offset: Offset) -> usize {
+        let supervision = &self.supervision;
+        let members = supervision.is_supervised().then_some((&supervision.set[..], supervision.epoch));
+        self.replicas.count_synced(offset, members)
     }
 
     pub fn next_wakeup(&self) -> Option<Instant> {

@@ -59,6 +59,8 @@ pub struct Replica {
     held: VecDeque<Bytes>,
     held_bytes: usize,
     pub acked: Offset,
+    /// On its disk, as it says; `None`: it keeps no log.
+    pub synced: Option<Offset>,
     /// When it last said anything.
     pub heard_at: Instant,
     /// When the newest byte that it acknowledged was produced (as far as stamped).
@@ -81,6 +83,7 @@ impl Replica {
             held: VecDeque::new(),
             held_bytes: 0,
             acked: 0,
+            synced: None,
             heard_at: now,
             fresh_at: None,
             over_soft_since: None,

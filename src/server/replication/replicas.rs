@@ -79,6 +79,22 @@ impl Replicas {
             .count()
     }
 
+    /// How many have the first `offset` bytes on their disks, of the same ones.
+    pub fn count_synced(&self, offset: Offset, members: Option<(&[Address], Epoch)>) -> usize {
+        let is_member = |replica: &&Replica| {
+            members.is_none_or(|(set, epoch)| replica.epoch == Some(epoch) && set.contains(&replica.address))
+        };
+        let synced = |replica: &&Replica| replica.synced.is_some_and(|synced| synced >= offset);
+        self.online().filter(synced).filter(is_member).count()
+    }
+
+    /// What a replica says of its disk.
+    pub fn synced(&mut self, session: SessionId, offset: Offset) {
+        if let Some(replica) = self.0.get_mut(&session) {
+            replica.synced = Some(offset);
+        }
+    }
+
     /// Until when each member of the set that showed `epoch` certainly followed, latest first.
     pub fn fresh_members(&self, set: &[Address], epoch: Epoch) -> Vec<Instant> {
         let mut moments = Vec::with_capacity(set.len());

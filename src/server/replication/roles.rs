@@ -83,7 +83,8 @@ impl Server {
         // What was executed stands in the stream before anything else does.
         self.replication.flush(now);
         self.unblock_all();
-        for session in self.replication.waits.take_all() {
+        let waiting = self.replication.waits.take_all().into_iter().chain(self.aof.waits.take_all());
+        for session in waiting.collect::<Vec<_>>() {
             let text = "-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)\r\n";
             self.unblock(session, Bytes::from_static(text.as_bytes()), None);
         }

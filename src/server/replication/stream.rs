@@ -71,6 +71,11 @@ impl Stream {
         }
     }
 
+    /// The database that a reader of the stream has selected; `None`: it will be told.
+    pub fn selected(&self) -> Option<usize> {
+        self.selected
+    }
+
     pub fn is_active(&self) -> bool {
         self.backlog.is_some()
     }
