@@ -60,6 +60,7 @@ impl AofWriter {
             last_sync: Instant::now(),
             in_trouble: false,
             is_void: false,
+            counts: true,
         };
         std::thread::Builder::new().name("append-log".into()).spawn(move || {
             writer.run();
@@ -89,6 +90,8 @@ struct Writer {
     in_trouble: bool,
     /// What is written now is part of nothing (a sync failed, the log is closed): it is dropped.
     is_void: bool,
+    /// What is written is part of the log, or will be when its base is taken.
+    counts: bool,
 }
 
 impl Writer {
@@ -138,10 +141,10 @@ impl Writer {
                     if !self.is_void
                         && let Err(error) = self.log.append(&bytes)
                     {
-                        if !std::mem::replace(&mut self.in_trouble, true) {
-                            (self.tell)(Told::Trouble(error.to_string()));
-                        }
+                        self.in_trouble = true;
+                        (self.tell)(Told::Trouble(error.to_string()));
                         self.pending.push_front(Item::Bytes { bytes, end });
+                        self.take_base_early();
                         return;
                     }
                     self.written = end;
@@ -160,6 +163,17 @@ impl Writer {
         }
     }
 
+    /// A base that is done gives back the space of all that it stands for; bytes in front of it belong
+    /// into the file that began with it.
+    fn take_base_early(&mut self) {
+        let is_mark = |item: &Item| !matches!(item, Item::Bytes { .. });
+        let mark = self.pending.iter().position(is_mark);
+        if let Some(mark) = mark.filter(|&mark| self.pending.get(mark) == Some(&Item::BaseReady)) {
+            self.pending.remove(mark);
+            self.take_base();
+        }
+    }
+
     fn recovered(&mut self) {
         if std::mem::take(&mut self.in_trouble) {
             (self.tell)(Told::Recovered);
@@ -167,6 +181,9 @@ impl Writer {
     }
 
     fn rotate(&mut self, fresh: bool, at: u64) {
+        if !fresh {
+            self.sync();
+        }
         if self.is_void && !fresh {
             (self.tell)(Told::RotateFailed("the log is given up".into()));
             return;
@@ -175,6 +192,7 @@ impl Writer {
             Ok(()) => {
                 self.written = at;
                 self.is_void = false;
+                self.counts &= !fresh;
                 self.recovered();
             }
             Err(error) => {
@@ -190,6 +208,7 @@ impl Writer {
         (self.tell)(Told::Rewritten(result.map(|()| self.log.bytes())));
         if taken {
             // What was unsure before it is in the base.
+            self.counts = true;
             self.sync();
         }
     }
@@ -231,6 +250,9 @@ impl Writer {
 
     fn reached(&mut self, position: u64) {
         self.synced = position;
+        if !self.counts {
+            return;
+        }
         self.gate.disk_reached(position);
         if self.queue.is_watched() {
             (self.tell)(Told::Synced);

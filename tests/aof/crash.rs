@@ -128,6 +128,7 @@ fn a_torn_end_is_cut_off_or_refused_as_configured_and_a_damaged_middle_never_pas
             .unwrap();
     };
     tear();
+    let dir = server.dir().to_owned();
     let start = |truncated: &str| {
         let output = Command::new(env!("CARGO_BIN_EXE_vedette"))
             .args([
@@ -140,7 +141,7 @@ fn a_torn_end_is_cut_off_or_refused_as_configured_and_a_damaged_middle_never_pas
                 "yes",
             ])
             .args(["--aof-load-truncated", truncated, "--dir"])
-            .arg(server.dir())
+            .arg(&dir)
             .output()
             .unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())

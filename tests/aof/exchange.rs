@@ -2,7 +2,7 @@
 
 use super::{all_written, check_aof, files, rewrite};
 use crate::replication::{ALL_TYPES, content};
-use crate::support::Process;
+use crate::support::{Process, eventually};
 use std::path::Path;
 use vedette::resp::encode;
 
@@ -26,6 +26,12 @@ const LATER: &[&str] = &[
     "EXEC",
 ];
 
+/// Starts it again and waits until it has read its files.
+fn start(server: &mut Process) {
+    server.restart();
+    eventually("it has loaded", || server.connect().line("PING").as_str() == Some("PONG"));
+}
+
 /// Starts `server` again with this directory in place of its log.
 fn start_with(server: &mut Process, log: &Path) {
     server.kill();
@@ -36,7 +42,7 @@ fn start_with(server: &mut Process, log: &Path) {
         let entry = entry.unwrap();
         std::fs::copy(entry.path(), own.join(entry.file_name())).unwrap();
     }
-    server.restart();
+    start(server);
 }
 
 fn tell(server: &Process, lines: &[&str]) {
@@ -67,7 +73,7 @@ fn redis_reads_ours_and_we_read_what_redis_made_of_it() {
     redis.kill();
     start_with(&mut server, &redis.path("appendonlydir"));
     assert_eq!(content(&server), theirs);
-    redis.restart();
+    start(&mut redis);
     tell(&redis, &["CONFIG SET aof-use-rdb-preamble no"]);
     rewrite(&mut redis.connect());
     tell(&redis, &["SET from again"]);

@@ -24,7 +24,8 @@ fn rewrites(wire: &mut Wire) -> u64 {
 
 fn rewrite(wire: &mut Wire) {
     let before = rewrites(wire);
-    assert!(wire.line("BGREWRITEAOF").as_str().unwrap_or_default().contains("rewriting"));
+    let reply = wire.line("BGREWRITEAOF");
+    assert!(reply.as_str().unwrap_or_default().contains("rewriting"), "{reply:?}");
     eventually("the new base counts", || rewrites(wire) > before);
 }
 

@@ -186,6 +186,8 @@ impl Server {
             return;
         }
         self.aof.state = State::Waiting;
+        self.aof.stamps.clear();
+        self.aof.synced_offset = 0;
         self.aof.rewrite.void();
         self.log_policy_changed();
         self.consider_rewrite(now);
@@ -194,14 +196,18 @@ impl Server {
     pub(in crate::server) fn log_told(&mut self, now: Now, told: Told) {
         match told {
             Told::Trouble(why) => {
-                self.log(
-                    Level::Error,
-                    format!("append-only file: {why}; writes are refused until it works again"),
-                );
+                // It is tried again several times a second.
+                if self.aof.trouble.as_ref() != Some(&why) {
+                    self.log(
+                        Level::Error,
+                        format!("append-only file: {why}; writes are refused until it works again"),
+                    );
+                }
                 self.aof.trouble = Some(why);
             }
             Told::Recovered => {
-                if self.aof.trouble.take().is_some() {
+                // While a base is missing, only that heals.
+                if self.aof.is_on() && self.aof.trouble.take().is_some() {
                     self.log(Level::Warning, "append-only file: written again, writes are taken");
                 }
             }
@@ -242,6 +248,7 @@ impl Server {
             }
         }
         self.consider_rewrite(now);
+        self.log_policy_changed();
     }
 }
 
