@@ -48,7 +48,7 @@ fn start_with(server: &mut Process, log: &Path) {
 fn tell(server: &Process, lines: &[&str]) {
     let mut wire = server.connect();
     for line in lines {
-        assert!(!wire.line(line).error().is_some(), "{line}");
+        assert!(wire.line(line).error().is_none(), "{line}");
     }
 }
 

@@ -317,8 +317,7 @@ mod tests {
         // Where each line ends, and how many keys there are then.
         let mut whole = vec![0];
         for lines in 1..=STORY.len() {
-            let open = STORY[..lines].iter().any(|&line| line == "MULTI")
-                && !STORY[..lines].iter().any(|&line| line == "EXEC");
+            let open = STORY[..lines].contains(&"MULTI") && !STORY[..lines].contains(&"EXEC");
             if !open {
                 whole.push(log(&STORY[..lines]).len());
             }
