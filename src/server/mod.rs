@@ -241,7 +241,7 @@ impl Server {
             }
             Input::SnapshotEnded { result } => self.snapshot_ended(now, result),
             Input::Terminate => self.terminate(now),
-            Input::Secrets(news) => self.take_secrets(news),
+            Input::Secrets(news) => self.take_secrets(now, news),
             Input::Log(told) => self.log_told(now, told),
             Input::Kept { ticket, result } => self.order_kept(now, ticket, result),
             Input::DivergentKept { report, result } => self.divergent_kept(now, report, result),

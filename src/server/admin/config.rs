@@ -100,14 +100,14 @@ fn set(server: &mut Server, now: Now, pairs: &[&[u8]]) -> Done {
 }
 
 impl Server {
-    pub(in crate::server) fn take_secrets(&mut self, news: NewSecrets) {
+    pub(in crate::server) fn take_secrets(&mut self, now: Now, news: NewSecrets) {
         if news.requirepass.is_some() {
             self.config.requirepass = news.requirepass;
         }
         if news.masterauth.is_some() {
             self.config.masterauth = news.masterauth;
         }
-        self.apply_config();
+        self.apply_config(now);
     }
 
     /// What others copied from the configuration.
