@@ -303,7 +303,7 @@ impl Founding {
         let here: Vec<String> = everybody.iter().map(|one| one.address.to_string()).collect();
         for (address, candidate) in &self.candidates {
             if let Some(why) = &candidate.trouble
-                && !candidate.answer.as_ref().is_some_and(|(at, _)| now.since(*at) < FRESH)
+                && candidate.answer.as_ref().is_none_or(|(at, _)| now.since(*at) >= FRESH)
             {
                 odd.push(format!("{address} does not answer as a sentinel of this kind ({why})"));
             }
