@@ -165,8 +165,7 @@ impl Shell {
             self.look_around(now)?;
             if let Some(reason) = self.stopping.take() {
                 info!(self.logger, "stopping"; "reason" => reason);
-                self.stop()?;
-                return self.settle().await;
+                return self.stop().await;
             }
             // Disks may have taken their time.
             let sleep = self.sleep(clock::now());
@@ -576,14 +575,6 @@ impl Shell {
         }
         self.last_words_said = true;
         Fatal::because(error)
-    }
-
-    /// Gives leadership away, so the fleet need not find out, and lets the last bytes leave.
-    fn stop(&mut self) -> Result<(), Fatal> {
-        self.notifier.stopping();
-        let mut actions = Vec::new();
-        self.core.hand_over(clock::now(), &mut actions);
-        self.carry_out(clock::now(), actions)
     }
 }
 

@@ -38,4 +38,13 @@ impl Shell {
         }
         Ok(())
     }
+
+    /// Gives leadership away, so the fleet need not find out, and lets the last bytes leave.
+    pub(super) async fn stop(&mut self) -> Result<(), Fatal> {
+        self.notifier.stopping();
+        let mut actions = Vec::new();
+        self.core.hand_over(clock::now(), &mut actions);
+        self.carry_out(clock::now(), actions)?;
+        self.settle().await
+    }
 }
