@@ -28,6 +28,14 @@ impl Kind {
         }
     }
 
+    /// Redis measures how far a signed number is below the largest one in 64 bits. For the least of
+    /// all numbers that overflows, and it saturates at the other end.
+    fn as_redis_takes(self, value: i64, overflow: Overflow) -> i128 {
+        let (value, (_, most)) = (i128::from(value), self.limits());
+        let overflows = self.width < 64 && most - value > i128::from(i64::MAX);
+        if overflows && matches!(overflow, Overflow::Saturate) { most } else { value }
+    }
+
     fn limits(self) -> (i128, i128) {
         match self.is_signed {
             true => (-(1 << (self.width - 1)), (1 << (self.width - 1)) - 1),
@@ -119,7 +127,7 @@ fn run(step: &Step, bytes: &mut [u8]) -> (Option<i64>, bool) {
     let wanted = match change {
         Change::None => return (Some(old), false),
         // Without a sign even a negative number counts as one, a large one.
-        Change::Set(value) if kind.is_signed => i128::from(value),
+        Change::Set(value) if kind.is_signed => kind.as_redis_takes(value, overflow),
         Change::Set(value) => i128::from(value as u64),
         Change::Add(value) => i128::from(old) + i128::from(value),
     };

@@ -567,7 +567,7 @@ impl Generator {
             "zt" if self.rng.u32(..4) == 0 => family(&mut self.rng, 't'),
             "zt" => family(&mut self.rng, 'z'),
             "k" => {
-                let name = self.pick(&["s", "l", "h", "t", "z", "x", "b", "g"]);
+                let name = self.pick(&["s", "l", "h", "t", "z", "x", "b"]);
                 family(&mut self.rng, name.as_bytes()[0].into())
             }
             "v" => match self.rng.u32(..8) {
@@ -663,7 +663,7 @@ impl Generator {
     /// are equally far from a third: their order would be left to chance.
     fn place(&mut self, words: &mut Vec<Vec<u8>>) {
         let (longitude, latitude) = match self.rng.u32(..20) {
-            0 => (self.pick(FLOATS), self.pick(SCORES)),
+            0 => (self.pick(FLOATS), format!("{:.6}", self.rng.f64() * 180.0 - 90.0)),
             1..9 => (
                 format!("{:.6}", self.rng.f64() * 360.0 - 180.0),
                 format!("{:.6}", self.rng.f64() * 170.0 - 85.0),
