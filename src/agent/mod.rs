@@ -17,7 +17,7 @@ const FENCE_AGAIN: Duration = Duration::from_secs(1);
 const DIAL_PACE: Duration = Duration::from_millis(250);
 
 /// The other end of a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Whom {
     Server,
     Sentinel(usize),

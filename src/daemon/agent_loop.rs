@@ -11,13 +11,12 @@ use crate::daemon::shutdown::Shutdown;
 use crate::daemon::systemd::Notifier;
 use crate::daemon::tls_files::{self, Dialling};
 use crate::net::dial::Ways;
-use crate::net::link::{Link, LinkEvent, Route};
+use crate::net::link::{LinkEvent, Links, Route};
 use crate::net::tls::Versions;
 use crate::sentinel::Auth;
 use crate::stdx::time::Duration;
 use slog::{Logger, info, warn};
 use std::path::Path;
-use tokio::sync::mpsc;
 
 /// Why the process ends with status 1, with the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -50,37 +49,16 @@ pub fn run(config: AgentConfig, logger: Logger) -> Result<(), Fatal> {
     runtime.block_on(async {
         let mut shutdown = Shutdown::on_signals().map_err(|error| Fatal(format!("cannot start: {error}")))?;
         let mut notifier = Notifier::from_environment();
-        let mut lines = Vec::new();
-        let (sender, mut events) = mpsc::unbounded_channel();
+        let mut lines = Links::new("agent");
         let ways = Ways::plain();
         let route = |dialling: &Option<Dialling>| Route {
             ways: ways.clone(),
             tls: dialling.as_ref().map(|dialling| dialling.connector.clone()),
         };
-        let ends = std::iter::once((&config.server, &server_auth))
-            .chain(config.sentinels.iter().map(|sentinel| (sentinel, &sentinel_auth)));
-        for (address, auth) in ends {
-            // Each end has a channel of its own: two may have the same address.
-            let (own, mut heard) = mpsc::unbounded_channel();
-            let whom = match lines.len() {
-                0 => Whom::Server,
-                index => Whom::Sentinel(index - 1),
-            };
-            lines.push(Link::start(
-                address,
-                auth.clone(),
-                route(if lines.is_empty() { &to_server } else { &to_sentinels }),
-                "agent",
-                own,
-            ));
-            let sender = sender.clone();
-            tokio::spawn(async move {
-                while let Some(event) = heard.recv().await {
-                    if sender.send((whom, event)).is_err() {
-                        return;
-                    }
-                }
-            });
+        lines.add(Whom::Server, config.server.clone(), server_auth.clone(), route(&to_server));
+        for (index, address) in config.sentinels.iter().enumerate() {
+            let whom = Whom::Sentinel(index);
+            lines.add(whom, address.clone(), sentinel_auth.clone(), route(&to_sentinels));
         }
         renew(to_server.into_iter().chain(to_sentinels).collect(), &logger)?;
         let plan = Plan {
@@ -99,23 +77,20 @@ pub fn run(config: AgentConfig, logger: Logger) -> Result<(), Fatal> {
             let mut actions = Vec::new();
             agent.handle(now, input, &mut actions);
             for action in actions {
-                let line = |whom| match whom {
-                    Whom::Server => &lines[0],
-                    Whom::Sentinel(index) => &lines[index + 1],
-                };
                 match action {
-                    Action::Dial { whom, timeout } => line(whom).dial(timeout),
-                    Action::Hangup(whom) => line(whom).hangup(),
+                    Action::Dial { whom, timeout } => lines.dial(&whom, timeout),
+                    Action::Hangup(whom) => lines.hangup(&whom),
                     Action::Send { whom, id, mut argv } => {
                         if whom == Whom::Server {
                             renames.apply(&mut argv);
                         }
-                        line(whom).send(id, argv);
+                        lines.send(&whom, id, &argv);
                     }
                     Action::Tell { warning: true, text } => warn!(logger, "{}", text),
                     Action::Tell { warning: false, text } => info!(logger, "{}", text),
                 }
             }
+            lines.flush();
             notifier.status(match (agent.is_fenced(), agent.is_vouched(now)) {
                 (true, _) => "fenced: nobody vouches for the server, its writes wait",
                 (false, true) => "the server is vouched for",
@@ -124,10 +99,10 @@ pub fn run(config: AgentConfig, logger: Logger) -> Result<(), Fatal> {
             let wait = agent.next_wakeup().since(clock::mono());
             let wait = notifier.beat_every().map_or(wait, |every| wait.min(every));
             input = tokio::select! {
-                Some((whom, event)) = events.recv() => match event {
-                    LinkEvent::Up { .. } => Input::Up(whom),
-                    LinkEvent::Down { .. } => Input::Down(whom),
-                    LinkEvent::Replied { request, reply, .. } => Input::Replied { whom, id: request, reply },
+                event = lines.next() => match event {
+                    LinkEvent::Up { whom } => Input::Up(whom),
+                    LinkEvent::Down { whom, .. } => Input::Down(whom),
+                    LinkEvent::Replied { whom, request, reply } => Input::Replied { whom, id: request, reply },
                 },
                 name = shutdown.requested() => {
                     info!(logger, "stopping"; "reason" => name);

@@ -36,7 +36,7 @@ use crate::model::status::{Status, WebhookStatus};
 use crate::model::webhook::Progress;
 use crate::model::{Address, NodeId, TlsFault};
 use crate::net::http::Door;
-use crate::net::link::{Link, LinkEvent};
+use crate::net::link::{LinkEvent, Links};
 use crate::net::peer_link::{self, PeerLinks, Refusal};
 use crate::net::stream::Stream;
 use crate::sentinel::{Action, Auth, Input, LinkError, Sentinel};
@@ -101,11 +101,7 @@ struct Shell {
     held: Vec<Action>,
     /// The cluster that the log is bound to; empty until the fleet has a name.
     cluster: String,
-    /// How data servers know us: eight digits of the run id.
-    link_name: String,
-    links: BTreeMap<Address, (Option<Auth>, Link)>,
-    link_events: mpsc::UnboundedReceiver<LinkEvent>,
-    link_sender: mpsc::UnboundedSender<LinkEvent>,
+    links: Links<Address>,
     peers: PeerLinks,
     material: Material,
     fresh_secrets: mpsc::Receiver<Secrets>,
@@ -167,12 +163,13 @@ impl Shell {
                 info!(self.logger, "stopping"; "reason" => reason);
                 return self.stop().await;
             }
+            self.links.flush();
             // Disks may have taken their time.
             let sleep = self.sleep(clock::now());
             tokio::select! {
                 Some(event) = self.peer_events.recv() => self.peer(event)?,
                 Some(stream) = self.to_peers.recv() => self.peers.accept(stream),
-                Some(event) = self.link_events.recv() => self.link(event)?,
+                event = self.links.next() => self.link(event)?,
                 Some(event) = self.client_events.recv() => self.client(event)?,
                 Some(secrets) = self.fresh_secrets.recv() => self.take_up(secrets)?,
                 Some(progress) = self.alert_progress.recv() => {
@@ -193,7 +190,7 @@ impl Shell {
                 }
                 if let Ok(event) = self.peer_events.try_recv() {
                     self.peer(event)?;
-                } else if let Ok(event) = self.link_events.try_recv() {
+                } else if let Some(event) = self.links.told() {
                     self.link(event)?;
                 } else {
                     break;
@@ -253,19 +250,21 @@ impl Shell {
         }
     }
 
-    fn link(&mut self, event: LinkEvent) -> Result<(), Fatal> {
+    fn link(&mut self, event: LinkEvent<Address>) -> Result<(), Fatal> {
         let input = match event {
-            LinkEvent::Up { instance } => {
+            LinkEvent::Up { whom: instance } => {
                 debug!(self.logger, "link up"; "instance" => %instance);
                 self.tls_told.remove(&instance);
                 Input::LinkUp { instance }
             }
-            LinkEvent::Down { instance, why } => {
+            LinkEvent::Down { whom: instance, why } => {
                 debug!(self.logger, "link down"; "instance" => %instance, "why" => ?why);
                 self.tell_of_tls(&instance, why);
                 Input::LinkDown { instance, why }
             }
-            LinkEvent::Replied { instance, request, reply } => Input::Replied { instance, request, reply },
+            LinkEvent::Replied { whom: instance, request, reply } => {
+                Input::Replied { instance, request, reply }
+            }
         };
         // A link that was given up meanwhile may still have said something.
         let (Input::LinkUp { instance } | Input::LinkDown { instance, .. } | Input::Replied { instance, .. }) =
@@ -273,7 +272,7 @@ impl Shell {
         else {
             return Ok(());
         };
-        if !self.links.contains_key(instance) {
+        if !self.links.has(instance) {
             return Ok(());
         }
         self.input(clock::now(), input)
@@ -376,22 +375,12 @@ impl Shell {
                 // A peer that is away misses it; Raft and the beats expect that.
                 Action::SendPeer { to, message } => drop(self.peers.send(to, &message)),
                 Action::Watch { instance, auth } => self.watch(instance, auth),
-                Action::Unwatch { instance } => drop(self.links.remove(&instance)),
+                Action::Unwatch { instance } => self.links.remove(&instance),
                 Action::Dial { instance, timeout_ms } => {
-                    if let Some((_, link)) = self.links.get(&instance) {
-                        link.dial(Duration::from_millis(timeout_ms));
-                    }
+                    self.links.dial(&instance, Duration::from_millis(timeout_ms));
                 }
-                Action::Hangup { instance } => {
-                    if let Some((_, link)) = self.links.get(&instance) {
-                        link.hangup();
-                    }
-                }
-                Action::Send { instance, request, argv } => {
-                    if let Some((_, link)) = self.links.get(&instance) {
-                        link.send(request, argv);
-                    }
-                }
+                Action::Hangup { instance } => self.links.hangup(&instance),
+                Action::Send { instance, request, argv } => self.links.send(&instance, request, &argv),
                 Action::Emit { event, replayed } => self.emit(event, replayed),
                 Action::Respond { session, bytes } => {
                     self.cache.forget();
@@ -427,18 +416,13 @@ impl Shell {
     }
 
     fn watch(&mut self, instance: Address, auth: Option<Auth>) {
-        if let Some((known, link)) = self.links.get_mut(&instance) {
+        if self.links.has(&instance) {
             // Counts for the next login; a connection that is up has proven itself.
-            if *known != auth {
-                link.log_in_with(auth.clone());
-                *known = auth;
-            }
-            return;
+            return self.links.log_in_with(&instance, auth);
         }
         let group = self.core.ledger().group_of(&instance).map_or("", |group| &group.name);
         let route = self.material.route(group);
-        let link = Link::start(&instance, auth.clone(), route, &self.link_name, self.link_sender.clone());
-        self.links.insert(instance, (auth, link));
+        self.links.add(instance.clone(), instance, auth, route);
     }
 
     /// Secrets that were read again: each counts where it is used from now on.

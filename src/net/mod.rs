@@ -8,6 +8,7 @@ pub mod link;
 pub mod listener;
 pub mod names;
 pub mod peer_link;
+mod ready;
 pub mod replica_link;
 pub mod service;
 pub mod stream;

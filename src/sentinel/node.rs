@@ -245,6 +245,10 @@ impl Sentinel {
             Input::LinkDown { instance, why } => self.link_down(now.mono, &instance, why),
             Input::Replied { instance, request, reply } => {
                 self.replied(now.mono, &instance, request, &reply, actions);
+                // Most answers say that all is well, and there are very many.
+                if self.next_wakeup().is_none_or(|at| at > now.mono) {
+                    return;
+                }
             }
             Input::ErrandsProgress { up_to } => self.errands_progress(now, up_to),
             Input::ErrandTold { kind, payload } => self.errand_told(now, kind, payload),

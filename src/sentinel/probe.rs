@@ -30,9 +30,16 @@ const ASKED_MAX: usize = 64;
 /// Far above what a data server without a thousand replicas says.
 const INFO_BYTES_KEPT: usize = 32 * 1024;
 
-/// PING at min(ping-period, down-after / 5).
-fn ping_pace(down_after: Duration, period: Duration) -> Duration {
-    (down_after / 5).min(period).max(Duration::from_millis(10))
+/// What a silence may have begun before the first question that was not answered.
+fn leeway(down_after: Duration) -> Duration {
+    down_after / 5
+}
+
+/// PING at min(ping-period, down-after / 5), and half as often where all is well: an instance is held
+/// to be down by when it was asked, not by how often (`Instance::silence`).
+fn ping_pace(down_after: Duration, period: Duration, calm: bool) -> Duration {
+    let pace = leeway(down_after) * if calm { 2 } else { 1 };
+    pace.min(period).max(Duration::from_millis(10))
 }
 
 /// `pace` from now, on the grid unless the pace itself is finer.
@@ -69,6 +76,7 @@ impl Sentinel {
         instance.next_info = now;
         instance.next_ping = now;
         instance.next_hello = now;
+        instance.served = false;
         let group = instance.group.clone();
         self.wake(address, now);
         self.wake_group(&group, now);
@@ -162,7 +170,7 @@ impl Sentinel {
         let uneasy = own.is_none_or(|own| own.uneasy);
         let silent = Work::stops_writes_of(group, address);
         // What is due soon goes with what is due now: one write here, one wakeup there.
-        let ping_pace = ping_pace(down_after, fleet.ping_period());
+        let ping_pace = ping_pace(down_after, fleet.ping_period(), !urgent && !uneasy);
         let slack = if instance.next_ping <= now { ping_pace / 2 } else { Duration::ZERO };
         let hello = (instance.up() && instance.next_hello <= now + slack && !silent).then(|| {
             let me = &self.address;
@@ -216,6 +224,11 @@ impl Sentinel {
                 if instance.next_ping <= now {
                     instance.next_ping = soon(now, ping_pace);
                     if !instance.awaits(|request| *request == Request::Ping) {
+                        if instance.served {
+                            // It answered all that it was asked: until now nobody asked, so nothing
+                            // was amiss. What is amiss from here on counts from a little before.
+                            instance.presumed_at = now.earlier_by(leeway(down_after));
+                        }
                         send(instance, address, now, Request::Ping, renames, next_request, actions);
                     }
                 }
@@ -326,6 +339,7 @@ fn pong(instance: &mut Instance, now: Instant, reply: &Reply, as_master: Option<
         Some(Complaint::Busy | Complaint::CannotPersist) => false,
     };
     let first = !instance.ever_valid;
+    instance.served = valid;
     if valid {
         instance.valid_at = now;
         instance.ever_valid = true;

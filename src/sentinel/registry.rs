@@ -50,6 +50,10 @@ pub struct Instance {
     /// The last answer that says: alive and serving. Begins with the watch.
     pub valid_at: Instant,
     pub ever_valid: bool,
+    /// The last PING on this connection was answered so.
+    pub served: bool,
+    /// While every question is answered, it is presumed to have served until shortly before the next.
+    pub presumed_at: Instant,
     /// Any answer at all.
     pub answered_at: Option<Instant>,
     pub complaint: Option<Complaint>,
@@ -89,6 +93,8 @@ impl Instance {
             link_since: now,
             valid_at: now,
             ever_valid: false,
+            served: false,
+            presumed_at: Instant::ZERO,
             answered_at: None,
             complaint: None,
             loading_since: None,
@@ -114,9 +120,10 @@ impl Instance {
         self.link == Link::Up
     }
 
-    /// Since the last valid answer.
+    /// Since the last valid answer; of one that answered every question so far, no longer than the
+    /// open question is old and a little more: it cannot answer what it was not asked.
     pub fn silence(&self, now: Instant) -> Duration {
-        now.since(self.valid_at)
+        now.since(self.valid_at.max(self.presumed_at))
     }
 
     /// Facts of the process at the other end of the connection that is up now.

@@ -37,6 +37,11 @@ impl Instant {
         Instant(self.0 - self.0 % us)
     }
 
+    /// So long before it; the beginning at the earliest.
+    pub fn earlier_by(self, duration: Duration) -> Instant {
+        Instant::from_micros(self.as_micros().saturating_sub(duration.as_micros() as u64))
+    }
+
     /// Time since `earlier`; zero when `earlier` is not earlier.
     pub fn since(self, earlier: Instant) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))

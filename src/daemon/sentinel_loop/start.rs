@@ -20,6 +20,7 @@ use crate::disk::raft_log;
 use crate::model::RunId;
 use crate::model::status::Status;
 use crate::net::http;
+use crate::net::link::Links;
 use crate::net::peer_link::{self, PeerLinks};
 use crate::sentinel::{Action, Identity, Sentinel};
 use crate::stdx::Rng;
@@ -117,7 +118,6 @@ pub(super) async fn start(
             .map_err(Fatal::because)?;
     let alert_status = alerts.status();
     let (errands, errand_news) = ErrandRunner::new(logger.clone());
-    let (link_sender, link_events) = mpsc::unbounded_channel();
     let (events, _) = broadcast::channel(EVENT_QUEUE);
 
     let voters = Voters::default();
@@ -164,10 +164,7 @@ pub(super) async fn start(
         log,
         held: Vec::new(),
         cluster,
-        link_name: run_id[..8].to_owned(),
-        links: BTreeMap::new(),
-        link_events,
-        link_sender,
+        links: Links::new(&run_id[..8]),
         material,
         fresh_secrets,
         secrets,
