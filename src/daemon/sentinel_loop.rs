@@ -38,17 +38,18 @@ use crate::model::{Address, NodeId, TlsFault};
 use crate::net::http::Door;
 use crate::net::link::{LinkEvent, Links};
 use crate::net::peer_link::{self, PeerLinks, Refusal};
+use crate::net::served::{Arrived, Served};
 use crate::net::stream::Stream;
 use crate::sentinel::{Action, Auth, Input, LinkError, Sentinel};
 use crate::session::{Outbox, acl};
 use crate::stdx::time::{Duration, Instant, Now};
 use asks::Asks;
-use clients::{Clients, FromClient, Wish};
+use clients::{Clients, Wish};
+use connection::Newcomer;
 use material::Material;
 use secrets::Secrets;
 use slog::{Logger, debug, error, info, warn};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, watch};
 use view::{Answers, Cache};
@@ -112,8 +113,8 @@ struct Shell {
     to_peers: mpsc::Receiver<Stream>,
     peer_events: mpsc::Receiver<peer_link::LinkEvent>,
     clients: Clients,
-    client_events: mpsc::Receiver<FromClient>,
-    client_sender: mpsc::Sender<FromClient>,
+    served: Served,
+    newcomers: mpsc::Receiver<Newcomer>,
     /// What users of the HTTP side ask for.
     asks: Asks,
     alerts: AlertSender,
@@ -142,7 +143,13 @@ impl Shell {
     async fn run(mut self, first: Vec<Action>) -> Result<(), Fatal> {
         let ended = self.work(first).await;
         if ended.is_ok() || self.last_words_said {
-            tokio::time::sleep(LAST_WORDS).await;
+            let words = async {
+                loop {
+                    self.served.next().await;
+                }
+            };
+            // That it takes all its time is what is meant.
+            let _ = tokio::time::timeout(LAST_WORDS, words).await;
         }
         ended
     }
@@ -170,7 +177,8 @@ impl Shell {
                 Some(event) = self.peer_events.recv() => self.peer(event)?,
                 Some(stream) = self.to_peers.recv() => self.peers.accept(stream),
                 event = self.links.next() => self.link(event)?,
-                Some(event) = self.client_events.recv() => self.client(event)?,
+                arrived = self.served.next() => self.client(arrived)?,
+                Some(newcomer) = self.newcomers.recv() => self.accept(newcomer),
                 Some(secrets) = self.fresh_secrets.recv() => self.take_up(secrets)?,
                 Some(progress) = self.alert_progress.recv() => {
                     self.input(clock::now(), Input::Webhook(progress))?;
@@ -287,17 +295,20 @@ impl Shell {
         }
     }
 
-    fn client(&mut self, event: FromClient) -> Result<(), Fatal> {
+    fn client(&mut self, arrived: Arrived) -> Result<(), Fatal> {
+        let (id, count) = match arrived {
+            Arrived::Bytes { id, count } => (id, count),
+            Arrived::End { id } => {
+                self.clients.close(id);
+                return Ok(());
+            }
+        };
         let now = clock::now();
         let mut wishes = Vec::new();
-        match event {
-            FromClient::Accepted { stream, from } => self.accept(now, stream, from),
-            FromClient::Closed { id } => self.clients.close(id),
-            FromClient::Bytes { id, bytes } => {
-                let (mut source, clients) = self.answers(now);
-                clients.feed(now, id, &bytes, &mut source, &mut wishes);
-            }
-        }
+        let Shell { core, cache, clients, errands, alert_status, served, .. } = self;
+        let mut source = view::answers(core, cache, now, self.started, clients, errands, alert_status);
+        clients.feed(now, id, served.bytes(count), &mut source, &mut wishes);
+        served.answer(id);
         self.grant(now, wishes)
     }
 
@@ -308,13 +319,11 @@ impl Shell {
         (answers, &mut self.clients)
     }
 
-    fn accept(&mut self, now: Now, stream: Stream, from: SocketAddr) {
+    fn accept(&mut self, Newcomer { stream, from }: Newcomer) {
         let local = stream.local_addr().unwrap_or(from);
         let outbox = Arc::new(Outbox::default());
-        match self.clients.open(now, from, local, outbox.clone()) {
-            Ok(id) => {
-                tokio::spawn(connection::serve(id, stream, outbox, self.client_sender.clone()));
-            }
+        match self.clients.open(clock::now(), from, local, outbox.clone()) {
+            Ok(id) => self.served.add(id, stream, outbox),
             Err(refusal) => connection::refuse(stream, refusal),
         }
     }
@@ -542,6 +551,7 @@ impl Shell {
         if self.status_due <= now.mono {
             self.status_due = now.mono + STATUS_EVERY;
             self.clients.send_strangers_away(now);
+            self.served.cut_off_the_stuck();
             // Made for those who look: the page and the metrics, and systemd's status line.
             if self.core.config().http.is_some() || self.notifier.is_heard() {
                 let status = self.answers(now).0.status();

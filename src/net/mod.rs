@@ -10,6 +10,7 @@ pub mod names;
 pub mod peer_link;
 mod ready;
 pub mod replica_link;
+pub mod served;
 pub mod service;
 pub mod stream;
 pub mod tls;

@@ -131,7 +131,7 @@ impl Facts {
                 .number("slave_priority")
                 .or_else(|| info.number("replica_priority"))
                 .unwrap_or(100),
-            replicas: listed(text),
+            replicas: listed(&info),
             keys: keys(text),
             forgets_history: info.get("aof_enabled") == Some("1")
                 || info.get("redis_version").is_some_and(old),
@@ -211,9 +211,8 @@ fn diverged(text: &str) -> Option<Diverged> {
 }
 
 /// `slave0:ip=10.0.0.2,port=6379,state=online,offset=1,lag=0`
-fn listed(text: &str) -> Vec<Listed> {
-    let line = |line: &str| {
-        let (name, value) = line.split_once(':')?;
+fn listed(info: &Info<'_>) -> Vec<Listed> {
+    let line = |(name, value): (&str, &str)| {
         let number = name.strip_prefix("slave")?;
         if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
             return None;
@@ -227,7 +226,7 @@ fn listed(text: &str) -> Vec<Listed> {
         let address = format!("{}:{}", bracketed(field("ip")?), field("port")?).parse().ok()?;
         Some(Listed { address, online: field("state") == Some("online") })
     };
-    text.lines().filter_map(|l| line(l.trim_end_matches('\r'))).take(LISTED_MAX).collect()
+    info.fields().filter_map(line).take(LISTED_MAX).collect()
 }
 
 /// `db0:keys=12,expires=0,avg_ttl=0`

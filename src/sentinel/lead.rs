@@ -264,6 +264,10 @@ impl Sentinel {
         let mut next = work.next;
         let seen = work.registry.get(&group.master).is_some_and(|master| master.ever_valid);
         self.guard.note(now.mono, group, verdict, seen);
+        let master = &group.master;
+        if self.registry.get(master).is_some_and(|master| master.up() && master.next_ping <= now.mono) {
+            self.schedule.sooner(&Timer::Instance(master.clone()), now.mono);
+        }
         if hurry {
             for address in group.instances() {
                 if let Some(instance) = self.registry.get_mut(address) {

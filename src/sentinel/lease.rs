@@ -194,6 +194,12 @@ impl Work<'_> {
             members: set.members.keys().cloned().collect(),
         };
         self.send_lease(path, request);
+        // A PING that is due before the next renewal goes with this one.
+        if let Some(master) = self.registry.get_mut(&self.group.master)
+            && master.next_ping <= self.now + pace
+        {
+            master.next_ping = self.now;
+        }
     }
 }
 

@@ -227,7 +227,8 @@ impl Sentinel {
                         if instance.served {
                             // It answered all that it was asked: until now nobody asked, so nothing
                             // was amiss. What is amiss from here on counts from a little before.
-                            instance.presumed_at = now.earlier_by(leeway(down_after));
+                            let open = instance.asked.front().map_or(now, |asked| asked.at);
+                            instance.presumed_at = open.earlier_by(leeway(down_after));
                         }
                         send(instance, address, now, Request::Ping, renames, next_request, actions);
                     }

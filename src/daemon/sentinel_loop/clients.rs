@@ -6,7 +6,6 @@ use crate::config::Secret;
 use crate::config::acl_users::UserLine;
 use crate::model::Address;
 use crate::model::event::{Event, EventKind};
-use crate::net::stream::Stream;
 use crate::resp::spec::NO_AUTH;
 use crate::resp::{Limits, Parser, Protocol, Writer};
 use crate::sentinel::api::{self, DrillQuery, Facts, Outcome, ProcessFacts};
@@ -20,12 +19,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-
-pub(super) enum FromClient {
-    Accepted { stream: Stream, from: SocketAddr },
-    Bytes { id: SessionId, bytes: Vec<u8> },
-    Closed { id: SessionId },
-}
 
 /// What a request asks of the core or of the process.
 #[derive(Debug)]

@@ -1,39 +1,40 @@
-//! The sockets of clients: taken in, told from peers by their first byte, read and written by one
-//! task each. What the bytes mean is the loop's business.
+//! Connections that come in: told apart, clients from peers, by their first byte. What clients say
+//! further is read by the loop itself (`net::served`).
 
-use super::clients::{CLIENTS_MAX, FromClient};
+use super::clients::CLIENTS_MAX;
 use crate::net::listener::handshakes_max;
 use crate::net::stream::Stream;
 use crate::net::tls::{Acceptor, TlsError};
-use crate::session::{Close, Outbox, SessionId};
 use slog::{Logger, debug};
-use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
-/// A client that takes nothing for this long is cut off.
-const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 /// A connection that has not said a word by then, TLS included, is closed.
 const FIRST_PATIENCE: Duration = Duration::from_secs(60);
 /// Connections that have not sent a byte yet.
 const SILENT_MAX: usize = 10_000;
-/// Bytes read at a time.
-const CHUNK_BYTES: usize = 16 * 1024;
 /// The first byte of a peer's preface; no client begins with it.
 const PEER_BYTE: u8 = 0;
+
+/// A client that has begun to speak.
+pub(super) struct Newcomer {
+    pub(super) stream: Stream,
+    pub(super) from: SocketAddr,
+}
 
 /// Takes connections in for as long as the process lives.
 pub(super) async fn accept(
     listener: TcpListener,
     tls: Option<Arc<Acceptor>>,
     silent: Arc<AtomicUsize>,
-    clients: mpsc::Sender<FromClient>,
+    clients: mpsc::Sender<Newcomer>,
     peers: mpsc::Sender<Stream>,
     logger: Logger,
 ) {
@@ -63,7 +64,7 @@ pub(super) async fn accept(
             silent.fetch_sub(1, Ordering::Relaxed);
             match greeted {
                 Ok(Ok((stream, Some(PEER_BYTE)))) => drop(peers.send(stream).await),
-                Ok(Ok((stream, Some(_)))) => drop(clients.send(FromClient::Accepted { stream, from }).await),
+                Ok(Ok((stream, Some(_)))) => drop(clients.send(Newcomer { stream, from }).await),
                 // It said nothing.
                 Err(_) | Ok(Ok((_, None)) | Err(TlsError::Io(_))) => {}
                 Ok(Err(TlsError::Fault(fault))) => {
@@ -98,52 +99,4 @@ pub(super) fn refuse(mut stream: Stream, refusal: String) {
         };
         let _ = timeout(REFUSAL_PATIENCE, say).await;
     });
-}
-
-/// Carries one client until either side ends it.
-pub(super) async fn serve(
-    id: SessionId,
-    mut stream: Stream,
-    outbox: Arc<Outbox>,
-    to_loop: mpsc::Sender<FromClient>,
-) {
-    // Only costs latency when refused.
-    let _ = stream.set_nodelay(true);
-    let mut out = Vec::new();
-    let mut input = Vec::new();
-    loop {
-        tokio::select! {
-            biased;
-            () = poll_fn(|context| outbox.poll_pending(context)) => {
-                out.clear();
-                let drained = outbox.drain(&mut out);
-                if drained.close == Some(Close::Now) {
-                    break;
-                }
-                let write = async {
-                    stream.write_all(&out).await?;
-                    stream.flush().await
-                };
-                if !matches!(timeout(WRITE_PATIENCE, write).await, Ok(Ok(()))) {
-                    break;
-                }
-                if drained.close.is_some() {
-                    // Says that all was sent, so the client reads it before it sees the end.
-                    let _ = stream.shutdown().await;
-                    break;
-                }
-            }
-            read = async { input.reserve(CHUNK_BYTES); stream.read_buf(&mut input).await } => {
-                if !matches!(read, Ok(1..)) {
-                    break;
-                }
-                let bytes = std::mem::take(&mut input);
-                // A loop that is busy is waited for: that is what holds a fast client back.
-                if to_loop.send(FromClient::Bytes { id, bytes }).await.is_err() {
-                    break;
-                }
-            }
-        }
-    }
-    let _ = to_loop.send(FromClient::Closed { id }).await;
 }

@@ -22,6 +22,7 @@ use crate::model::status::Status;
 use crate::net::http;
 use crate::net::link::Links;
 use crate::net::peer_link::{self, PeerLinks};
+use crate::net::served::Served;
 use crate::sentinel::{Action, Identity, Sentinel};
 use crate::stdx::Rng;
 use crate::stdx::time::Instant;
@@ -56,19 +57,19 @@ pub(super) async fn start(
     if let Some(acceptor) = &material.acceptor {
         listeners.push((listen("tls-port", &config.bind, config.tls_port).await?, Some(acceptor.clone())));
     }
-    let (client_sender, mut client_events) = mpsc::channel(CLIENT_QUEUE);
+    let (newcomer_sender, mut newcomers) = mpsc::channel(CLIENT_QUEUE);
     let (to_peers_sender, mut to_peers) = mpsc::channel(PEER_QUEUE);
     let silent = Arc::default();
     for (listener, tls) in listeners {
         let address = listener.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string());
         info!(logger, "sentinel listens"; "address" => address, "tls" => tls.is_some(),
             "dir" => %config.dir.display());
-        let (clients, peers) = (client_sender.clone(), to_peers_sender.clone());
+        let (clients, peers) = (newcomer_sender.clone(), to_peers_sender.clone());
         tokio::spawn(connection::accept(listener, tls, Arc::clone(&silent), clients, peers, logger.clone()));
     }
     let mut notifier = Notifier::from_environment();
     let doors = founding::Doors {
-        clients: &mut client_events,
+        clients: &mut newcomers,
         peers: &mut to_peers,
         shutdown: &mut shutdown,
         notifier: &mut notifier,
@@ -174,8 +175,8 @@ pub(super) async fn start(
         peer_events,
         voters,
         to_peers,
-        client_events,
-        client_sender,
+        served: Served::default(),
+        newcomers,
         alerts,
         alert_progress,
         alert_status,

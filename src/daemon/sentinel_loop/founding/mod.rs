@@ -9,7 +9,7 @@ mod door;
 mod file;
 mod greeter;
 
-use super::clients::FromClient;
+use super::connection::Newcomer;
 use super::material::Material;
 use super::secrets::Secrets;
 use super::{Fatal, start};
@@ -40,7 +40,7 @@ const ASKERS_MAX: usize = 32;
 
 /// What reaches it while it waits.
 pub(super) struct Doors<'a> {
-    pub clients: &'a mut mpsc::Receiver<FromClient>,
+    pub clients: &'a mut mpsc::Receiver<Newcomer>,
     pub peers: &'a mut mpsc::Receiver<Stream>,
     pub shutdown: &'a mut Shutdown,
     pub notifier: &'a mut Notifier,
@@ -235,9 +235,7 @@ impl Phase {
                     info!(self.logger, "stopping"; "reason" => name);
                     return Ok(None);
                 }
-                Some(event) = clients.recv() => if let FromClient::Accepted { stream, .. } = event {
-                    door.take(stream);
-                },
+                Some(newcomer) = clients.recv() => door.take(newcomer.stream),
                 Some(stream) = peers.recv() => self.take_question(stream),
                 Some(heard) = self.heard.recv() => self.hear(heard)?,
                 Some(news) = self.news.recv() => match news {
