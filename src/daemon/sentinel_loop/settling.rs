@@ -32,6 +32,7 @@ impl Shell {
     /// Lets what was sent leave, and carries out what stands behind it.
     pub(super) async fn settle(&mut self) -> Result<(), Fatal> {
         while !self.held.is_empty() {
+            self.links.flush();
             tokio::task::yield_now().await;
             let held = std::mem::take(&mut self.held);
             self.carry_out_now(clock::now(), held)?;
