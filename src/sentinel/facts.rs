@@ -132,7 +132,7 @@ impl Facts {
                 .or_else(|| info.number("replica_priority"))
                 .unwrap_or(100),
             replicas: listed(&info),
-            keys: keys(text),
+            keys: keys(&info),
             forgets_history: info.get("aof_enabled") == Some("1")
                 || info.get("redis_version").is_some_and(old),
             untouched: info.number("rdb_changes_since_last_save") == Some(0)
@@ -230,15 +230,14 @@ fn listed(info: &Info<'_>) -> Vec<Listed> {
 }
 
 /// `db0:keys=12,expires=0,avg_ttl=0`
-fn keys(text: &str) -> u64 {
-    let line = |line: &str| {
-        let (name, value) = line.split_once(':')?;
+fn keys(info: &Info<'_>) -> u64 {
+    let line = |(name, value): (&str, &str)| {
         let number =
             name.strip_prefix("db").filter(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
         let keys = value.strip_prefix("keys=").filter(|_| number.is_some())?;
         keys.split(',').next()?.parse::<u64>().ok()
     };
-    text.lines().filter_map(|l| line(l.trim_end_matches('\r'))).fold(0, u64::saturating_add)
+    info.fields().filter_map(line).fold(0, u64::saturating_add)
 }
 
 fn old(version: &str) -> bool {
