@@ -8,6 +8,7 @@ mod executor;
 mod generator;
 mod golden;
 mod stock;
+mod templates;
 
 use compare::Mode;
 use executor::Executor;
