@@ -1,7 +1,7 @@
 //! How handlers reach keys: expiry, hits and idle times are seen to here and nowhere else.
 
 use super::{CommandError, Unit};
-use crate::store::{Hash, List, Place, Set, Str, Value, ZSet};
+use crate::store::{Hash, List, Place, Set, Str, Stream, Value, ZSet};
 
 impl Unit<'_> {
     pub fn now_ms(&self) -> u64 {
@@ -163,3 +163,6 @@ typed_access!(Set, Set, read_set, set_at, change_set, make_set, |k: &Keyspace| B
 typed_access!(ZSet, ZSet, read_zset, zset_at, change_zset, make_zset, |k: &Keyspace| Box::new(ZSet::new(
     k.seed()
 )));
+typed_access!(Stream, Stream, read_stream, stream_at, change_stream, make_stream, |_: &Keyspace| {
+    Box::default()
+});

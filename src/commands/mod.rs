@@ -24,6 +24,15 @@ mod serialize;
 mod set_algebra;
 mod sets;
 mod sort;
+mod stream_claims;
+mod stream_groups;
+mod stream_ids;
+mod stream_info;
+mod stream_pending;
+mod stream_range;
+pub mod stream_read;
+mod stream_trim;
+mod streams;
 mod string_range;
 mod strings;
 mod zset_algebra;
@@ -120,6 +129,13 @@ pub fn families() -> &'static [&'static [DataCommand]] {
         zset_algebra::COMMANDS,
         geo::COMMANDS,
         geo_search::COMMANDS,
+        streams::COMMANDS,
+        stream_range::COMMANDS,
+        stream_read::COMMANDS,
+        stream_groups::COMMANDS,
+        stream_claims::COMMANDS,
+        stream_pending::COMMANDS,
+        stream_info::COMMANDS,
     ]
 }
 
@@ -143,6 +159,9 @@ const COUNTED_KEYS: &[(&str, usize)] = &[
 
 /// Where the keys of a request stand, those behind a count included.
 pub fn key_positions(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<usize> {
+    if matches!(spec.name, "xread" | "xreadgroup") {
+        return stream_read::key_positions(argv).collect();
+    }
     let mut positions: Vec<usize> = spec.keys.positions(argv.len()).collect();
     if let Some(&(_, at)) = COUNTED_KEYS.iter().find(|(name, _)| *name == spec.name) {
         let count = argv.get(at).and_then(|word| crate::stdx::number::parse_i64(word)).unwrap_or(0);

@@ -128,5 +128,6 @@ fn to_store(decoded: Decoded, seed: &HashSeed) -> Value {
             }
             Value::ZSet(Box::new(zset))
         }
+        Decoded::Stream(stream) => Value::Stream(stream),
     }
 }

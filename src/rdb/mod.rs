@@ -1,6 +1,6 @@
 //! The keyspace to and from RDB bytes: the file on disk, the image of a full sync, DUMP.
 //!
-//! Promises: what is written here a Redis 7.0 loads (version 10, plain encodings). What is read may
+//! Promises: what is written here a Redis 7.0 loads (version 10, plain encodings; streams as the store keeps them). What is read may
 //! be anything: lengths are believed only as far as bytes arrived, every fault is a typed error that
 //! names the byte where it was found, and a type that is not kept here is refused by its name
 //! instead of dropped. Has never heard of a file, a socket or a role.
@@ -12,6 +12,7 @@ mod packed;
 mod primitive;
 mod read;
 mod source;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod value;

@@ -83,13 +83,13 @@ pub(super) fn listpack(blob: &[u8]) -> Result<Vec<Vec<u8>>, Bad> {
     Ok(items)
 }
 
-/// How many bytes an element's own length takes behind it, seven bits each.
+/// How many bytes an element's own length takes behind it, seven bits each; the odd bounds are Redis'.
 fn back_length_bytes(length: usize) -> usize {
     match length {
         0..=127 => 1,
-        128..=16_383 => 2,
-        16_384..=2_097_151 => 3,
-        2_097_152..=268_435_455 => 4,
+        128..=16_382 => 2,
+        16_383..=2_097_150 => 3,
+        2_097_151..=268_435_454 => 4,
         _ => 5,
     }
 }

@@ -17,13 +17,14 @@ pub enum Decoded {
     Set(Vec<Vec<u8>>),
     Hash(Pairs),
     SortedSet(Vec<(Vec<u8>, f64)>),
+    Stream(Box<crate::store::Stream>),
 }
 
 impl Decoded {
     /// Redis keeps no empty aggregates, and neither does anyone who loads its files.
     pub fn is_empty_aggregate(&self) -> bool {
         match self {
-            Decoded::String(_) => false,
+            Decoded::String(_) | Decoded::Stream(_) => false,
             Decoded::List(items) | Decoded::Set(items) => items.is_empty(),
             Decoded::Hash(pairs) => pairs.is_empty(),
             Decoded::SortedSet(pairs) => pairs.is_empty(),
@@ -87,7 +88,9 @@ pub(super) fn read<R: Read>(source: &mut Source<R>, kind: u8, key: &[u8]) -> Res
         kind::SORTED_SET_LISTPACK => {
             blob(source, |bytes| scored(packed::listpack(bytes)?)).map(Decoded::SortedSet)
         }
-        kind::STREAM | kind::STREAM_2 | kind::STREAM_3 => Err(unsupported("stream")),
+        kind::STREAM | kind::STREAM_2 | kind::STREAM_3 => {
+            super::stream::read(source, kind).map(|stream| Decoded::Stream(Box::new(stream)))
+        }
         kind::MODULE | kind::MODULE_2 => Err(unsupported("module's own type")),
         kind::HASH_ZIPMAP => Err(unsupported("zipmap (from before Redis 2.6)")),
         _ => Err(unsupported("type of an unknown number")),

@@ -110,6 +110,7 @@ fn kind_of(value: &Value) -> u8 {
         Value::Set(_) => kind::SET,
         Value::Hash(_) => kind::HASH,
         Value::ZSet(_) => kind::SORTED_SET_2,
+        Value::Stream(_) => kind::STREAM_2,
     }
 }
 
@@ -143,6 +144,7 @@ fn put_value(out: &mut Vec<u8>, value: &Value) {
                 out.extend_from_slice(&scored.score.to_le_bytes());
             });
         }
+        Value::Stream(stream) => super::stream::put(out, stream),
     }
 }
 

@@ -1,6 +1,8 @@
-//! Commands that wait for a key: BLPOP and its kin. Each is its plain sister (LPOP, LMOVE, LMPOP,
+//! Commands that wait for a key: BLPOP and its kin, and in [`reads`] those of streams. Each is its plain sister (LPOP, LMOVE, LMPOP,
 //! ZPOPMIN, ZMPOP) tried now, and tried again in the order of arrival whenever one of its keys was
 //! touched. Inside EXEC they never wait.
+
+mod reads;
 
 use super::{Server, ServerCommand};
 use crate::commands::CommandError;
@@ -45,6 +47,8 @@ enum Kind {
     Many(&'static str),
     /// BLMOVE, BRPOPLPUSH: likewise; its null is a bulk.
     Move,
+    /// XREAD, XREADGROUP: what they read they leave, so whoever waits behind is tried too.
+    Read { group: bool },
 }
 
 /// A blocking command as it came.
@@ -53,6 +57,14 @@ struct Asked<'a> {
     argv: &'a [&'a [u8]],
     timeout: &'a [u8],
     keys: &'a [&'a [u8]],
+}
+
+/// One that found nothing and is to wait.
+struct Waiting<'a> {
+    kind: Kind,
+    argv: Vec<Box<[u8]>>,
+    keys: &'a [&'a [u8]],
+    timeout: Option<Duration>,
 }
 
 impl Blocking {
@@ -135,9 +147,10 @@ impl Server {
         let mut out = Writer::new(&mut reply, protocol);
         match self.attempt(now, db, kind, &argv, &mut out) {
             Ok(true) => {}
-            Ok(false) => return false,
-            // The destination is of another type: that is told. A key of another type is waited out.
-            Err(error) if kind == Kind::Move => {
+            Ok(false) => return matches!(kind, Kind::Read { .. }),
+            // The destination is of another type, the group or its key is gone: that is told. A key
+            // of another type is waited out.
+            Err(error) if matches!(kind, Kind::Move | Kind::Read { group: true }) => {
                 reply.clear();
                 Writer::new(&mut reply, protocol).error(&error.to_string());
             }
@@ -235,6 +248,7 @@ impl Server {
                 }
                 Ok(false)
             }
+            Kind::Read { group } => self.attempt_read(now, db, group, argv, out),
             Kind::Many(sister) => {
                 let mut words: Argv<'_> = argv[1..].into();
                 words[0] = sister.as_bytes();
@@ -284,21 +298,26 @@ impl Server {
         if self.attempt(now, session.db, kind, argv, out)? {
             return Ok(());
         }
+        let argv = argv.iter().map(|&word| word.into()).collect();
+        self.wait(session, now, Waiting { kind, argv, keys, timeout }, out);
+        Ok(())
+    }
+
+    fn wait(&mut self, session: &mut Session, now: Now, waiting: Waiting<'_>, out: &mut Writer<'_>) {
+        let Waiting { kind, argv, keys, timeout } = waiting;
         if self.propagation.in_exec {
-            write_null(kind, out);
-            return Ok(());
+            return write_null(kind, out);
         }
         let wait = Wait {
             db: session.db,
             protocol: session.protocol,
             kind,
-            argv: argv.iter().map(|&word| word.into()).collect(),
+            argv,
             keys: keys.iter().map(|&key| key.into()).collect(),
             deadline: timeout.map(|timeout| now.mono + timeout),
         };
         self.blocking.add(session.id, wait);
         self.block(session);
-        Ok(())
     }
 }
 
@@ -361,6 +380,8 @@ fn blmpop(s: &mut Server, c: &mut Session, now: Now, argv: &[&[u8]], out: &mut W
 fn bzmpop(s: &mut Server, c: &mut Session, now: Now, argv: &[&[u8]], out: &mut Writer<'_>) -> Done {
     many(Kind::Many("ZMPOP"), s, c, now, argv, out)
 }
+
+pub use reads::INSTEAD;
 
 const fn row(
     name: &'static str,

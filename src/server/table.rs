@@ -47,6 +47,11 @@ impl Table {
         for ServerCommand { spec, handler } in own.flatten() {
             table.add(*spec, Run::Server(*handler));
         }
+        for &(name, handler) in blocking::INSTEAD {
+            if let Some(id) = table.find(name.as_bytes()) {
+                table.entries[id].run = Run::Server(handler);
+            }
+        }
         table
     }
 

@@ -1,6 +1,6 @@
 //! What a key can hold.
 
-use super::{Hash, List, Set, Str, ZSet};
+use super::{Hash, List, Set, Str, Stream, ZSet};
 
 #[derive(Clone, Debug)]
 pub enum Value {
@@ -9,6 +9,7 @@ pub enum Value {
     Hash(Box<Hash>),
     Set(Box<Set>),
     ZSet(Box<ZSet>),
+    Stream(Box<Stream>),
 }
 
 impl Value {
@@ -20,6 +21,7 @@ impl Value {
             Value::Hash(_) => "hash",
             Value::Set(_) => "set",
             Value::ZSet(_) => "zset",
+            Value::Stream(_) => "stream",
         }
     }
 
@@ -31,13 +33,14 @@ impl Value {
             Value::Hash(hash) => hash.encoding(),
             Value::Set(set) => set.encoding(),
             Value::ZSet(zset) => zset.encoding(),
+            Value::Stream(_) => "stream",
         }
     }
 
-    /// Nothing in it: a key must not hold such a value (a string may be empty).
+    /// Nothing in it: a key must not hold such a value (a string and a stream may be empty).
     pub fn is_empty_collection(&self) -> bool {
         match self {
-            Value::Str(_) => false,
+            Value::Str(_) | Value::Stream(_) => false,
             Value::List(list) => list.is_empty(),
             Value::Hash(hash) => hash.is_empty(),
             Value::Set(set) => set.is_empty(),

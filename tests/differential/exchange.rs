@@ -44,13 +44,17 @@ fn values_are_restored_on_the_other_side() {
         "SADD words a b 1".to_owned(),
         "HSET hash f v g 12".to_owned(),
         "ZADD zset 1.5 a -2 b inf c".to_owned(),
+        "XADD stream 1-1 field value number 12".to_owned(),
+        format!("XADD longstream 5-*{}", many("w")),
+        "XGROUP CREATE newstream group 0-7 MKSTREAM ENTRIESREAD 3".to_owned(),
         "GEOADD geo 13.361389 38.115556 Palermo 15.087269 37.502669 Catania".to_owned(),
     ];
     for maker in &makers {
         let argv = words(maker);
         let ours_said = ours.execute(&argv, Protocol::Resp2);
         assert_eq!(ours_said, ask(&mut stock, &argv), "{maker}");
-        let dump = [b"DUMP".to_vec(), argv[1].clone()];
+        let key = if argv[0] == b"XGROUP" { &argv[2] } else { &argv[1] };
+        let dump = [b"DUMP".to_vec(), key.clone()];
         let (from_us, from_them) =
             (bulk(&ours.execute(&dump, Protocol::Resp2)), bulk(&ask(&mut stock, &dump)));
         let restore =
@@ -61,6 +65,7 @@ fn values_are_restored_on_the_other_side() {
             b"RPUSH" => "LRANGE copy 0 -1",
             b"SADD" => "SMEMBERS copy",
             b"HSET" => "HGETALL copy",
+            b"XADD" | b"XGROUP" => "XINFO STREAM copy FULL",
             b"ZADD" | b"GEOADD" => "ZRANGE copy 0 -1 WITHSCORES",
             _ => "GET copy",
         };

@@ -3,6 +3,7 @@
 //!
 //! What may be asked is in `templates`.
 
+use super::streams;
 use super::templates::TEMPLATES;
 use vedette::stdx::Rng;
 use vedette::store::{Hash, HashSeed, List, Set, SmallBytes, Str, Value, ZSet};
@@ -78,6 +79,8 @@ const BIT_OFFSETS: &[&str] = &[
 pub struct Generator {
     rng: Rng,
     payloads: Vec<Vec<u8>>,
+    templates: Vec<&'static str>,
+    streams: streams::Words,
 }
 
 /// Values as DUMP gives them, and bytes that are none.
@@ -114,11 +117,25 @@ fn payloads() -> Vec<Vec<u8>> {
 
 impl Generator {
     pub fn new(seed: u64) -> Self {
-        Generator { rng: Rng::with_seed(seed), payloads: payloads() }
+        Self::of(seed, &[TEMPLATES])
+    }
+
+    /// Nothing but streams, so that they grow long.
+    pub fn streams(seed: u64) -> Self {
+        Self::of(seed, &[streams::TEMPLATES, streams::AROUND])
+    }
+
+    fn of(seed: u64, templates: &[&[&'static str]]) -> Self {
+        Generator {
+            rng: Rng::with_seed(seed),
+            templates: templates.concat(),
+            streams: streams::Words::default(),
+            payloads: payloads(),
+        }
     }
 
     pub fn next(&mut self) -> Vec<Vec<u8>> {
-        let template = TEMPLATES[self.rng.usize(..TEMPLATES.len())];
+        let template = self.templates[self.rng.usize(..self.templates.len())];
         let mut words = Vec::new();
         self.expand(template, &mut words);
         if self.rng.u32(..30) == 0 {
@@ -203,8 +220,14 @@ impl Generator {
     fn word(&mut self, kind: &str, words: &mut Vec<Vec<u8>>) {
         let family = |rng: &mut Rng, name: char| format!("{name}{}", rng.u32(..4));
         let now_s = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        if let Some(word) = self.streams.word(kind, &mut self.rng) {
+            words.push(word.into_bytes());
+            return;
+        }
         let text = match kind {
-            "s" | "l" | "h" | "t" | "z" | "y" | "b" | "g" => family(&mut self.rng, kind.as_bytes()[0].into()),
+            "s" | "l" | "h" | "t" | "z" | "y" | "b" | "g" | "r" | "q" => {
+                family(&mut self.rng, kind.as_bytes()[0].into())
+            }
             "hl" => family(&mut self.rng, 'p'),
             "zt" if self.rng.u32(..4) == 0 => family(&mut self.rng, 't'),
             "zt" => family(&mut self.rng, 'z'),

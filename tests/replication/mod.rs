@@ -16,6 +16,15 @@ pub const ALL_TYPES: &[&str] = &[
     "SADD words x y z",
     "HSET hash f v g 12",
     "ZADD zset 1.5 a -inf b 3 c",
+    "XADD stream 1-1 field value number 12",
+    "XADD stream 1-2 field other number -70000",
+    "XADD stream 2-0 another field",
+    "XADD stream 3-0 field 4",
+    "XGROUP CREATE stream group 0",
+    "XREADGROUP GROUP group first COUNT 2 STREAMS stream >",
+    "XREADGROUP GROUP group second COUNT 1 STREAMS stream >",
+    "XACK stream group 1-1",
+    "XDEL stream 1-2",
 ];
 
 /// A field of INFO.
@@ -55,6 +64,12 @@ pub fn content(process: &Process) -> Vec<String> {
             Some("list") => items(wire.ask(&["LRANGE", &key, "0", "-1"])),
             Some("set") => items(wire.ask(&["SMEMBERS", &key])),
             Some("hash") => items(wire.ask(&["HGETALL", &key])),
+            // Pending by consumer: Redis keeps counters of deliveries and reads to the master.
+            Some("stream") => {
+                [&["XRANGE", &key, "-", "+"][..], &["XINFO", "STREAM", &key], &["XPENDING", &key, "group"]]
+                    .map(|words| wire.ask(words))
+                    .to_vec()
+            }
             _ => items(wire.ask(&["ZRANGE", &key, "0", "-1", "WITHSCORES"])),
         };
         if matches!(kind.as_str(), Some("set" | "hash")) {

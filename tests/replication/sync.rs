@@ -25,7 +25,19 @@ fn record_begins(process: &Process) -> Option<String> {
 
 fn change(master: &Process) {
     let mut wire = master.connect();
-    for line in ["INCRBY number 5", "RPUSH list more", "SPOP words", "EXPIRE text 1000", "DEL zset"] {
+    let lines = [
+        "INCRBY number 5",
+        "RPUSH list more",
+        "SPOP words",
+        "EXPIRE text 1000",
+        "DEL zset",
+        "XADD stream * field 5",
+        "XADD stream MAXLEN ~ 3 9000000000000-* another 6",
+        "XREADGROUP GROUP group first COUNT 2 STREAMS stream >",
+        "XCLAIM stream group second 0 3-0",
+        "XTRIM stream MINID 3-0",
+    ];
+    for line in lines {
         assert!(wire.line(line).error().is_none(), "{line}");
     }
 }

@@ -5,3 +5,4 @@ mod limits;
 mod start;
 mod story;
 mod strangers;
+mod streams;

@@ -14,6 +14,7 @@ pub fn positions(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<usize> {
         "sort" | "georadius" | "georadiusbymember" => {
             return spec.keys.positions(argv.len()).chain(stored(spec, argv)).collect();
         }
+        "xread" | "xreadgroup" => return crate::commands::stream_read::key_positions(argv).collect(),
         _ => return spec.keys.positions(argv.len()).collect(),
     };
     let count = argv.get(count_at).and_then(|word| parse_i64(word));
