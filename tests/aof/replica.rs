@@ -67,3 +67,38 @@ fn waitaof_counts_replicas_that_have_it_on_their_disks() {
     let refused = replica.connect().line("WAITAOF 0 0 0");
     assert!(format!("{refused:?}").contains("cannot be used with replica"), "{refused:?}");
 }
+
+#[test]
+fn a_supervised_server_knows_its_place_in_history_after_a_crash() {
+    let mut master = Process::vedette(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let place = |server: &Process, field: &str| crate::replication::info(&mut server.connect(), field);
+    let lease = |server: &Process, epoch: &str| {
+        let mut wire = server.connect();
+        let mut stamp = "0".to_owned();
+        // The second one echoes a stamp of the first.
+        for _ in 0..2 {
+            let reply = wire.ask(&["VEDETTE", "LEASE", "g", epoch, "60000", &stamp, "0", "1", ""]);
+            stamp = reply.as_array().expect("a lease")[0].as_integer().unwrap().to_string();
+        }
+    };
+    lease(&master, "3");
+    let mut wire = master.connect();
+    wire.line("SELECT 4");
+    for _ in 0..20 {
+        assert!(wire.line("INCR count").as_integer().is_some());
+    }
+    let history = place(&master, "master_replid");
+    master.kill();
+    master.restart();
+    assert_eq!(place(&master, "vedette_role").as_deref(), Some("awaiting"));
+    assert_eq!(place(&master, "vedette_synced").as_deref(), Some("1"), "what it holds can be vouched for");
+    assert_eq!(place(&master, "master_replid"), history);
+    assert_ne!(offset(&master), 0);
+    let mut wire = master.connect();
+    wire.line("SELECT 4");
+    assert_eq!(wire.line("GET count").as_str(), Some("20"));
+    assert!(wire.line("INCR count").error().is_some(), "no role, no writes");
+    assert!(master.connect().line("VEDETTE PROMOTE g 4").is_ok());
+    lease(&master, "4");
+    assert_eq!(wire.line("INCR count"), Reply::Integer(21));
+}

@@ -259,3 +259,74 @@ fn seconds(duration: Option<Duration>) -> i64 {
 
 /// Rows of the families here.
 pub const COMMANDS: &[&[ServerCommand]] = &[rewrite::COMMANDS, waits::COMMANDS];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::server::ServerConfig;
+    use crate::server::{Action, Input};
+    use crate::session::Passage;
+    use crate::stdx::time::Wall;
+    use queue::Item;
+    use std::task::Waker;
+
+    fn at(ms: u64) -> Now {
+        Now { mono: Instant::from_millis(ms), wall: Wall(1_700_000_000_000 + ms) }
+    }
+
+    #[test]
+    fn after_a_failed_sync_only_a_new_base_lets_anything_out_or_in() {
+        let mut config = ServerConfig::default();
+        config.aof.enabled = true;
+        config.aof.fsync = Fsync::Always;
+        let mut server = Server::new(config, 7, at(1));
+        server.log_opened(100);
+        let mut actions = Vec::new();
+        server.feed(0, &[b"DEL", b"a"]);
+        let hold = server.hold();
+        let gate = server.gate();
+        let passes = || gate.passage(hold, || Instant::ZERO) == Passage::Open;
+        server.handle(at(2), Input::Log(Told::Poisoned("input/output error".into())), &mut actions);
+        assert!(server.aof.refuse_write().is_some_and(|why| why.to_string().starts_with("MISCONF")));
+        // The base is begun a while later, in a file of its own.
+        let mut now = 2;
+        let mut ended = false;
+        while !ended {
+            now += 100;
+            assert!(now < 10_000, "no base was begun");
+            actions.clear();
+            server.handle(at(now), Input::Tick, &mut actions);
+            let parts = actions.iter().filter(|action| matches!(action, Action::SnapshotPart { .. })).count();
+            ended = actions.iter().any(|action| matches!(action, Action::SnapshotEnd));
+            for _ in 0..parts {
+                server.handle(at(now), Input::SnapshotPartWritten, &mut actions);
+            }
+        }
+        server.handle(at(now), Input::SnapshotEnded { result: Ok(()) }, &mut actions);
+        let (items, _) = server.log_queue().take(Waker::noop());
+        assert!(items.iter().any(|item| matches!(item, Item::Rotate { fresh: true, .. })), "{items:?}");
+        assert_eq!(items.back(), Some(&Item::BaseReady));
+        server.handle(at(now), Input::Log(Told::Recovered), &mut actions);
+        assert!(server.aof.refuse_write().is_some() && !passes(), "a write that works proves nothing");
+        server.handle(at(now), Input::Log(Told::Rewritten(Ok(50))), &mut actions);
+        assert!(server.aof.is_on() && server.aof.refuse_write().is_none());
+        gate.disk_reached(hold.logged);
+        assert!(passes());
+    }
+
+    #[test]
+    fn a_base_of_data_that_was_replaced_meanwhile_does_not_count() {
+        let mut config = ServerConfig::default();
+        config.aof.enabled = true;
+        let mut server = Server::new(config, 7, at(1));
+        server.log_opened(100);
+        server.aof.rewrite.scheduled = true;
+        server.consider_rewrite(at(2));
+        assert!(server.aof.rewrite.is_valid());
+        server.give_log_up(at(3));
+        server.base_written(at(4), Ok(()));
+        let (items, _) = server.log_queue().take(Waker::noop());
+        assert!(!items.contains(&Item::BaseReady), "{items:?}");
+        assert!(!server.aof.is_on(), "another one is needed");
+    }
+}
