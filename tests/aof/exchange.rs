@@ -74,7 +74,8 @@ fn redis_reads_ours_and_we_read_what_redis_made_of_it() {
     start_with(&mut server, &redis.path("appendonlydir"));
     assert_eq!(content(&server), theirs);
     start(&mut redis);
-    tell(&redis, &["CONFIG SET aof-use-rdb-preamble no"]);
+    // A stream that is told as commands does not have all of its inner figures afterwards.
+    tell(&redis, &["CONFIG SET aof-use-rdb-preamble no", "DEL stream"]);
     rewrite(&mut redis.connect());
     tell(&redis, &["SET from again"]);
     let theirs = content(&redis);

@@ -62,7 +62,15 @@ impl Wire {
             }
             match self.stream.read(&mut piece) {
                 Ok(count) if count > 0 => self.buffer.extend_from_slice(&piece[..count]),
-                _ => return None,
+                // A read with a time limit is not begun again by the kernel after a stop.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                ended => {
+                    eprintln!(
+                        "no more of a connection: {ended:?}; unread {:?}",
+                        self.buffer.escape_ascii().to_string()
+                    );
+                    return None;
+                }
             }
         }
     }
