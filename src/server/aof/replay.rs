@@ -349,7 +349,7 @@ mod tests {
     #[test]
     fn what_is_wrong_in_the_middle_is_named_with_its_place() {
         for (lines, text) in [
-            (&["SET a 1", "XADD s * f v"][..], "'XADD'"),
+            (&["SET a 1", "FROBNICATE a"][..], "'FROBNICATE'"),
             (&["SET a 1", "LPUSH a x"], "WRONGTYPE"),
             (&["SET a"], "number of its arguments"),
             (&["EXEC"], "without MULTI"),

@@ -423,6 +423,7 @@ const ROWS: &[(&str, &str, Access, Access)] = &[
     ("unwatch", "fast transaction", N, N),
     ("vedette", "admin dangerous slow", N, N),
     ("wait", "connection slow", N, N),
+    ("waitaof", "connection slow", N, N),
     ("watch", "fast transaction", N, N),
     ("xack", "fast stream write", W, W),
     ("xadd", "fast stream write", W, W),
