@@ -16,6 +16,7 @@ pub mod secret_files;
 pub mod sentinel_loop;
 pub mod server_loop;
 pub mod shutdown;
+mod small_text;
 pub mod snapshot_writer;
 pub mod systemd;
 pub mod tls_files;

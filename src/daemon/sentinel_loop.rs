@@ -29,6 +29,7 @@ use crate::daemon::clock;
 use crate::daemon::errand_runner::{ErrandRunner, News, Report};
 use crate::daemon::logging;
 use crate::daemon::shutdown::Shutdown;
+use crate::daemon::small_text;
 use crate::daemon::systemd::Notifier;
 use crate::disk::raft_log::{AppendError, RaftLog};
 use crate::model::event::{Event, Severity};
@@ -72,6 +73,9 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 const TURN_INPUTS: usize = 64;
 /// The page and the metrics are at most this old while nobody changes anything.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
+/// What a start touches, and after it what a failover or an operator's command did.
+const START: Duration = Duration::from_secs(5);
+const SMALL_EVERY: Duration = Duration::from_secs(600);
 
 /// Runs a sentinel until it is asked to stop (`Ok`) or cannot go on.
 pub fn run(config: SentinelConfig, logger: Logger) -> Result<(), Fatal> {
@@ -131,6 +135,7 @@ struct Shell {
     shutdown: Shutdown,
     started: Instant,
     status_due: Instant,
+    small_due: Instant,
     told_role: Option<(Role, u64, Option<NodeId>)>,
     members_version: u64,
     told_removed: bool,
@@ -547,6 +552,10 @@ impl Shell {
             self.status_due = now.mono;
             let leader = role.2.map_or_else(|| "none".to_owned(), |id| id.to_string());
             info!(self.logger, "{}", role.0.name(); "term" => role.1, "leader" => leader);
+        }
+        if self.small_due <= now.mono {
+            self.small_due = now.mono + SMALL_EVERY;
+            small_text::let_go();
         }
         if self.status_due <= now.mono {
             self.status_due = now.mono + STATUS_EVERY;

@@ -9,6 +9,7 @@
 use super::ready::Ready;
 use super::stream::Stream;
 use crate::session::{Close, Outbox, SessionId};
+use bytes::{Buf, Bytes};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -22,8 +23,6 @@ use tokio::time::Instant;
 pub const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 /// Read at a time, into one place for all.
 const SCRATCH_BYTES: usize = 16 * 1024;
-/// Kept of a buffer for answers.
-const KEPT_BYTES: usize = 4 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrived {
@@ -49,9 +48,8 @@ struct Connection {
     stream: Stream,
     outbox: Arc<Outbox>,
     waker: Waker,
-    out: Vec<u8>,
-    /// Of `out`.
-    written: usize,
+    /// What is left of what was taken from the outbox.
+    out: Bytes,
     /// TLS may hold written bytes back.
     unflushed: bool,
     /// Since when the client should have taken more.
@@ -79,8 +77,7 @@ impl Served {
             stream,
             outbox,
             waker: self.ready.bell(id),
-            out: Vec::new(),
-            written: 0,
+            out: Bytes::new(),
             unflushed: false,
             stuck_since: None,
             last: false,
@@ -167,10 +164,9 @@ impl Connection {
     /// Ready when the client has all; pending while it does not take more.
     fn write(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Ended>> {
         loop {
-            if self.written == self.out.len() && !self.unflushed {
-                self.out.clear();
-                self.out.shrink_to(KEPT_BYTES);
-                self.written = 0;
+            if self.out.is_empty() && !self.unflushed {
+                // Frees what it was a part of.
+                self.out = Bytes::new();
                 self.stuck_since = None;
                 if self.last {
                     // Says that all was sent, so the client reads it before it sees the end.
@@ -179,7 +175,8 @@ impl Connection {
                 if self.outbox.poll_pending(context).is_pending() {
                     return Poll::Ready(Ok(()));
                 }
-                let drained = self.outbox.drain(&mut self.out);
+                let (out, drained) = self.outbox.take();
+                self.out = out;
                 self.last = drained.close.is_some();
                 if drained.close == Some(Close::Now) {
                     return Poll::Ready(Err(Ended));
@@ -205,15 +202,15 @@ impl Connection {
     /// A step towards everything being with the client.
     fn write_some(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Ended>> {
         let stream = Pin::new(&mut self.stream);
-        if self.written == self.out.len() {
+        if self.out.is_empty() {
             return stream.poll_flush(context).map(|flushed| {
                 self.unflushed = false;
                 flushed.map_err(|_| Ended)
             });
         }
-        stream.poll_write(context, &self.out[self.written..]).map(|wrote| match wrote {
+        stream.poll_write(context, &self.out).map(|wrote| match wrote {
             Ok(count @ 1..) => {
-                self.written += count;
+                self.out.advance(count);
                 self.unflushed = true;
                 Ok(())
             }

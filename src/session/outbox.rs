@@ -129,6 +129,24 @@ impl Outbox {
         }
     }
 
+    /// Takes all that waits; one piece is handed on as it is, without a copy.
+    pub fn take(&self) -> (Bytes, Drained) {
+        let whole = {
+            let mut inner = self.inner.lock();
+            let whole = if inner.queue.len() == 1 { inner.queue.pop_front() } else { None };
+            inner.bytes -= whole.as_ref().map_or(0, Bytes::len);
+            whole
+        };
+        let mut rest = Vec::new();
+        let drained = self.drain(&mut rest);
+        match whole {
+            None => (rest.into(), drained),
+            Some(whole) if rest.is_empty() => (whole, drained),
+            // Somebody pushed in between.
+            Some(whole) => ([&whole[..], &rest].concat().into(), drained),
+        }
+    }
+
     /// Ready as soon as something is inside.
     pub fn poll_pending(&self, context: &mut Context<'_>) -> Poll<()> {
         if self.has_pending() {
@@ -206,6 +224,12 @@ mod tests {
         outbox.resume(Bytes::from_static(b"b"), Some(hold));
         let drained = outbox.drain(&mut out);
         assert_eq!((out.as_slice(), drained.gated, drained.resumed), (&b"ab"[..], Some(hold), true));
+        assert_eq!(outbox.take(), (Bytes::new(), Drained::default()));
+        outbox.push(Bytes::from_static(b"one"), 10);
+        assert_eq!(outbox.take().0, b"one".as_slice());
+        outbox.push(Bytes::from_static(b"c"), 10);
+        outbox.push(Bytes::from_static(b"d"), 10);
+        assert_eq!((outbox.take().0, outbox.len()), (Bytes::from_static(b"cd"), 0));
         assert_eq!(outbox.drain(&mut out), Drained::default());
     }
 

@@ -9,7 +9,7 @@ use super::material::Material;
 use super::secrets::Secrets;
 use super::view::Cache;
 use super::voters::Voters;
-use super::{Fatal, Shell, connection, founding, rejoin};
+use super::{Fatal, START, Shell, connection, founding, rejoin};
 use crate::config::sentinel::SentinelConfig;
 use crate::daemon::alert_sender::AlertSender;
 use crate::daemon::clock;
@@ -190,6 +190,7 @@ pub(super) async fn start(
         shutdown,
         started: now.mono,
         status_due: Instant::ZERO,
+        small_due: now.mono + START,
         told_role: None,
         members_version: 0,
         told_removed: false,
