@@ -139,38 +139,6 @@ pub fn families() -> &'static [&'static [DataCommand]] {
     ]
 }
 
-/// Commands whose keys are counted by a word of theirs: the name, and where that word stands.
-const COUNTED_KEYS: &[(&str, usize)] = &[
-    ("lmpop", 1),
-    ("zmpop", 1),
-    ("sintercard", 1),
-    ("zunion", 1),
-    ("zinter", 1),
-    ("zdiff", 1),
-    ("zintercard", 1),
-    ("zunionstore", 2),
-    ("zinterstore", 2),
-    ("zdiffstore", 2),
-    ("blmpop", 2),
-    ("bzmpop", 2),
-    ("eval", 2),
-    ("evalsha", 2),
-];
-
-/// Where the keys of a request stand, those behind a count included.
-pub fn key_positions(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<usize> {
-    if matches!(spec.name, "xread" | "xreadgroup") {
-        return stream_read::key_positions(argv).collect();
-    }
-    let mut positions: Vec<usize> = spec.keys.positions(argv.len()).collect();
-    if let Some(&(_, at)) = COUNTED_KEYS.iter().find(|(name, _)| *name == spec.name) {
-        let count = argv.get(at).and_then(|word| crate::stdx::number::parse_i64(word)).unwrap_or(0);
-        let count = usize::try_from(count).unwrap_or(0);
-        positions.extend((at + 1..argv.len()).take(count));
-    }
-    positions
-}
-
 /// A line of a table.
 const fn row(
     name: &'static str,
@@ -197,14 +165,5 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), count);
         assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
-    }
-
-    #[test]
-    fn counted_keys_are_found() {
-        let find = |name| families().iter().flat_map(|rows| rows.iter()).find(|c| c.spec.name == name);
-        let spec = find("zunionstore").unwrap().spec;
-        let argv: Vec<&[u8]> = "zunionstore d 2 a b weights 1 2".split(' ').map(str::as_bytes).collect();
-        assert_eq!(key_positions(&spec, &argv), [1, 3, 4]);
-        assert_eq!(key_positions(&find("mset").unwrap().spec, &argv[..5]), [1, 3]);
     }
 }

@@ -1,6 +1,7 @@
 //! Where a core meets its shells: the only reader of the clock and of entropy, and the owner of the
 //! process. Decides nothing.
 
+mod acl_file;
 pub mod agent_loop;
 pub mod alert_sender;
 mod aof_start;
@@ -12,6 +13,7 @@ mod guarded_resolver;
 pub mod logging;
 pub mod reload;
 mod replica_follower;
+mod secret_file;
 pub mod secret_files;
 pub mod sentinel_loop;
 pub mod server_loop;

@@ -4,15 +4,12 @@
 //! Promises: a file that is no good ends the start, and later leaves the old password in force; what is
 //! wrong is told without a word of what the file holds.
 
+use super::secret_file::read;
 use crate::config::Secret;
 use crate::config::server::ServerConfig;
 use crate::server::NewSecrets;
-use slog::{Logger, warn};
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-
-const FILE_BYTES_MAX: u64 = 4096;
+use slog::Logger;
+use std::path::PathBuf;
 
 /// The files, and what was read of them last.
 pub struct SecretFiles {
@@ -74,23 +71,6 @@ impl SecretFiles {
 
 fn inline_of(key: &str) -> &str {
     key.strip_suffix("-file").unwrap_or(key)
-}
-
-fn read(key: &str, path: &Path, logger: &Logger) -> Result<Secret, String> {
-    let shown = path.display();
-    let failed = |error: std::io::Error| format!("{key}: cannot read {shown}: {error}");
-    let file = std::fs::File::open(path).map_err(failed)?;
-    let mode = file.metadata().map_err(failed)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        warn!(logger, "{key}: {shown} can be read by others (mode {:o}); make it 0600", mode & 0o777);
-    }
-    let mut text = String::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(failed)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("{key}: {shown} is longer than {FILE_BYTES_MAX} bytes; is it the right file?"));
-    }
-    Secret::from_file_text(&text)
-        .ok_or_else(|| format!("{key}: {shown} is empty; write the password into it"))
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod voters;
 use crate::config::Secret;
 use crate::config::sentinel::SentinelConfig;
 use crate::consensus::Role;
+use crate::daemon::acl_file;
 use crate::daemon::alert_sender::AlertSender;
 use crate::daemon::clock;
 use crate::daemon::errand_runner::{ErrandRunner, News, Report};
@@ -339,7 +340,7 @@ impl Shell {
             match wish {
                 Wish::Shutdown { session } => self.stopping = Some(format!("SHUTDOWN of session {session}")),
                 Wish::AclFile { session, order } => {
-                    let result = secrets::acl_file(self.core.config().aclfile.as_deref(), &order);
+                    let result = acl_file::carry_out(self.core.config().aclfile.as_deref(), &order);
                     let text = match (&order, &result) {
                         (acl::Order::Save { text }, Ok(_)) | (acl::Order::Load, Ok(text)) => {
                             Some(text.clone())

@@ -1,6 +1,7 @@
 //! `vedette server`: one engine behind a lock, the listeners and threads that bring it requests, and
 //! the one loop that carries out its actions. Decides nothing.
 
+use super::acl_file;
 use super::aof_start;
 use super::aof_writer::AofWriter;
 use super::clock;
@@ -12,7 +13,7 @@ use super::systemd::Notifier;
 use super::tls_files::{self, Dialling, Serving};
 use crate::config::server::ServerConfig;
 use crate::disk::aof::Log;
-use crate::disk::{atomic_file, divergent, state_file};
+use crate::disk::{divergent, state_file};
 use crate::net::listener::{self, IoThreads};
 use crate::net::replica_link::ReplicaLink;
 use crate::net::service::Service;
@@ -20,7 +21,6 @@ use crate::net::tls::{Acceptor, Connector, Versions};
 use crate::resp::{Batch, Limits};
 use crate::server::replication::divergent::Content;
 use crate::server::{Action, Gate, Input, Level, Server};
-use crate::session::acl;
 use crate::session::outbox::Hold;
 use crate::session::{Outbox, Passage, Refusal, SessionId, Turn};
 use crate::stdx::time::{Duration, Instant};
@@ -99,7 +99,7 @@ impl Material {
                         engine.tell(Input::Secrets(news));
                     }
                     if let Some(path) = aclfile {
-                        let loaded = read_acl_file(&path).and_then(|text| {
+                        let loaded = acl_file::read(&path).and_then(|text| {
                             engine.server.lock().load_users(&text, &path.display().to_string())
                         });
                         match loaded {
@@ -250,7 +250,7 @@ pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> 
     server.set_entropy(|bytes| getrandom::fill(bytes).is_ok());
     match &aclfile {
         Some(path) if users.is_empty() => {
-            let text = read_acl_file(path).map_err(|why| ServerError(format!("aclfile: {why}")))?;
+            let text = acl_file::read(path).map_err(|why| ServerError(format!("aclfile: {why}")))?;
             server.load_users(&text, &path.display().to_string()).map_err(ServerError)?;
         }
         Some(_) => {
@@ -378,33 +378,6 @@ struct Hands {
     aclfile: Option<PathBuf>,
 }
 
-impl Hands {
-    /// Rare and small: the loop waits for the disk, connections do not.
-    fn acl_file(&self, order: &acl::Order) -> Result<String, String> {
-        let path = self.aclfile.as_deref().ok_or("no aclfile is configured")?;
-        match order {
-            acl::Order::Load => read_acl_file(path),
-            acl::Order::Save { text } => atomic_file::replace(path, text.as_bytes())
-                .map(|()| String::new())
-                .map_err(|error| format!("cannot write {}: {error}", path.display())),
-        }
-    }
-}
-
-const ACL_FILE_BYTES_MAX: u64 = 16 << 20;
-
-fn read_acl_file(path: &Path) -> Result<String, String> {
-    let shown = path.display();
-    let bytes = atomic_file::read(path, ACL_FILE_BYTES_MAX)
-        .map_err(|error| format!("cannot read {shown}: {error}"))?
-        .ok_or_else(|| {
-            format!(
-                "{shown} is not there; create it, empty or with a line 'user default on nopass ~* &* +@all'"
-            )
-        })?;
-    String::from_utf8(bytes).map_err(|_| format!("{shown} is not text"))
-}
-
 /// In order; the exit code when the process is to end.
 fn carry_out(engine: &Engine, hands: &Hands, actions: Vec<Action>) -> Option<u8> {
     let logger = &engine.logger;
@@ -428,7 +401,7 @@ fn carry_out(engine: &Engine, hands: &Hands, actions: Vec<Action>) -> Option<u8>
             }
             Action::Crash => crash(logger),
             Action::AclFile { session, order } => {
-                let result = hands.acl_file(&order);
+                let result = acl_file::carry_out(hands.aclfile.as_deref(), &order);
                 engine.server.lock().acl_file_done(session, &order, result);
             }
             Action::Keep { ticket, record } => {

@@ -2,6 +2,7 @@
 //! elements as strings; integers come out in decimal.
 
 use super::error::Bad;
+use crate::store::listpack::back_length_bytes;
 
 /// The front of a slice, never read past its end.
 struct Cursor<'a>(&'a [u8]);
@@ -81,17 +82,6 @@ pub(super) fn listpack(blob: &[u8]) -> Result<Vec<Vec<u8>>, Bad> {
         return Err(Bad("listpack count is not its elements"));
     }
     Ok(items)
-}
-
-/// How many bytes an element's own length takes behind it, seven bits each; the odd bounds are Redis'.
-fn back_length_bytes(length: usize) -> usize {
-    match length {
-        0..=127 => 1,
-        128..=16_382 => 2,
-        16_383..=2_097_150 => 3,
-        2_097_151..=268_435_454 => 4,
-        _ => 5,
-    }
 }
 
 /// Elements of a ziplist.

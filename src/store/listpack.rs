@@ -219,7 +219,7 @@ fn encode_text(text: &[u8], out: &mut Vec<u8>) {
 
 /// How many bytes an element's own length takes behind it, seven bits each; the odd bounds are
 /// Redis'.
-fn back_length_bytes(length: usize) -> usize {
+pub(crate) fn back_length_bytes(length: usize) -> usize {
     match length {
         0..=127 => 1,
         128..=16_382 => 2,

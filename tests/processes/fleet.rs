@@ -212,6 +212,16 @@ impl Fleet {
         (named.unwrap(), started.elapsed())
     }
 
+    /// Kills the master, waits for the next one, and starts the killed one again as its replica.
+    pub fn fail_over(&mut self, within: Duration) {
+        let master = self.master().expect("a master before the failover");
+        let index = self.index_of(master);
+        self.data[index].kill();
+        let (successor, _) = self.await_switch(master, within);
+        self.data[index].start();
+        self.await_replicas(successor);
+    }
+
     /// Which sentinel leads the Raft group.
     pub fn leader(&self) -> usize {
         let mut leader = None;

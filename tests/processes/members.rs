@@ -65,12 +65,7 @@ fn three_grow_to_five_under_a_writer_with_a_failover_between() {
         ask(&fleet, fleet.sentinels[1].port, &["SENTINEL", "PEER", "ADD", &id.to_string(), &at]);
         if id == 4 {
             continue_after(&fleet, &[1, 2, 3, 4]);
-            let master = fleet.master().unwrap();
-            let index = fleet.index_of(master);
-            fleet.data[index].kill();
-            let (successor, _) = fleet.await_switch(master, LONG);
-            fleet.data[index].start();
-            fleet.await_replicas(successor);
+            fleet.fail_over(LONG);
         }
     }
     await_members(&fleet, &[1, 2, 3, 4, 5]);

@@ -26,15 +26,6 @@ fn await_voters(fleet: &Fleet, expected: &[(u64, u16)]) {
     });
 }
 
-fn fail_over(fleet: &mut Fleet) {
-    let master = fleet.master().unwrap();
-    let index = fleet.index_of(master);
-    fleet.data[index].kill();
-    let (successor, _) = fleet.await_switch(master, LONG);
-    fleet.data[index].start();
-    fleet.await_replicas(successor);
-}
-
 /// The command of the documentation, as a person types it: it waits until the fleet has done it.
 #[test]
 fn a_dead_sentinel_is_replaced_and_the_fleet_fails_over_without_it() {
@@ -70,11 +61,11 @@ fn a_dead_sentinel_is_replaced_and_the_fleet_fails_over_without_it() {
     expected.sort_unstable();
     await_voters(&fleet, &expected);
     fleet.await_ready(2);
-    fail_over(&mut fleet);
+    fleet.fail_over(LONG);
     // Its vote counts: with another one gone, the two that are left are it and one founder.
     let third = (leader + 2) % 3;
     fleet.sentinels[third].kill();
-    fail_over(&mut fleet);
+    fleet.fail_over(LONG);
 }
 
 /// Only the own file of the one that moves changes; those of the others still name its old place.
@@ -108,5 +99,5 @@ fn a_sentinel_that_moves_keeps_its_id_and_tells_where_it_is() {
     await_voters(&fleet, &expected);
     // Each of the three is needed in turn.
     fleet.sentinels[0].kill();
-    fail_over(&mut fleet);
+    fleet.fail_over(LONG);
 }

@@ -4,16 +4,11 @@
 use crate::config::Secret;
 use crate::config::http_users::HttpUser;
 use crate::config::sentinel::SentinelConfig;
-use crate::disk::atomic_file;
+use crate::daemon::acl_file;
+use crate::daemon::secret_file::read;
 use crate::sentinel::Auth;
-use crate::session::acl::Order;
-use slog::{Logger, warn};
+use slog::Logger;
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-
-const FILE_BYTES_MAX: u64 = 4096;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Secrets {
@@ -64,10 +59,11 @@ impl Secrets {
                 webhooks.insert(webhook.name.clone(), secret);
             }
         }
+        let users = config.aclfile.as_deref().map(acl_file::read);
         Ok(Secrets {
             webhooks,
             http_users,
-            users: config.aclfile.as_deref().map(read_users).transpose()?.map(Secret::new),
+            users: users.transpose().map_err(|why| format!("aclfile: {why}"))?.map(Secret::new),
             cluster: optional("cluster-secret-file", &config.cluster_secret_file)?,
             sentinel_pass: optional("sentinel-pass-file", &config.sentinel_pass_file)?
                 .or_else(|| config.inline.sentinel_pass.clone()),
@@ -100,61 +96,5 @@ impl Secrets {
             right: user.may,
         };
         self.http_users.iter().map(user).collect()
-    }
-}
-
-const ACL_FILE_BYTES_MAX: u64 = 16 << 20;
-
-fn read_users(path: &Path) -> Result<String, String> {
-    let shown = path.display();
-    let bytes = atomic_file::read(path, ACL_FILE_BYTES_MAX)
-        .map_err(|error| format!("aclfile: cannot read {shown}: {error}"))?
-        .ok_or_else(|| format!("aclfile: {shown} is not there; create it, empty or with the users"))?;
-    String::from_utf8(bytes).map_err(|_| format!("aclfile: {shown} is not text"))
-}
-
-/// What ACL LOAD or SAVE asked for.
-pub(super) fn acl_file(path: Option<&Path>, order: &Order) -> Result<String, String> {
-    let path = path.ok_or("no aclfile is configured")?;
-    match order {
-        Order::Load => read_users(path),
-        Order::Save { text } => atomic_file::replace(path, text.as_bytes())
-            .map(|()| String::new())
-            .map_err(|error| format!("cannot write {}: {error}", path.display())),
-    }
-}
-
-fn read(key: &str, path: &Path, logger: &Logger) -> Result<Secret, String> {
-    let shown = path.display();
-    let failed = |error: std::io::Error| format!("{key}: cannot read {shown}: {error}");
-    let file = std::fs::File::open(path).map_err(failed)?;
-    let mode = file.metadata().map_err(failed)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        warn!(logger, "{key}: {shown} can be read by others (mode {:o}); make it 0600", mode & 0o777);
-    }
-    let mut text = String::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(failed)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("{key}: {shown} is longer than {FILE_BYTES_MAX} bytes; is it the right file?"));
-    }
-    Secret::from_file_text(&text).ok_or_else(|| format!("{key}: {shown} is empty; write the secret into it"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_cannot_be_a_secret_is_named() {
-        let logger = Logger::root(slog::Discard, slog::o!());
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("secret");
-        assert!(read("k", &path, &logger).unwrap_err().contains("k: cannot read"));
-        std::fs::write(&path, "\n").unwrap();
-        assert!(read("k", &path, &logger).unwrap_err().contains("is empty"));
-        std::fs::write(&path, "x".repeat(5000)).unwrap();
-        assert!(read("k", &path, &logger).unwrap_err().contains("longer than"));
-        std::fs::write(&path, "hunter2\n").unwrap();
-        assert_eq!(read("k", &path, &logger).unwrap().expose(), "hunter2");
     }
 }
