@@ -1,6 +1,6 @@
 //! `--bootstrap-expect`: fleets founded by sentinels that were told nothing but their masters.
 
-use super::fleet::{Fleet, Plan, Process, field, free_ports, vedette};
+use super::fleet::{Fleet, Plan, Process, free_ports, peers, vedette};
 use super::wire::Wire;
 use std::fs;
 use std::path::PathBuf;
@@ -29,13 +29,8 @@ fn sentinel(fleet: &Fleet, master: u16, number: usize) -> (Process, PathBuf, Str
 }
 
 /// Id and address of every voter, as the sentinel at this port has it.
-fn voters(port: u16) -> Vec<(String, String)> {
-    let Some(reply) = Wire::once(port, &["SENTINEL", "PEERS"]) else { return Vec::new() };
-    let voter = |map: &Reply| {
-        (field(map, "state")? == "voter").then_some(())?;
-        Some((field(map, "id")?, field(map, "address")?))
-    };
-    reply.as_array().map_or_else(Vec::new, |maps| maps.iter().filter_map(voter).collect())
+fn voters(port: u16) -> Vec<(u64, String)> {
+    peers(port).into_iter().filter(|peer| peer.2 == "voter").map(|(id, address, _)| (id, address)).collect()
 }
 
 fn says(fleet: &Fleet, at: usize, words: &str) {

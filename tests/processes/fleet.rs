@@ -347,3 +347,11 @@ pub fn field(map: &Reply, name: &str) -> Option<String> {
     let at = items.iter().step_by(2).position(|key| key.as_str() == Some(name))?;
     items.get(at * 2 + 1)?.as_str().map(str::to_owned)
 }
+
+/// Id, address and state of every sentinel, as the one at this port says in SENTINEL PEERS.
+pub fn peers(port: u16) -> Vec<(u64, String, String)> {
+    let Some(reply) = Wire::once(port, &["SENTINEL", "PEERS"]) else { return Vec::new() };
+    let one =
+        |map: &Reply| Some((field(map, "id")?.parse().ok()?, field(map, "address")?, field(map, "state")?));
+    reply.as_array().map_or_else(Vec::new, |maps| maps.iter().filter_map(one).collect())
+}

@@ -1,6 +1,6 @@
 //! The fleet of sentinels changes while it works: real processes, a running writer, failovers between.
 
-use super::fleet::{Fleet, Plan, Process, field, free_ports, vedette};
+use super::fleet::{Fleet, Plan, Process, field, free_ports, peers, vedette};
 use super::wire::Wire;
 use super::writer::{Writer, lost};
 use std::fs;
@@ -12,9 +12,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// What `SENTINEL PEERS` of this port says of each sentinel: its id and its state.
 fn members(port: u16) -> Vec<(u64, String)> {
-    let Some(reply) = Wire::once(port, &["SENTINEL", "PEERS"]) else { return Vec::new() };
-    let one = |map: &Reply| Some((field(map, "id")?.parse().ok()?, field(map, "state")?));
-    reply.as_array().map_or_else(Vec::new, |maps| maps.iter().filter_map(one).collect())
+    peers(port).into_iter().map(|(id, _, state)| (id, state)).collect()
 }
 
 /// A sentinel that waits to be added: its file names the fleet and no peers.

@@ -1,28 +1,18 @@
 //! A sentinel that is gone for good gets a successor, and one that moved keeps its id: real processes,
 //! with a failover behind each.
 
-use super::fleet::{Fleet, Plan, Process, field, free_ports, vedette};
-use super::wire::Wire;
+use super::fleet::{Fleet, Plan, Process, free_ports, peers, vedette};
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
-use vedette::resp::Reply;
 
 const LONG: Duration = Duration::from_secs(60);
-
-/// Id, address and state of every sentinel, as the one at this port has it.
-fn members(port: u16) -> Vec<(u64, String, String)> {
-    let Some(reply) = Wire::once(port, &["SENTINEL", "PEERS"]) else { return Vec::new() };
-    let one =
-        |map: &Reply| Some((field(map, "id")?.parse().ok()?, field(map, "address")?, field(map, "state")?));
-    reply.as_array().map_or_else(Vec::new, |maps| maps.iter().filter_map(one).collect())
-}
 
 fn await_voters(fleet: &Fleet, expected: &[(u64, u16)]) {
     let expected: Vec<_> =
         expected.iter().map(|(id, port)| (*id, format!("127.0.0.1:{port}"), "voter".to_owned())).collect();
     fleet.wait(&format!("all say that the fleet is {expected:?}"), LONG, || {
-        fleet.sentinels.iter().filter(|s| s.is_running()).all(|s| members(s.port) == expected)
+        fleet.sentinels.iter().filter(|s| s.is_running()).all(|s| peers(s.port) == expected)
     });
 }
 

@@ -5,11 +5,6 @@ use crate::support::{Process, Wire, eventually};
 use std::process::Command;
 use vedette::resp::Reply;
 
-fn stock(directives: &[&str]) -> Process {
-    Process::redis(directives)
-        .unwrap_or_else(|| panic!("redis-server is not installed; install the package redis-server"))
-}
-
 /// What both must answer alike, and then keep true: rules, refusals, texts.
 const SAME: &[&str] = &[
     "ACL WHOAMI",
@@ -112,7 +107,7 @@ fn sorted(reply: Reply) -> Reply {
 
 #[test]
 fn it_answers_as_stock_redis_does() {
-    let (ours, theirs) = (Process::vedette(&[]), stock(&[]));
+    let (ours, theirs) = (Process::vedette(&[]), Process::redis(&[]));
     let (mut our_wire, mut their_wire) = (ours.connect(), theirs.connect());
     for line in SAME {
         let (ours, theirs) = (our_wire.line(line), their_wire.line(line));
@@ -197,7 +192,7 @@ fn users_live_in_a_file_that_is_taken_whole_or_not_at_all() {
     let mut wire = server.connect();
     assert_eq!(wire.line("AUTH bob b"), Reply::Simple("OK".into()));
     // What Debian's redis-server reads of ours, it understands.
-    let theirs = stock(&["--aclfile", &file]);
+    let theirs = Process::redis(&["--aclfile", &file]);
     assert_eq!(theirs.connect().line("AUTH bob b"), Reply::Simple("OK".into()));
 }
 

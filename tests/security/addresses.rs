@@ -7,18 +7,13 @@ use std::fs;
 use std::net::UdpSocket;
 use std::time::Duration;
 
-fn stock(directives: &[&str]) -> Process {
-    Process::redis(directives)
-        .unwrap_or_else(|| panic!("redis-server is not installed; install the package redis-server"))
-}
-
 #[test]
 fn what_is_announced_behind_nat_is_dialled_where_the_map_says() {
     let dir = tempfile::tempdir().unwrap();
-    let master = stock(&[]);
+    let master = Process::redis(&[]);
     let (host, port) = ("10.99.99.1", "7001");
     let of = master.port.to_string();
-    let replica = stock(&[
+    let replica = Process::redis(&[
         "--replicaof",
         "127.0.0.1",
         &of,
@@ -60,7 +55,7 @@ fn a_resolver_that_never_answers_delays_nobody_else() {
     mute.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let resolv = dir.path().join("resolv.conf");
     fs::write(&resolv, "nameserver 127.0.0.77\noptions timeout:20 attempts:5\n").unwrap();
-    let mut master = stock(&[]);
+    let mut master = Process::redis(&[]);
     let text = format!(
         "masters:\n  - {{ name: near, address: \"{}\", quorum: 1, down-after-milliseconds: 500 }}\n  - {{ name: lost, address: \"nowhere.test:6379\", quorum: 1 }}\n",
         master.address()

@@ -85,9 +85,14 @@ impl Process {
     }
 
     /// Debian's redis-server likewise; `None` where it is not installed.
-    pub fn redis(directives: &[&str]) -> Option<Process> {
+    #[track_caller]
+    pub fn redis(directives: &[&str]) -> Process {
         let present = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
-        present.is_ok_and(|status| status.success()).then(|| Process::start(Kind::Redis, directives))
+        assert!(
+            present.is_ok_and(|status| status.success()),
+            "redis-server must be installed for this test: apt-get install redis-server"
+        );
+        Process::start(Kind::Redis, directives)
     }
 
     #[track_caller]
