@@ -84,7 +84,7 @@ impl Process {
         Process::start(Kind::Vedette, directives)
     }
 
-    /// Debian's redis-server likewise; `None` where it is not installed.
+    /// Debian's redis-server likewise.
     #[track_caller]
     pub fn redis(directives: &[&str]) -> Process {
         let present = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
