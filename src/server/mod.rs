@@ -15,6 +15,7 @@ pub mod gate;
 pub mod permissions;
 pub mod propagate;
 pub mod replication;
+pub mod script;
 pub mod starting;
 pub mod stats;
 pub mod supervised;

@@ -1,6 +1,7 @@
 //! What std could have had. Knows no domain word, reads no clock, throws no dice.
 
 pub mod bits;
+pub mod c_number;
 pub mod calendar;
 pub mod cursor;
 pub mod geohash;
