@@ -20,6 +20,7 @@
 //! | [`consensus`] | pure | the raft crate as a state machine: durable actions in order, own codec |
 //! | [`sentinel`] | pure | the supervisor: judge, agree, fail over, reconcile |
 //! | [`agent`] | pure | the lease of a stock server, held beside it |
+//! | [`redlock`] | pure | a lock over N masters, and a fence that needs no clock |
 //! | [`alerts`] | pure | an event dressed for one vendor, and what is still to be delivered |
 //! | [`observe`] | pure | status snapshot to metrics, JSON, page, health answers |
 //! | [`net`] | shell | sockets and nothing but sockets |
@@ -40,6 +41,7 @@ pub mod model;
 pub mod net;
 pub mod observe;
 pub mod rdb;
+pub mod redlock;
 pub mod resp;
 pub mod sentinel;
 pub mod server;

@@ -19,15 +19,16 @@ const LAYERS: &[(&str, &str)] = &[
     ("consensus", "stdx model"),
     ("sentinel", "stdx model config resp session consensus"),
     ("agent", "stdx model resp"),
+    ("redlock", "stdx resp"),
     ("alerts", "stdx model config"),
     ("observe", "stdx model config"),
     ("net", "stdx model config resp rdb session server consensus sentinel alerts observe"),
     ("disk", "stdx model config resp store rdb server consensus"),
     (
         "daemon",
-        "stdx model config resp store rdb commands session server consensus sentinel agent alerts observe net disk drill",
+        "stdx model config resp store rdb commands session server consensus sentinel agent redlock alerts observe net disk drill",
     ),
-    ("cli", "stdx model config resp alerts observe net disk daemon drill"),
+    ("cli", "stdx model config resp redlock alerts observe net disk daemon drill"),
 ];
 
 const SHELLS: &[&str] = &["net", "disk", "daemon", "cli"];

@@ -14,6 +14,7 @@ mod differential;
 mod drill;
 mod layers;
 mod local_fleet;
+mod locks;
 mod page;
 mod processes;
 mod replication;

@@ -2,7 +2,7 @@
 //!
 //! Promises: results go to stdout and everything else to stderr; a failure is one sentence with its
 //! remedy; the exit status is 0 (done), 1 (it could not be done, or the fleet is not well) or 2 (the
-//! command line or a configuration is wrong).
+//! command line or a configuration is wrong); `vedette lock` ends as its command did.
 
 mod check;
 mod client;
@@ -13,6 +13,8 @@ mod explain;
 mod failover;
 mod import;
 mod incidents;
+mod lock;
+mod lock_child;
 mod peer;
 mod policy;
 mod render;
@@ -165,6 +167,14 @@ enum Command {
     },
     /// Practise a failover and keep the score: on a throw-away fleet, or on one that serves
     Drill(drill::DrillOptions),
+    /// Run a command while holding a lock on a majority of independent servers; like flock(1), for many machines
+    Lock(lock::LockOptions),
+    /// Ends with its parent, and becomes the command.
+    #[command(hide = true)]
+    LockChild {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        words: Vec<std::ffi::OsString>,
+    },
     /// Run beside a stock server: it holds writes back while nobody says that it is master
     Agent {
         /// Its agent.yaml
@@ -260,6 +270,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Acknowledge(options) => policy::acknowledge(&options),
         Command::Webhooks { to, wish } => webhooks::run(&to, &wish),
         Command::Drill(options) => drill::run(&options),
+        Command::Lock(options) => lock::run(&options),
+        Command::LockChild { words } => Err(lock_child::become_command(&words)),
         Command::Agent { config } => daemons::agent(&cli.process, &config),
         Command::Import { file, fleet, output } => import::run(&file, &fleet, output.as_ref()),
         Command::Check { file } => check::run(&file),

@@ -34,14 +34,15 @@ pub(super) enum Transport {
 }
 
 impl TlsOptions {
-    /// The connection as these options want it.
-    pub(super) fn dress(&self, stream: TcpStream, to: &Address) -> Result<Transport, Failure> {
-        if !self.tls {
-            return Ok(Transport::Plain(stream));
-        }
+    /// What is to be dialled with, if TLS is wanted.
+    pub(super) fn connector(&self) -> Result<Option<Connector>, Failure> {
+        if self.tls { self.require().map(Some) } else { Ok(None) }
+    }
+
+    fn require(&self) -> Result<Connector, Failure> {
         let Some(ca) = &self.cacert else {
             return Err(Failure::usage(
-                "--tls needs --cacert FILE: the CA that signed the sentinel's certificate",
+                "--tls needs --cacert FILE: the CA that signed the server's certificate",
             ));
         };
         let read = |flag: &str, path: &PathBuf| tls_files::read(flag, path).map_err(Failure::usage);
@@ -50,7 +51,16 @@ impl TlsOptions {
             _ => None,
         };
         let pems = ClientPems { ca: read("--cacert", ca)?, identity, versions: Versions::All };
-        let made = Connector::new(&pems, self.sni.clone()).and_then(|connector| connector.parts(&to.host));
+        Connector::new(&pems, self.sni.clone()).map_err(|error| Failure::usage(format!("TLS: {error}")))
+    }
+
+    /// The connection as these options want it.
+    pub(super) fn dress(&self, stream: TcpStream, to: &Address) -> Result<Transport, Failure> {
+        if !self.tls {
+            return Ok(Transport::Plain(stream));
+        }
+        let connector = self.require()?;
+        let made = connector.parts(&to.host);
         let (config, name) = made.map_err(|error| Failure::usage(format!("TLS: {error}")))?;
         let session =
             ClientConnection::new(config, name).map_err(|error| Failure::new(format!("TLS: {error}")))?;
