@@ -12,12 +12,11 @@
 use super::lock_child::{Child, Signals};
 use super::transport::TlsOptions;
 use super::{Failure, lock_child};
-use crate::daemon::lock::{Access, Keeper, NotHeld, Place, State};
+use crate::daemon::lock::{Access, Auth, Keeper, NotHeld, Place, State};
 use crate::model::Address;
 use crate::net::dial::Ways;
 use crate::net::link::Route;
 use crate::redlock::{Plan, Wait};
-use crate::sentinel::Auth;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -52,19 +52,19 @@ fn a_server_that_forgot_does_not_count_until_what_it_forgot_is_over() {
     assert!(overlaps > 0, "restarts without a guard harmed nobody: the check sees nothing");
 }
 
-/// Clocks a third off: time alone excludes nobody any more, and the fence still tells holders apart.
+/// Clocks that run at half or double the pace: time alone excludes nobody any more, and the fence still tells holders apart.
 #[test]
 fn fences_grow_whatever_the_clocks_do() {
     for servers in [3, 5] {
         let weather =
-            Weather { servers, pace_error: 3500, pause_ms: 4000, restarts: true, ..Weather::default() };
+            Weather { servers, pace_error: 6000, pause_ms: 4000, restarts: true, ..Weather::default() };
         let mut overlaps = 0;
         for seed in 0..seeds() {
             let world = World::run(seed, weather.clone());
             fenced(&world, seed);
             overlaps += world.overlaps().len();
         }
-        assert!(overlaps > 0, "clocks a third off harmed nobody: the check sees nothing");
+        assert!(overlaps > 0, "wild clocks harmed nobody: the check sees nothing");
     }
 }
 

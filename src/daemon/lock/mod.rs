@@ -29,13 +29,14 @@
 
 mod member;
 
+pub use crate::sentinel::Auth;
+
 use crate::daemon::clock;
 use crate::model::Address;
 use crate::net::dial::Ways;
 use crate::net::link::Route;
 use crate::redlock::wire::Keys;
 use crate::redlock::{Action, BadPlan, Grant, Input, Lock, Loss, Plan, Refusal};
-use crate::sentinel::Auth;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
