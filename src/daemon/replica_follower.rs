@@ -54,7 +54,10 @@ impl Follower for Engine {
     }
 
     fn stream(&self, generation: u64, bytes: &[u8]) -> Result<Applied, LinkFault> {
-        self.with(|server, now| server.link_stream(now, generation, bytes))
+        let applied = self.with(|server, now| server.link_stream(now, generation, bytes));
+        // Before it is acknowledged.
+        self.write_waiting();
+        applied
     }
 
     fn offset(&self, generation: u64) -> Result<Offset, LinkFault> {

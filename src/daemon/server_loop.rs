@@ -19,6 +19,7 @@ use crate::net::replica_link::ReplicaLink;
 use crate::net::service::Service;
 use crate::net::tls::{Acceptor, Connector, Versions};
 use crate::resp::{Batch, Limits};
+use crate::server::gate::Proof;
 use crate::server::replication::divergent::Content;
 use crate::server::{Action, Gate, Input, Level, Server};
 use crate::session::outbox::Hold;
@@ -28,8 +29,8 @@ use parking_lot::Mutex;
 use slog::{Logger, crit, debug, error, info, warn};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use tokio::sync::Notify;
 
@@ -132,6 +133,8 @@ pub struct ServerError(pub String);
 pub(super) struct Engine {
     pub(super) server: Mutex<Server>,
     gate: Arc<Gate>,
+    /// Set before anybody is served.
+    log: OnceLock<AofWriter>,
     limits: Limits,
     /// When it was last told that connections cannot be accepted.
     told_accept: Mutex<Instant>,
@@ -148,6 +151,13 @@ impl Engine {
     fn tell(&self, input: Input) {
         self.inbox.lock().push(input);
         self.stirred.notify_one();
+    }
+
+    /// What nobody's answer waits for is written too.
+    pub(super) fn write_waiting(&self) {
+        if let Some(log) = self.log.get() {
+            log.write_if_waiting();
+        }
     }
 }
 
@@ -186,6 +196,12 @@ impl Service for Engine {
 
     fn passage(&self, hold: Hold) -> Passage {
         self.gate.passage(hold, clock::mono)
+    }
+
+    fn write_log(&self) {
+        if let Some(log) = self.log.get() {
+            log.write_now();
+        }
     }
 
     fn on_passage(&self, waker: &Waker) {
@@ -271,6 +287,7 @@ pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> 
     let engine = Arc::new(Engine {
         server: Mutex::new(server),
         gate,
+        log: OnceLock::new(),
         limits,
         told_accept: Mutex::new(Instant::ZERO),
         told_suspect: Mutex::new(Instant::ZERO),
@@ -289,9 +306,11 @@ pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> 
         AofWriter::start(log, queue, gate, move |input| engine.tell(input))
             .map_err(|error| ServerError(format!("cannot start the log's thread: {error}")))?
     };
+    // It is the first and only one.
+    let _ = engine.log.set(log);
     let link = ReplicaLink::start(engine.clone(), dir.clone(), silence_max, material.connector())
         .map_err(|error| ServerError(format!("cannot start the replica link's thread: {error}")))?;
-    let hands = Hands { dir, snapshot, link, orders, log, aclfile };
+    let hands = Hands { dir, snapshot, link, orders, aclfile };
     runtime.block_on(async {
         let threads = Arc::new(threads);
         let plain = listeners.into_iter().map(|listener| (listener, None));
@@ -335,8 +354,9 @@ async fn turn(engine: &Arc<Engine>, hands: &Hands) -> Result<(), ServerError> {
             }
             server.next_wakeup(now)
         };
+        engine.write_waiting();
         if let Some(code) = carry_out(engine, hands, actions) {
-            finish_log(engine, hands);
+            finish_log(engine);
             tokio::time::sleep(FAREWELL).await;
             return if code == 0 { Ok(()) } else { Err(ServerError(format!("ended with code {code}"))) };
         }
@@ -354,12 +374,12 @@ async fn turn(engine: &Arc<Engine>, hands: &Hands) -> Result<(), ServerError> {
 }
 
 /// What was acknowledged is on the disk before the process ends; what comes now is not acknowledged.
-fn finish_log(engine: &Engine, hands: &Hands) {
+fn finish_log(engine: &Engine) {
     if !engine.server.lock().is_log_on() {
         return;
     }
-    engine.gate.need_disk(true);
-    if !hands.log.finish() {
+    engine.gate.require(Proof::Synced);
+    if engine.log.get().is_some_and(|log| !log.finish()) {
         error!(
             engine.logger,
             "the disk took the rest of the append-only file too slowly; its end may be missing"
@@ -374,7 +394,6 @@ struct Hands {
     snapshot: String,
     link: ReplicaLink,
     orders: Sender<Order>,
-    log: AofWriter,
     aclfile: Option<PathBuf>,
 }
 

@@ -45,6 +45,7 @@ pub async fn serve(mut stream: Stream, peer: SocketAddr, service: Arc<impl Servi
                 out: Vec::new(),
                 written: 0,
                 gated: None,
+                gave_way: false,
                 authenticated,
                 fresh: true,
                 blocked: false,
@@ -82,6 +83,8 @@ struct Connection<S> {
     written: usize,
     /// What is in `out` acknowledges writes, and waits for this.
     gated: Option<Hold>,
+    /// What is in `out` let others run before it had the log written.
+    gave_way: bool,
     authenticated: bool,
     /// Nothing was run yet: it may still be no client at all.
     fresh: bool,
@@ -254,10 +257,22 @@ impl<S: Service> Connection<S> {
                 match self.service.passage(hold) {
                     Passage::Open => {}
                     Passage::Never => return Poll::Ready(Err(End::Broken)),
-                    Passage::Wait => {
+                    // Those that stand ready on this thread run first: one write serves them all.
+                    Passage::Unwritten if !self.gave_way => {
+                        self.gave_way = true;
+                        context.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    passage => {
+                        if passage == Passage::Unwritten {
+                            self.service.write_log();
+                            if self.service.passage(hold) == Passage::Open {
+                                continue;
+                            }
+                        }
                         self.service.on_passage(context.waker());
                         // Asked again: it may have opened before the waker was known.
-                        if self.service.passage(hold) == Passage::Wait {
+                        if matches!(self.service.passage(hold), Passage::Wait | Passage::Unwritten) {
                             return self.poll_outbox_closed(context);
                         }
                         continue;
@@ -281,6 +296,7 @@ impl<S: Service> Connection<S> {
         }
         self.written = 0;
         self.gated = None;
+        self.gave_way = false;
         if self.out.capacity() > IDLE_BYTES_MAX {
             self.out = Vec::new();
         } else {

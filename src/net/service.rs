@@ -38,6 +38,9 @@ pub trait Service: Send + Sync + 'static {
         Passage::Open
     }
 
+    /// Hands to the kernel what [`Passage::Unwritten`] waits for, as far as that works now.
+    fn write_log(&self) {}
+
     /// Wakes when an answer of [`Service::passage`] may have changed.
     fn on_passage(&self, _: &Waker) {}
 

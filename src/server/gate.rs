@@ -1,7 +1,7 @@
 //! The reply gate (promise P3): replies that acknowledge writes leave only while the server is
-//! vouched for, and with `appendfsync always` only when their bytes are on the disk. One word for
-//! *until when*, one that counts who it serves, one for how far the disk is; read by every connection
-//! at the moment it flushes, without the engine's lock.
+//! vouched for, and with an append-only file only when their bytes are with the kernel, or with
+//! `appendfsync always` on the disk. One word for *until when*, one that counts who it serves, two for
+//! how far the file is; read by every connection at the moment it flushes, without the engine's lock.
 //!
 //! Knows no lease, no replica and no file: replication moves the deadline, the log's writer tells
 //! how far it is, connections obey.
@@ -10,7 +10,7 @@ use crate::session::Passage;
 use crate::session::outbox::{Generation, Hold};
 use crate::stdx::time::Instant;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::Waker;
 
 /// Nobody supervises: the gate is open for good and no clock is read at a flush.
@@ -18,14 +18,27 @@ const UNSUPERVISED: u64 = u64::MAX;
 /// More connections than can wait in one moment; older wakers of the same task are harmless.
 const WAKERS_MAX: usize = 65_536;
 
+/// What must have happened to the log before a write is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Proof {
+    Nothing,
+    /// The kernel has the bytes: the end of the process alone loses none of them.
+    Written,
+    /// The disk has them.
+    Synced,
+}
+
 #[derive(Debug)]
 pub struct Gate {
     /// Vouched until then, in microseconds of the boot clock.
     deadline_us: AtomicU64,
     /// Changes whenever replies produced before must never leave: demotion, fencing.
     generation: AtomicU64,
-    /// Acknowledgements wait for the disk.
-    needs_disk: AtomicBool,
+    /// A [`Proof`].
+    needs: AtomicU8,
+    /// How much of the log the kernel has.
+    written: AtomicU64,
     /// How much of the log is on the disk for certain.
     durable: AtomicU64,
     wakers: Mutex<Vec<Waker>>,
@@ -36,7 +49,8 @@ impl Default for Gate {
         Gate {
             deadline_us: AtomicU64::new(UNSUPERVISED),
             generation: AtomicU64::new(0),
-            needs_disk: AtomicBool::new(false),
+            needs: AtomicU8::new(Proof::Nothing as u8),
+            written: AtomicU64::new(0),
             durable: AtomicU64::new(0),
             wakers: Mutex::default(),
         }
@@ -76,9 +90,17 @@ impl Gate {
         deadline == UNSUPERVISED || now.as_micros() < deadline
     }
 
-    /// Whether acknowledgements wait for the disk from now on.
-    pub fn need_disk(&self, needed: bool) {
-        if self.needs_disk.swap(needed, Ordering::AcqRel) && !needed {
+    /// What acknowledgements wait for from now on.
+    pub fn require(&self, proof: Proof) {
+        if self.needs.swap(proof as u8, Ordering::AcqRel) != proof as u8 {
+            self.wake();
+        }
+    }
+
+    /// The kernel has the log up to here.
+    pub fn kernel_reached(&self, position: u64) {
+        self.written.fetch_max(position, Ordering::AcqRel);
+        if self.needs.load(Ordering::Acquire) == Proof::Written as u8 {
             self.wake();
         }
     }
@@ -86,8 +108,20 @@ impl Gate {
     /// The log is on the disk up to here.
     pub fn disk_reached(&self, position: u64) {
         self.durable.fetch_max(position, Ordering::AcqRel);
-        if self.needs_disk.load(Ordering::Acquire) {
+        self.written.fetch_max(position, Ordering::AcqRel);
+        if self.needs.load(Ordering::Acquire) != Proof::Nothing as u8 {
             self.wake();
+        }
+    }
+
+    /// What the log has yet to do before this may leave.
+    fn lacks(&self, hold: Hold) -> Option<Passage> {
+        match self.needs.load(Ordering::Acquire) {
+            needs if needs == Proof::Synced as u8 => (self.durable() < hold.logged).then_some(Passage::Wait),
+            needs if needs == Proof::Written as u8 => {
+                (self.written.load(Ordering::Acquire) < hold.logged).then_some(Passage::Unwritten)
+            }
+            _ => None,
         }
     }
 
@@ -102,8 +136,8 @@ impl Gate {
         let deadline = self.deadline_us.load(Ordering::Acquire);
         if self.generation.load(Ordering::Acquire) != hold.generation {
             Passage::Never
-        } else if self.needs_disk.load(Ordering::Acquire) && self.durable() < hold.logged {
-            Passage::Wait
+        } else if let Some(passage) = self.lacks(hold) {
+            passage
         } else if deadline == UNSUPERVISED || now().as_micros() < deadline {
             Passage::Open
         } else {
@@ -122,7 +156,12 @@ impl Gate {
     }
 
     fn wake(&self) {
-        let wakers = std::mem::take(&mut *self.wakers.lock());
+        let mut waiting = self.wakers.lock();
+        if waiting.is_empty() {
+            return;
+        }
+        let wakers = std::mem::take(&mut *waiting);
+        drop(waiting);
         for waker in wakers {
             waker.wake();
         }
@@ -142,13 +181,19 @@ mod tests {
         let gate = Gate::default();
         let passage = |logged| gate.passage(Hold { generation: 0, logged }, || Instant::ZERO);
         assert_eq!(passage(9), Passage::Open);
-        gate.need_disk(true);
+        gate.require(Proof::Written);
+        gate.kernel_reached(8);
+        assert_eq!((passage(8), passage(9)), (Passage::Open, Passage::Unwritten));
+        gate.require(Proof::Synced);
+        assert_eq!(passage(8), Passage::Wait, "the kernel is not the disk");
         gate.disk_reached(8);
         assert_eq!((passage(8), passage(9)), (Passage::Open, Passage::Wait));
         gate.disk_reached(9);
         gate.disk_reached(3);
         assert_eq!(passage(9), Passage::Open, "what is there stays there");
-        gate.need_disk(false);
+        gate.require(Proof::Written);
+        assert_eq!(passage(9), Passage::Open, "what the disk has the kernel had");
+        gate.require(Proof::Nothing);
         assert_eq!(passage(10), Passage::Open);
     }
 

@@ -30,6 +30,9 @@ pub enum Passage {
     Open,
     /// Keep it and ask again when there is news.
     Wait,
+    /// The log's bytes wait to be written: let others run that are about to answer too, then have all
+    /// of it written at once.
+    Unwritten,
     /// The history it belongs to is over: close the connection without it.
     Never,
 }

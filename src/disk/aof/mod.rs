@@ -13,6 +13,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where the files are and how their names begin.
 #[derive(Clone, Debug)]
@@ -157,7 +158,7 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
 
 /// The file that is written, good up to `bytes`.
 struct Current {
-    file: File,
+    file: Arc<File>,
     bytes: u64,
 }
 
@@ -186,7 +187,7 @@ impl Log {
         if let Some(last) = log.manifest.increments.last() {
             let file = File::options().write(true).open(log.folder.path(&last.name))?;
             let bytes = file.metadata()?.len();
-            log.current = Some(Current { file, bytes });
+            log.current = Some(Current { file: Arc::new(file), bytes });
         }
         log.count();
         Ok(log)
@@ -233,6 +234,11 @@ impl Log {
         }
     }
 
+    /// The file that is written, to be synced while more is.
+    pub fn file(&self) -> Option<Arc<File>> {
+        self.current.as_ref().map(|current| current.file.clone())
+    }
+
     pub fn sync(&self) -> io::Result<()> {
         self.current.as_ref().map_or(Ok(()), |current| current.file.sync_data())
     }
@@ -246,7 +252,7 @@ impl Log {
         if fresh {
             self.current = None;
             let file = create(&self.folder.new_increment_path())?;
-            self.current = Some(Current { file, bytes: 0 });
+            self.current = Some(Current { file: Arc::new(file), bytes: 0 });
             self.is_fresh = true;
             self.kept = Some(u64::MAX);
         } else {
@@ -267,7 +273,7 @@ impl Log {
                 return Err(error);
             }
             self.manifest = next;
-            self.current = Some(Current { file, bytes: 0 });
+            self.current = Some(Current { file: Arc::new(file), bytes: 0 });
             self.is_fresh = false;
             self.kept = Some(seq);
         }

@@ -14,6 +14,7 @@ pub mod report;
 pub mod rewrite;
 pub mod waits;
 
+use super::gate::Proof;
 use super::{Level, Server, ServerCommand};
 use crate::commands::CommandError;
 use crate::config::server::aof::Fsync;
@@ -153,7 +154,11 @@ impl Server {
         self.aof.queue.set_policy(Policy { fsync: config.fsync, paused });
         // A log that was given up for an unsure disk keeps back what it has not acknowledged.
         let counts = self.aof.is_on() || (self.aof.state == State::Waiting && self.aof.trouble.is_some());
-        self.gate.need_disk(config.fsync == Fsync::Always && counts);
+        self.gate.require(match config.fsync {
+            _ if !counts => Proof::Nothing,
+            Fsync::Always => Proof::Synced,
+            Fsync::EverySecond | Fsync::Never => Proof::Written,
+        });
     }
 
     /// `appendonly` was changed while running.

@@ -10,6 +10,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 
+/// Room that grew beyond this is given back.
+const SPARE_BYTES_MAX: usize = 256 << 10;
 /// Bytes pushed within a moment become one item up to this size.
 const ITEM_BYTES_MAX: usize = 1 << 20;
 
@@ -31,6 +33,10 @@ struct Inner {
     items: VecDeque<Item>,
     end: u64,
     closing: bool,
+    /// Bytes call the writer; otherwise whoever is about to answer writes them.
+    eager: bool,
+    /// Room that was used before.
+    spare: Vec<u8>,
     waker: Option<Waker>,
 }
 
@@ -68,7 +74,8 @@ impl Queue {
     /// Appends bytes of the log.
     pub fn push(&self, bytes: &[u8]) {
         self.waiting.fetch_add(bytes.len() as u64, Ordering::AcqRel);
-        self.change(|inner| {
+        let eager = |inner: &Inner| inner.eager;
+        self.change_and_call_if(eager, |inner| {
             inner.end += bytes.len() as u64;
             let position = inner.end;
             match inner.items.back_mut() {
@@ -76,7 +83,11 @@ impl Queue {
                     tail.extend_from_slice(bytes);
                     *end = position;
                 }
-                _ => inner.items.push_back(Item::Bytes { bytes: bytes.to_vec(), end: position }),
+                _ => {
+                    let mut room = std::mem::take(&mut inner.spare);
+                    room.extend_from_slice(bytes);
+                    inner.items.push_back(Item::Bytes { bytes: room, end: position });
+                }
             }
         });
     }
@@ -99,7 +110,7 @@ impl Queue {
     }
 
     /// All that waits, and whether nothing follows. When there is nothing, `waker` is called once with
-    /// the next push.
+    /// the next mark, or with the next bytes if they call.
     pub fn take(&self, waker: &Waker) -> (VecDeque<Item>, bool) {
         let mut inner = self.inner.lock();
         if inner.items.is_empty() && !inner.closing {
@@ -108,9 +119,30 @@ impl Queue {
         (std::mem::take(&mut inner.items), inner.closing)
     }
 
-    /// So many of the bytes taken need no memory any more.
-    pub fn done(&self, bytes: usize) {
-        self.waiting.fetch_sub(bytes as u64, Ordering::AcqRel);
+    /// What waits in front, if that is bytes.
+    pub fn take_bytes(&self) -> Option<Item> {
+        let mut inner = self.inner.lock();
+        match inner.items.front() {
+            Some(Item::Bytes { .. }) => inner.items.pop_front(),
+            _ => None,
+        }
+    }
+
+    /// Calls the writer, if it waits.
+    pub fn call(&self) {
+        self.change(|_| {});
+    }
+
+    /// These bytes are done with.
+    pub fn done(&self, mut bytes: Vec<u8>) {
+        self.waiting.fetch_sub(bytes.len() as u64, Ordering::AcqRel);
+        if bytes.capacity() <= SPARE_BYTES_MAX {
+            bytes.clear();
+            let mut inner = self.inner.lock();
+            if inner.spare.capacity() == 0 {
+                inner.spare = bytes;
+            }
+        }
     }
 
     pub fn waiting_bytes(&self) -> u64 {
@@ -133,7 +165,7 @@ impl Queue {
     pub fn set_policy(&self, policy: Policy) {
         if std::mem::replace(&mut *self.policy.lock(), policy) != policy {
             // The writer looks at once: acknowledgements may wait by the new rule.
-            self.change(|_| {});
+            self.change(|inner| inner.eager = policy.fsync == Fsync::Always);
         }
     }
 
@@ -146,10 +178,14 @@ impl Queue {
     }
 
     fn change(&self, edit: impl FnOnce(&mut Inner)) {
+        self.change_and_call_if(|_| true, edit);
+    }
+
+    fn change_and_call_if(&self, calls: impl FnOnce(&Inner) -> bool, edit: impl FnOnce(&mut Inner)) {
         let waker = {
             let mut inner = self.inner.lock();
             edit(&mut inner);
-            inner.waker.take()
+            if calls(&inner) { inner.waker.take() } else { None }
         };
         if let Some(waker) = waker {
             waker.wake();
@@ -173,7 +209,12 @@ mod tests {
         let bytes = |text: &[u8], end| Item::Bytes { bytes: text.to_vec(), end };
         assert_eq!(items, [bytes(b"abc", 3), Item::Rotate { fresh: false, at: 3 }, bytes(b"d", 4)]);
         assert!(!closing && queue.take(Waker::noop()).0.is_empty());
-        queue.done(4);
+        queue.done(b"abc".to_vec());
+        queue.done(b"d".to_vec());
         assert_eq!(queue.waiting_bytes(), 0);
+        queue.push(b"e");
+        queue.close();
+        assert_eq!(queue.take_bytes(), Some(bytes(b"e", 5)));
+        assert_eq!(queue.take_bytes(), None, "a mark is the writer's");
     }
 }
