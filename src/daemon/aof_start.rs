@@ -5,19 +5,23 @@
 //! turns the log on must not find an empty server.
 
 use super::clock;
+use super::loading::Counted;
 use super::server_loop::ServerError;
 use crate::config::server::ServerConfig;
 use crate::disk::aof::manifest::Manifest;
 use crate::disk::aof::{Folder, Log};
-use crate::rdb::{ImageWriter, Loaded, Position};
+use crate::rdb::{ImageWriter, Loaded, Manner, Position};
 use crate::server::Server;
 use crate::server::aof::replay::{End, Replay};
+use crate::server::loading::Progress;
+use parking_lot::{Mutex, MutexGuard};
 use slog::{Logger, info, warn};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-const PIECE_BYTES: usize = 1 << 20;
+/// Read back at a time, under the lock: about a millisecond.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// The files of the log, as configured.
 pub fn folder(config: &ServerConfig) -> Folder {
@@ -46,9 +50,10 @@ pub fn closed(config: &ServerConfig, logger: &Logger) -> Log {
 
 /// Reads the data set that the log holds and opens it for more. `snapshot`: of `dbfilename`.
 pub fn open(
-    server: &mut Server,
+    server: &Mutex<Server>,
     config: &ServerConfig,
     snapshot: &Path,
+    progress: &Progress,
     logger: &Logger,
 ) -> Result<Opened, ServerError> {
     let folder = folder(config);
@@ -87,19 +92,20 @@ pub fn open(
             info!(logger, "the append-only file of an older version becomes the base of a new one"; "file" => %old.display());
             folder.take_over(&old, &config.aof.filename).map_err(unusable)?
         }
-        None => return begin(server, folder, snapshot, logger),
+        None => return begin(server, folder, snapshot, progress, logger),
     };
     folder.clean(&mut manifest).map_err(unusable)?;
-    let position = read(server, &folder, &manifest, config.aof.load_truncated, logger)?;
+    let position = read(server, &folder, &manifest, config.aof.load_truncated, progress, logger)?;
     let log = Log::open(folder.clone(), manifest).map_err(unusable)?;
     Ok(Opened { log, position })
 }
 
 /// No log yet.
 fn begin(
-    server: &mut Server,
+    server: &Mutex<Server>,
     folder: Folder,
     snapshot: &Path,
+    progress: &Progress,
     logger: &Logger,
 ) -> Result<Opened, ServerError> {
     let unusable = |error: std::io::Error| {
@@ -110,19 +116,20 @@ fn begin(
     };
     let now = clock::now();
     let mut position = None;
-    let manifest = if snapshot.exists() {
+    let manifest = if let Ok(file) = snapshot.metadata() {
+        progress.expect(file.len());
         // Nothing is left out for its age: what comes after it was written to keys that were there.
-        let loaded = load_base(server, snapshot)?.0;
+        let loaded = load_base(server, snapshot, progress)?.0;
         info!(logger, "there is no append-only file yet: it begins with the snapshot";
             "keys" => loaded.keyspace.total_len(), "file" => %snapshot.display());
         position = loaded.position.clone();
-        server.load(now, loaded);
+        server.lock().load(now, loaded);
         folder.begin(|path| {
             // A snapshot is replaced, never changed, so one more name for it is enough.
             std::fs::hard_link(snapshot, path).or_else(|_| std::fs::copy(snapshot, path).map(drop))
         })
     } else {
-        let empty = ImageWriter::base(None, now.wall.as_millis() / 1000).finish();
+        let empty = ImageWriter::base(Manner::default(), None, now.wall.as_millis() / 1000).finish();
         folder.begin(|path| std::fs::write(path, empty))
     };
     let manifest = manifest.map_err(unusable)?;
@@ -130,7 +137,7 @@ fn begin(
 }
 
 /// An RDB, and how many of the file's bytes it took.
-fn load_base(server: &mut Server, path: &Path) -> Result<(Loaded, u64), ServerError> {
+fn load_base(server: &Mutex<Server>, path: &Path, progress: &Progress) -> Result<(Loaded, u64), ServerError> {
     let damaged = |what: String| {
         ServerError(format!(
             "{} is damaged or of an unknown kind: {what}; restore a good copy, or move it away to start without it",
@@ -138,27 +145,30 @@ fn load_base(server: &mut Server, path: &Path) -> Result<(Loaded, u64), ServerEr
         ))
     };
     let file = File::open(path).map_err(|error| damaged(error.to_string()))?;
-    let file = BufReader::with_capacity(1 << 20, file);
-    crate::rdb::load_front(file, server.hash_seed(), None).map_err(|error| damaged(error.to_string()))
+    let file = BufReader::with_capacity(1 << 20, Counted { file, progress });
+    let seed = server.lock().hash_seed();
+    crate::rdb::load_front(file, seed, None).map_err(|error| damaged(error.to_string()))
 }
 
 fn read(
-    server: &mut Server,
+    server: &Mutex<Server>,
     folder: &Folder,
     manifest: &Manifest,
     load_truncated: bool,
+    progress: &Progress,
     logger: &Logger,
 ) -> Result<Option<Position>, ServerError> {
     let now = clock::now();
     let started = std::time::Instant::now();
     let mut replay = Replay::new(now);
-    server.replay_begins();
+    server.lock().replay_begins();
+    progress.expect(folder.bytes_of(manifest));
     let parts: Vec<_> = manifest.base.iter().chain(&manifest.increments).collect();
     for (index, part) in parts.iter().enumerate() {
         let path = folder.path(&part.name);
         let is_last = index + 1 == parts.len();
         let is_base = manifest.base.as_ref() == Some(*part);
-        let end = read_part(server, &mut replay, &path, is_base)?;
+        let end = read_part(server, &mut replay, &path, is_base, progress)?;
         if !end.is_torn {
             continue;
         }
@@ -182,17 +192,18 @@ fn read(
         warn!(logger, "the append-only file ended in the middle of a command: cut off there";
             "file" => %path.display(), "at_byte" => bytes);
     }
-    server.replay_ends(now);
-    info!(logger, "append-only file loaded"; "keys" => server.key_count(),
+    server.lock().replay_ends(now);
+    info!(logger, "append-only file loaded"; "keys" => server.lock().key_count(),
         "commands" => replay.commands, "ms" => started.elapsed().as_millis() as u64);
     Ok(replay.position())
 }
 
 fn read_part(
-    server: &mut Server,
+    server: &Mutex<Server>,
     replay: &mut Replay,
     path: &Path,
     is_base: bool,
+    progress: &Progress,
 ) -> Result<End, ServerError> {
     let now = clock::now();
     let fault = |error: &dyn std::fmt::Display| ServerError(format!("{}: {error}", path.display()));
@@ -207,9 +218,9 @@ fn read_part(
     let mut skipped = 0;
     let count = file.read(&mut magic).map_err(unreadable)?;
     if is_base && count == magic.len() && &magic == b"REDIS" {
-        let (loaded, bytes) = load_base(server, path)?;
+        let (loaded, bytes) = load_base(server, path, progress)?;
         replay.base(loaded.position.as_ref());
-        server.load(now, loaded);
+        server.lock().load(now, loaded);
         skipped = bytes;
     }
     file.seek(SeekFrom::Start(skipped)).map_err(unreadable)?;
@@ -218,11 +229,18 @@ fn read_part(
     loop {
         match file.read(&mut piece) {
             Ok(0) => return Ok(replay.end_file()),
-            Ok(count) => server.replay(replay, now, &piece[..count]).map_err(|error| {
-                fault(&format_args!(
-                    "{error}; restore a good copy, or look with redis-check-aof what would be lost"
-                ))
-            })?,
+            Ok(count) => {
+                let mut server = server.lock();
+                let result = server.replay(replay, now, &piece[..count]);
+                // Who wants to know how far it is gets a word in.
+                MutexGuard::unlock_fair(server);
+                progress.advance(count as u64);
+                result.map_err(|error| {
+                    fault(&format_args!(
+                        "{error}; restore a good copy, or look with redis-check-aof what would be lost"
+                    ))
+                })?;
+            }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(unreadable(error)),
         }

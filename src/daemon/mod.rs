@@ -10,6 +10,7 @@ pub mod clock;
 pub mod drill;
 pub mod errand_runner;
 mod guarded_resolver;
+mod loading;
 pub mod lock;
 pub mod logging;
 pub mod reload;

@@ -5,6 +5,7 @@ use super::acl_file;
 use super::aof_start;
 use super::aof_writer::AofWriter;
 use super::clock;
+use super::loading::{self, Loader, Loading};
 use super::reload;
 use super::secret_files::SecretFiles;
 use super::shutdown::Shutdown;
@@ -12,7 +13,6 @@ use super::snapshot_writer::{self, Order};
 use super::systemd::Notifier;
 use super::tls_files::{self, Dialling, Serving};
 use crate::config::server::ServerConfig;
-use crate::disk::aof::Log;
 use crate::disk::{divergent, state_file};
 use crate::net::listener::{self, IoThreads};
 use crate::net::replica_link::ReplicaLink;
@@ -28,7 +28,7 @@ use crate::stdx::time::{Duration, Instant};
 use parking_lot::Mutex;
 use slog::{Logger, crit, debug, error, info, warn};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
@@ -36,6 +36,8 @@ use tokio::sync::Notify;
 
 /// How long clients have to take what waits for them when the process ends.
 const FAREWELL: Duration = Duration::from_millis(50);
+/// Loading that takes no longer is over before the first client is heard.
+const HEARD_AFTER: std::time::Duration = std::time::Duration::from_millis(200);
 /// A condition that lasts is told this often.
 const ACCEPT_TOLD_PERIOD: Duration = Duration::from_secs(5);
 const SUSPECT_TOLD_PERIOD: Duration = Duration::from_millis(200);
@@ -132,9 +134,9 @@ pub struct ServerError(pub String);
 /// The engine as connections see it.
 pub(super) struct Engine {
     pub(super) server: Mutex<Server>,
-    gate: Arc<Gate>,
+    pub(super) gate: Arc<Gate>,
     /// Set before anybody is served.
-    log: OnceLock<AofWriter>,
+    pub(super) log: OnceLock<AofWriter>,
     limits: Limits,
     /// When it was last told that connections cannot be accepted.
     told_accept: Mutex<Instant>,
@@ -144,11 +146,11 @@ pub(super) struct Engine {
     pub(super) stirred: Notify,
     /// Inputs from other threads, for the loop to hand in.
     inbox: Mutex<Vec<Input>>,
-    logger: Logger,
+    pub(super) logger: Logger,
 }
 
 impl Engine {
-    fn tell(&self, input: Input) {
+    pub(super) fn tell(&self, input: Input) {
         self.inbox.lock().push(input);
         self.stirred.notify_one();
     }
@@ -277,7 +279,7 @@ pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> 
         None => server.define_users(users.iter().map(crate::config::Secret::expose)).map_err(ServerError)?,
     }
     server.restore(clock::now(), state_file::read(&dir).map_err(ServerError)?);
-    let log = load(&mut server, &settings, &snapshot_path, &logger)?;
+    let progress = server.loading_begins(clock::now());
     let port_of = |listeners: &[std::net::TcpListener]| {
         listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(0, |at| at.port())
     };
@@ -298,20 +300,26 @@ pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> 
     let orders = {
         let engine = engine.clone();
         let base_path = aof_start::folder(&settings).new_base_path();
-        snapshot_writer::start(snapshot_path, base_path, move |input| engine.tell(input))
+        snapshot_writer::start(snapshot_path.clone(), base_path, move |input| engine.tell(input))
             .map_err(|error| ServerError(format!("cannot start the snapshot thread: {error}")))?
     };
-    let log = {
-        let (gate, engine) = (engine.gate.clone(), engine.clone());
-        AofWriter::start(log, queue, gate, move |input| engine.tell(input))
-            .map_err(|error| ServerError(format!("cannot start the log's thread: {error}")))?
-    };
-    // It is the first and only one.
-    let _ = engine.log.set(log);
     let link = ReplicaLink::start(engine.clone(), dir.clone(), silence_max, material.connector())
         .map_err(|error| ServerError(format!("cannot start the replica link's thread: {error}")))?;
     let hands = Hands { dir, snapshot, link, orders, aclfile };
+    let loader =
+        Loader { engine: engine.clone(), config: settings, snapshot: snapshot_path, queue, progress };
     runtime.block_on(async {
+        let mut loading = Loading::begin(loader)?;
+        let mut shutdown = Shutdown::on_signals()
+            .map_err(|error| ServerError(format!("cannot listen to signals: {error}")))?;
+        // A small data set is there before the first client is heard.
+        tokio::select! {
+            result = loading.ended() => result?,
+            () = tokio::time::sleep(HEARD_AFTER) => {
+                info!(logger, "loading takes a while: clients are heard, and told so");
+            }
+            _ = shutdown.requested() => return Ok(()),
+        }
         let threads = Arc::new(threads);
         let plain = listeners.into_iter().map(|listener| (listener, None));
         let encrypted = tls_listeners.into_iter().map(|listener| (listener, material.acceptor()));
@@ -322,22 +330,32 @@ pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> 
             tokio::spawn(listener::accept(listener, keepalive, threads.clone(), tls, engine.clone()));
         }
         material.watch(&engine, &hands)?;
-        turn(&engine, &hands).await
+        turn(&engine, &hands, shutdown, loading).await
     })
 }
 
 /// The loop: what is due is handled, what was asked for is carried out, then it sleeps.
-async fn turn(engine: &Arc<Engine>, hands: &Hands) -> Result<(), ServerError> {
-    let mut shutdown =
-        Shutdown::on_signals().map_err(|error| ServerError(format!("cannot listen to signals: {error}")))?;
+async fn turn(
+    engine: &Arc<Engine>,
+    hands: &Hands,
+    mut shutdown: Shutdown,
+    mut loading: Loading,
+) -> Result<(), ServerError> {
     let mut notifier = Notifier::from_environment();
-    notifier.ready("serving");
+    let mut extended = Instant::ZERO;
+    if loading.is_over() {
+        notifier.ready("serving");
+    }
     let mut input = Input::Tick;
     let mut memory_at = Instant::ZERO;
     let mut stopping = false;
     loop {
         let now = clock::now();
         notifier.beat(now.mono);
+        if !loading.is_over() && now.mono.since(extended) >= loading::EXTENSION / 2 {
+            extended = now.mono;
+            notifier.still_starting(loading::EXTENSION);
+        }
         let mut actions = Vec::new();
         let waiting = std::mem::take(&mut *engine.inbox.lock());
         let resident_bytes = if now.mono >= memory_at { resident_bytes() } else { 0 };
@@ -364,6 +382,11 @@ async fn turn(engine: &Arc<Engine>, hands: &Hands) -> Result<(), ServerError> {
         let nap = wakeup.since(clock::mono());
         input = tokio::select! {
             () = engine.stirred.notified() => Input::Tick,
+            result = loading.ended(), if !loading.is_over() => {
+                result?;
+                notifier.ready("serving");
+                Input::Tick
+            }
             _ = shutdown.requested(), if !stopping => {
                 stopping = true;
                 Input::Terminate
@@ -480,51 +503,6 @@ fn check_directory(config: &ServerConfig) -> Result<(), ServerError> {
             dir.display()
         ))
     })
-}
-
-/// The data set of the log, or without one of the last snapshot, if there is one. A damaged one is
-/// never started over.
-fn load(
-    server: &mut Server,
-    config: &ServerConfig,
-    path: &Path,
-    logger: &Logger,
-) -> Result<Log, ServerError> {
-    if config.aof.enabled {
-        let aof_start::Opened { log, position } = aof_start::open(server, config, path, logger)?;
-        server.log_opened(log.bytes());
-        server.take_up_role(clock::now(), position);
-        return Ok(log);
-    }
-    load_snapshot(server, path, logger)?;
-    Ok(aof_start::closed(config, logger))
-}
-
-fn load_snapshot(server: &mut Server, path: &Path, logger: &Logger) -> Result<(), ServerError> {
-    let file = match std::fs::File::open(path) {
-        Ok(file) => std::io::BufReader::with_capacity(1 << 20, file),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            server.take_up_role(clock::now(), None);
-            return Ok(());
-        }
-        Err(error) => {
-            let what = format!("{} cannot be read ({error}); give this user access", path.display());
-            return Err(ServerError(what));
-        }
-    };
-    let now = clock::now();
-    let expire_before_ms = server.drops_expired_at_load().then_some(now.wall.as_millis());
-    let loaded = crate::rdb::load(file, server.hash_seed(), expire_before_ms).map_err(|error| {
-        ServerError(format!(
-            "{} is damaged or of an unknown kind: {error}; restore a good copy, or move it away to start empty",
-            path.display()
-        ))
-    })?;
-    info!(logger, "data set loaded"; "keys" => loaded.keyspace.total_len(), "file" => %path.display());
-    let position = loaded.position.clone();
-    server.load(now, loaded);
-    server.take_up_role(now, position);
-    Ok(())
 }
 
 /// User and system time of this process.

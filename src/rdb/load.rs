@@ -19,8 +19,9 @@ pub struct Loaded {
     pub expired: u64,
 }
 
-/// Reads an image to its end. `expire_before_ms` leaves out keys whose time passed; a replica keeps
-/// them, because only its master may say when they go.
+/// Reads an image to its end. `expire_before_ms` leaves out keys whose time passed, unless the image
+/// stands in a history: then replicas may go on from it, and must be told which keys go. A replica keeps
+/// them too, because only its master may say when they go.
 pub fn load(from: impl Read, seed: u64, expire_before_ms: Option<u64>) -> Result<Loaded, RdbError> {
     load_front(from, seed, expire_before_ms).map(|(loaded, _)| loaded)
 }
@@ -49,6 +50,7 @@ pub fn load_front(
             Item::Entry(entry) => {
                 if let (Some(now_ms), Some(at_ms)) = (expire_before_ms, entry.expires_at_ms)
                     && at_ms < now_ms
+                    && replid.is_none()
                 {
                     expired += 1;
                     continue;

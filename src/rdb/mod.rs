@@ -1,6 +1,6 @@
 //! The keyspace to and from RDB bytes: the file on disk, the image of a full sync, DUMP.
 //!
-//! Promises: what is written here a Redis 7.0 loads (version 10, plain encodings; streams as the store keeps them). What is read may
+//! Promises: what is written here a Redis 7.0 loads (version 10, plain encodings, long strings compressed; streams as the store keeps them). What is read may
 //! be anything: lengths are believed only as far as bytes arrived, every fault is a typed error that
 //! names the byte where it was found, and a type that is not kept here is refused by its name
 //! instead of dropped. Has never heard of a file, a socket or a role.
@@ -8,6 +8,7 @@
 mod error;
 mod load;
 mod lzf;
+mod output;
 mod packed;
 mod primitive;
 mod read;
@@ -17,12 +18,13 @@ mod stream;
 mod tests;
 mod value;
 mod write;
+mod zipmap;
 
 pub use error::RdbError;
 pub use load::{DUMP_FOOT_BYTES, Loaded, load, load_front, restore};
 pub use read::{Entry, Item, Reader};
 pub use value::Decoded;
-pub use write::{ImageWriter, Position, dump};
+pub use write::{ImageWriter, Manner, Position, dump, plain_length};
 
 /// What we write: the version of Redis 7.0.
 pub const VERSION_WRITTEN: u16 = 10;

@@ -89,39 +89,18 @@ pub(super) fn put_length(out: &mut Vec<u8>, length: u64) {
     }
 }
 
-/// A string; short canonical integers take their compact form, as Redis writes them.
-pub(super) fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
-    if bytes.len() <= 11
-        && let Some(integer) = crate::stdx::number::parse_i64(bytes)
-    {
-        if let Ok(value) = i8::try_from(integer) {
-            out.extend_from_slice(&[0xc0, value as u8]);
-            return;
-        }
-        if let Ok(value) = i16::try_from(integer) {
-            out.push(0xc1);
-            out.extend_from_slice(&value.to_le_bytes());
-            return;
-        }
-        if let Ok(value) = i32::try_from(integer) {
-            out.push(0xc2);
-            out.extend_from_slice(&value.to_le_bytes());
-            return;
-        }
-    }
-    put_length(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::output::Output;
     use super::*;
+
+    const LONG: &str = "one and one and one and one and one and one";
 
     #[test]
     fn strings_and_lengths_come_back() {
-        for text in ["", "0", "-1", "127", "128", "-32768", "65536", "2147483648", "007", "word"] {
-            let mut out = Vec::new();
-            put_string(&mut out, text.as_bytes());
+        for text in ["", "0", "-1", "127", "128", "-32768", "65536", "2147483648", "007", "word", LONG] {
+            let mut out = Output::new(Vec::new(), true);
+            out.put_string(text.as_bytes());
             assert_eq!(Source::new(&out[..]).string().unwrap(), text.as_bytes(), "{text}");
         }
         for length in [0, 63, 64, 16_383, 16_384, u64::from(u32::MAX), u64::MAX] {

@@ -3,7 +3,8 @@
 
 use super::error::{Bad, RdbError};
 use super::kind;
-use super::primitive::{put_length, put_string};
+use super::output::Output;
+use super::primitive::put_length;
 use super::source::Source;
 use crate::store::stream::StreamMarks;
 use crate::store::stream_group::{Group, Pending};
@@ -19,12 +20,12 @@ fn put_id(out: &mut Vec<u8>, id: StreamId) {
     put_length(out, id.seq);
 }
 
-pub(super) fn put(out: &mut Vec<u8>, stream: &Stream) {
+pub(super) fn put(out: &mut Output, stream: &Stream) {
     let nodes = stream.nodes();
     put_length(out, nodes.len() as u64);
     for (id, node) in nodes {
-        put_string(out, &id.to_bytes());
-        put_string(out, node.as_bytes());
+        out.put_string(&id.to_bytes());
+        out.put_string(node.as_bytes());
     }
     let marks = stream.marks();
     put_length(out, stream.len());
@@ -34,12 +35,12 @@ pub(super) fn put(out: &mut Vec<u8>, stream: &Stream) {
     put_length(out, marks.entries_added);
     put_length(out, stream.groups().len() as u64);
     for (name, group) in stream.groups() {
-        put_string(out, name);
+        out.put_string(name);
         put_group(out, group);
     }
 }
 
-fn put_group(out: &mut Vec<u8>, group: &Group) {
+fn put_group(out: &mut Output, group: &Group) {
     put_id(out, group.last_id);
     put_length(out, group.entries_read.unwrap_or(UNKNOWN));
     put_length(out, group.pending().len() as u64);
@@ -50,7 +51,7 @@ fn put_group(out: &mut Vec<u8>, group: &Group) {
     }
     put_length(out, group.consumer_count() as u64);
     for consumer in group.consumers() {
-        put_string(out, &consumer.name);
+        out.put_string(&consumer.name);
         out.extend_from_slice(&consumer.seen_at_ms.to_le_bytes());
         put_length(out, consumer.pending.len() as u64);
         consumer.pending.iter().for_each(|id| out.extend_from_slice(&id.to_bytes()));

@@ -60,7 +60,7 @@ fn sample() -> Keyspace {
 }
 
 fn image(keyspace: &mut Keyspace, position: Option<&Position>) -> Vec<u8> {
-    assert!(keyspace.begin_snapshot(Box::new(ImageWriter::new(position, 0))));
+    assert!(keyspace.begin_snapshot(Box::new(ImageWriter::new(Manner::default(), position, 0))));
     while !keyspace.step_snapshot(7) {}
     let sink: Box<dyn std::any::Any> = keyspace.take_snapshot_sink().unwrap();
     sink.downcast::<ImageWriter>().unwrap().finish()
@@ -105,6 +105,9 @@ fn what_was_written_comes_back_with_its_place_in_history() {
     let loaded = load(&bytes[..], 2, None).unwrap();
     assert_eq!(content(&loaded.keyspace), content(&keyspace));
     assert_eq!(loaded.position, Some(position));
+    let later = load(&bytes[..], 2, Some(5_100)).unwrap();
+    assert_eq!(later.expired, 0, "replicas of this history must be told");
+    let bytes = image(&mut keyspace, None);
     let later = load(&bytes[..], 2, Some(5_100)).unwrap();
     assert_eq!(later.expired as usize + later.keyspace.total_len(), keyspace.total_len());
     assert!(later.expired > 0);

@@ -4,6 +4,7 @@ use super::error::{Bad, RdbError};
 use super::kind;
 use super::packed;
 use super::source::Source;
+use super::zipmap;
 use std::io::Read;
 
 /// Fields with their values.
@@ -92,7 +93,7 @@ pub(super) fn read<R: Read>(source: &mut Source<R>, kind: u8, key: &[u8]) -> Res
             super::stream::read(source, kind).map(|stream| Decoded::Stream(Box::new(stream)))
         }
         kind::MODULE | kind::MODULE_2 => Err(unsupported("module's own type")),
-        kind::HASH_ZIPMAP => Err(unsupported("zipmap (from before Redis 2.6)")),
+        kind::HASH_ZIPMAP => blob(source, |bytes| pairs(zipmap::read(bytes)?)).map(Decoded::Hash),
         _ => Err(unsupported("type of an unknown number")),
     }
 }

@@ -1,6 +1,7 @@
 //! The keyspace as an image that Redis 7.0 loads: the sink of a snapshot walk, drained in chunks.
 
-use super::primitive::{put_length, put_string};
+use super::output::Output;
+use super::primitive::put_length;
 use super::{VERSION_WRITTEN, kind, opcode};
 use crate::model::Offset;
 use crate::store::{SnapshotSink, Value};
@@ -15,8 +16,24 @@ pub struct Position {
     pub stream_db: usize,
 }
 
+/// How an image is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
+    /// Long strings are compressed where that makes them shorter.
+    pub compress: bool,
+    /// It ends with a sum of its bytes; otherwise with none, which readers take as said.
+    pub sum: bool,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Manner { compress: true, sum: true }
+    }
+}
+
 pub struct ImageWriter {
-    out: Vec<u8>,
+    out: Output,
+    sums: bool,
     /// Bytes of `out` that the sum has not taken yet begin here.
     unsummed: usize,
     digest: Digest,
@@ -26,21 +43,22 @@ pub struct ImageWriter {
 
 impl ImageWriter {
     /// Begins with the magic and what readers may want to know first.
-    pub fn new(position: Option<&Position>, created_s: u64) -> Self {
-        ImageWriter::begin(position, created_s, false)
+    pub fn new(manner: Manner, position: Option<&Position>, created_s: u64) -> Self {
+        ImageWriter::begin(manner, position, created_s, false)
     }
 
     /// The same as the base of an append-only file, as it says of itself.
-    pub fn base(position: Option<&Position>, created_s: u64) -> Self {
-        ImageWriter::begin(position, created_s, true)
+    pub fn base(manner: Manner, position: Option<&Position>, created_s: u64) -> Self {
+        ImageWriter::begin(manner, position, created_s, true)
     }
 
-    fn begin(position: Option<&Position>, created_s: u64, is_base: bool) -> Self {
-        let mut out = format!("REDIS{VERSION_WRITTEN:04}").into_bytes();
+    fn begin(manner: Manner, position: Option<&Position>, created_s: u64, is_base: bool) -> Self {
+        let magic = format!("REDIS{VERSION_WRITTEN:04}").into_bytes();
+        let mut out = Output::new(magic, manner.compress);
         let mut aux = |name: &str, value: &str| {
             out.push(opcode::AUX);
-            put_string(&mut out, name.as_bytes());
-            put_string(&mut out, value.as_bytes());
+            out.put_string(name.as_bytes());
+            out.put_string(value.as_bytes());
         };
         aux("redis-ver", "7.0.15");
         aux("redis-bits", "64");
@@ -51,7 +69,8 @@ impl ImageWriter {
             aux("repl-offset", &position.offset.to_string());
         }
         aux("aof-base", if is_base { "1" } else { "0" });
-        ImageWriter { out, unsummed: 0, digest: Digest::new(CrcAlgorithm::Crc64Redis), db: None, entries: 0 }
+        let digest = Digest::new(CrcAlgorithm::Crc64Redis);
+        ImageWriter { out, sums: manner.sum, unsummed: 0, digest, db: None, entries: 0 }
     }
 
     /// Bytes that wait to be drained.
@@ -70,16 +89,19 @@ impl ImageWriter {
 
     /// What was written since the last drain.
     pub fn drain(&mut self) -> Vec<u8> {
-        self.digest.update(&self.out[self.unsummed..]);
+        if self.sums {
+            self.digest.update(&self.out[self.unsummed..]);
+        }
         self.unsummed = 0;
-        std::mem::take(&mut self.out)
+        std::mem::take(&mut *self.out)
     }
 
     /// The end and the checksum, after what still waited.
     pub fn finish(mut self) -> Vec<u8> {
         self.out.push(opcode::EOF);
         let mut last = self.drain();
-        last.extend_from_slice(&self.digest.finalize().to_le_bytes());
+        let sum = if self.sums { self.digest.finalize() } else { 0 };
+        last.extend_from_slice(&sum.to_le_bytes());
         last
     }
 }
@@ -96,7 +118,7 @@ impl SnapshotSink for ImageWriter {
             self.out.extend_from_slice(&at_ms.to_le_bytes());
         }
         self.out.push(kind_of(value));
-        put_string(&mut self.out, key);
+        self.out.put_string(key);
         put_value(&mut self.out, value);
         self.entries += 1;
     }
@@ -114,33 +136,33 @@ fn kind_of(value: &Value) -> u8 {
     }
 }
 
-fn put_value(out: &mut Vec<u8>, value: &Value) {
+fn put_value(out: &mut Output, value: &Value) {
     match value {
-        Value::Str(string) => put_string(out, string.bytes(&mut itoa::Buffer::new())),
+        Value::Str(string) => out.put_string(string.bytes(&mut itoa::Buffer::new())),
         Value::List(list) => {
             put_length(out, list.len() as u64);
             for item in list.iter() {
-                put_string(out, item);
+                out.put_string(item);
             }
         }
         Value::Set(set) => {
             put_length(out, set.len() as u64);
             for member in set.iter() {
-                put_string(out, &member);
+                out.put_string(&member);
             }
         }
         Value::Hash(hash) => {
             put_length(out, hash.len() as u64);
             for (field, value) in hash.iter() {
-                put_string(out, field);
-                put_string(out, value);
+                out.put_string(field);
+                out.put_string(value);
             }
         }
         Value::ZSet(zset) => {
             put_length(out, zset.len() as u64);
             // From the highest down, as Redis writes: its loader then appends.
             zset.visit_back(0..zset.len(), &mut |scored| {
-                put_string(out, &scored.member);
+                out.put_string(&scored.member);
                 out.extend_from_slice(&scored.score.to_le_bytes());
             });
         }
@@ -150,10 +172,20 @@ fn put_value(out: &mut Vec<u8>, value: &Value) {
 
 /// One value as DUMP gives it: type, value, version, checksum.
 pub fn dump(value: &Value) -> Vec<u8> {
-    let mut out = vec![kind_of(value)];
-    put_value(&mut out, value);
+    let mut out = plain(value, true);
     out.extend_from_slice(&VERSION_WRITTEN.to_le_bytes());
     let sum = crc_fast::checksum(CrcAlgorithm::Crc64Redis, &out);
     out.extend_from_slice(&sum.to_le_bytes());
     out
+}
+
+/// How long a value is as it is, in no need of anybody's reading it.
+pub fn plain_length(value: &Value) -> usize {
+    plain(value, false).len() + super::DUMP_FOOT_BYTES
+}
+
+fn plain(value: &Value, compress: bool) -> Vec<u8> {
+    let mut out = Output::new(vec![kind_of(value)], compress);
+    put_value(&mut out, value);
+    out.into_bytes()
 }

@@ -12,6 +12,7 @@ pub mod aof;
 pub mod blocking;
 pub mod execute;
 pub mod gate;
+pub mod loading;
 pub mod permissions;
 pub mod propagate;
 pub mod replication;
@@ -180,6 +181,7 @@ pub struct Server {
     pub(in crate::server) propagation: propagate::Propagation,
     pub(in crate::server) started: Now,
     pub(in crate::server) loading: bool,
+    pub(in crate::server) loads: Option<loading::Loading>,
     next_cron: Instant,
     refusal_told: Option<Instant>,
 }
@@ -220,6 +222,7 @@ impl Server {
             propagation: propagate::Propagation::default(),
             started: now,
             loading: false,
+            loads: None,
             next_cron: now.mono,
             refusal_told: None,
             config,
@@ -265,6 +268,9 @@ impl Server {
 
     /// When it acts by itself next.
     pub fn next_wakeup(&self, now: Now) -> Option<Instant> {
+        if self.loading {
+            return self.next_wakeup_loading();
+        }
         [
             Some(self.next_cron),
             self.blocking.next_deadline(),
@@ -322,6 +328,10 @@ impl Server {
     }
 
     fn tick(&mut self, now: Now) {
+        if self.loading {
+            self.tick_loading(now);
+            return;
+        }
         self.hub.end_pause(Some(now.mono));
         self.expire_blocked(now);
         self.tick_replication(now);
@@ -358,7 +368,8 @@ impl Server {
 
     /// Deletes keys past their time though nobody asks for them.
     fn expire_actively(&mut self, now: Now) {
-        if self.replication.is_replica() || self.admin.active_expire_off {
+        let still = self.admin.active_expire_off || self.admin.snapshot.is_ending();
+        if self.replication.is_replica() || still {
             self.keyspace.sweep(16);
             return;
         }

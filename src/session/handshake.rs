@@ -184,7 +184,7 @@ const fn row(
     handler: Handler,
     summary: &'static str,
 ) -> SessionCommand {
-    let flags = FAST | LOADING | STALE | flags;
+    let flags = FAST | STALE | flags;
     SessionCommand {
         spec: CommandSpec { name, arity, flags, keys: NO_KEYS, category: "@connection", summary },
         handler,
@@ -196,14 +196,14 @@ pub const COMMANDS: &[SessionCommand] = &[
     row(
         "hello",
         AtLeast(1),
-        NO_AUTH,
+        LOADING | NO_AUTH,
         hello,
         "Agrees on the protocol; may authenticate and name the connection.",
     ),
-    row("auth", AtLeast(2), NO_AUTH, auth, "Authenticates the connection."),
+    row("auth", AtLeast(2), LOADING | NO_AUTH, auth, "Authenticates the connection."),
     row("ping", AtLeast(1), 0, ping, "Answers."),
     row("echo", Exactly(2), 0, echo, "Returns its argument."),
-    row("select", Exactly(2), 0, select, "Changes the selected database."),
-    row("quit", AtLeast(1), NO_AUTH, quit, "Closes the connection."),
-    row("reset", Exactly(1), NO_AUTH, reset, "Makes the connection as good as new."),
+    row("select", Exactly(2), LOADING, select, "Changes the selected database."),
+    row("quit", AtLeast(1), LOADING | NO_AUTH, quit, "Closes the connection."),
+    row("reset", Exactly(1), LOADING | NO_AUTH, reset, "Makes the connection as good as new."),
 ];

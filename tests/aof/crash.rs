@@ -11,7 +11,26 @@ use vedette::resp::Reply;
 
 #[test]
 fn nothing_that_was_acknowledged_with_always_is_lost_by_a_crash() {
-    let mut server = Process::vedette(&["--appendonly", "yes", "--appendfsync", "always"]);
+    nothing_acknowledged_is_lost("always", 400);
+    nothing_acknowledged_is_lost("always", 90);
+}
+
+#[test]
+fn nothing_that_was_acknowledged_with_everysec_is_lost_by_a_crash_of_the_process_alone() {
+    nothing_acknowledged_is_lost("everysec", 3000);
+    nothing_acknowledged_is_lost("everysec", 700);
+}
+
+#[test]
+fn nothing_that_was_acknowledged_without_syncing_is_lost_by_a_crash_of_the_process_alone() {
+    nothing_acknowledged_is_lost("no", 2000);
+}
+
+/// A crash after so many acknowledged writes, and whatever the writers come to until it happens.
+fn nothing_acknowledged_is_lost(fsync: &str, after: u64) {
+    let threads = if after % 200 == 0 { "2" } else { "1" };
+    let mut server =
+        Process::vedette(&["--appendonly", "yes", "--appendfsync", fsync, "--io-threads", threads]);
     let acknowledged: Vec<Arc<AtomicU64>> = (0..4).map(|_| Arc::default()).collect();
     let writers: Vec<_> = acknowledged
         .iter()
@@ -42,7 +61,7 @@ fn nothing_that_was_acknowledged_with_always_is_lost_by_a_crash() {
         })
         .collect();
     let total = || acknowledged.iter().map(|count| count.load(Ordering::SeqCst)).sum::<u64>();
-    crate::support::eventually("some hundred writes", || total() > 400);
+    crate::support::eventually("some hundred writes", || total() > after);
     server.kill();
     writers.into_iter().for_each(|writer| writer.join().unwrap());
     server.restart();

@@ -47,13 +47,13 @@ impl Disk {
         Path::new("/proc").join(self.holder.id().to_string()).join("root").join(inside).join(name)
     }
 
-    fn server(&self) -> (Child, u16) {
+    fn server(&self, fsync: &str) -> (Child, u16) {
         for _ in 0..5 {
             let port = free_port();
             let mut child = Command::new("nsenter")
                 .args(["--mount", "--target", &self.holder.id().to_string(), env!("CARGO_BIN_EXE_vedette")])
                 .args(["server", "--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-                .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
+                .args(["--appendonly", "yes", "--appendfsync", fsync, "--dir"])
                 .arg(self.dir.path())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
@@ -82,8 +82,17 @@ impl Drop for Disk {
 
 #[test]
 fn a_full_disk_refuses_writes_loses_nothing_and_recovers() {
+    a_full_disk("always");
+}
+
+#[test]
+fn a_full_disk_refuses_writes_loses_nothing_and_recovers_when_synced_each_second() {
+    a_full_disk("everysec");
+}
+
+fn a_full_disk(fsync: &str) {
     let disk = Disk::new("16m");
-    let (mut child, port) = disk.server();
+    let (mut child, port) = disk.server(fsync);
     std::fs::write(disk.path("ballast"), vec![0; 15 << 20]).unwrap();
     // One connection waits for an acknowledgement that does not come while the disk is full.
     let filler = std::thread::spawn(move || {
@@ -113,7 +122,7 @@ fn a_full_disk_refuses_writes_loses_nothing_and_recovers() {
     child.wait().unwrap();
     let acknowledged = filler.join().unwrap();
     assert!(acknowledged > 10, "{acknowledged}");
-    let (mut child, port) = disk.server();
+    let (mut child, port) = disk.server(fsync);
     let mut wire = Wire::connect(port);
     for number in 0..acknowledged {
         assert_eq!(wire.line(&format!("STRLEN key:{number}")), Reply::Integer(10_000), "key:{number}");

@@ -6,6 +6,7 @@ mod disk_full;
 mod exchange;
 mod replica;
 mod switch;
+mod sync_fails;
 
 use crate::support::{Process, Wire, eventually};
 use std::path::Path;

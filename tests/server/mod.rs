@@ -2,6 +2,7 @@
 
 mod hostile;
 mod limits;
+mod loading;
 mod start;
 mod story;
 mod strangers;

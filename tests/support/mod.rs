@@ -69,6 +69,7 @@ pub struct Process {
     pub port: u16,
     dir: tempfile::TempDir,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     kind: Kind,
 }
 
@@ -81,7 +82,12 @@ enum Kind {
 impl Process {
     /// `vedette server` with these further directives, answering PING.
     pub fn vedette(directives: &[&str]) -> Process {
-        Process::start(Kind::Vedette, directives)
+        Process::start(Kind::Vedette, directives, &[])
+    }
+
+    /// The same with these variables around it.
+    pub fn vedette_with(directives: &[&str], environment: &[(&str, &str)]) -> Process {
+        Process::start(Kind::Vedette, directives, environment)
     }
 
     /// Debian's redis-server likewise.
@@ -92,17 +98,18 @@ impl Process {
             present.is_ok_and(|status| status.success()),
             "redis-server must be installed for this test: apt-get install redis-server"
         );
-        Process::start(Kind::Redis, directives)
+        Process::start(Kind::Redis, directives, &[])
     }
 
     #[track_caller]
-    fn start(kind: Kind, directives: &[&str]) -> Process {
+    fn start(kind: Kind, directives: &[&str], environment: &[(&str, &str)]) -> Process {
         for _ in 0..5 {
             let mut process = Process {
                 child: Command::new("true").spawn().expect("`true` runs"),
                 port: free_port(),
                 dir: tempfile::tempdir().expect("a temporary directory"),
                 arguments: directives.iter().map(|&word| word.to_owned()).collect(),
+                environment: environment.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
                 kind,
             };
             let _ = process.child.wait();
@@ -127,6 +134,7 @@ impl Process {
         if !self.arguments.iter().any(|word| word == "--save") {
             command.args(["--save", ""]);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::null());
         if std::env::var_os("VEDETTE_TEST_LOG").is_none() {
             command.stderr(Stdio::null());
@@ -137,8 +145,9 @@ impl Process {
             if self.child.try_wait().expect("a child can be waited for").is_some() {
                 return false;
             }
-            // NOAUTH and LOADING are answers too.
-            if Wire::try_connect(self.port).is_some_and(|mut wire| wire.try_ask(&["PING"]).is_some()) {
+            // NOAUTH is an answer too, LOADING is not yet.
+            let answer = Wire::try_connect(self.port).and_then(|mut wire| wire.try_ask(&["PING"]));
+            if answer.is_some_and(|reply| !reply.error().is_some_and(|why| why.starts_with("LOADING"))) {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(10));

@@ -135,7 +135,7 @@ impl Folder {
     }
 
     /// The bytes of all files that the manifest names.
-    fn bytes_of(&self, manifest: &Manifest) -> u64 {
+    pub fn bytes_of(&self, manifest: &Manifest) -> u64 {
         let parts = manifest.base.iter().chain(&manifest.increments);
         parts.map(|part| fs::metadata(self.path(&part.name)).map_or(0, |data| data.len())).sum()
     }

@@ -96,10 +96,9 @@ fn memory(server: &Server, _: Now, out: &mut InfoWriter) {
 
 fn persistence(server: &Server, now: Now, out: &mut InfoWriter) {
     let snapshot = &server.admin.snapshot;
-    out.section("Persistence")
-        .field("loading", u8::from(server.loading))
-        .field("async_loading", 0)
-        .field("rdb_changes_since_last_save", server.stats.dirty)
+    out.section("Persistence").field("loading", u8::from(server.loading)).field("async_loading", 0);
+    server.loading_info(now, out);
+    out.field("rdb_changes_since_last_save", server.stats.dirty)
         .field("rdb_bgsave_in_progress", u8::from(snapshot.is_running()))
         .field("rdb_last_save_time", snapshot.last_saved.as_millis() / 1000)
         .field("rdb_last_bgsave_status", if snapshot.failing { "err" } else { "ok" })

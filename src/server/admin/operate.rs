@@ -63,7 +63,7 @@ pub(super) fn memory(s: &mut Server, c: &mut Session, _: Now, argv: &[&[u8]], ou
         b"usage" if matches!(argv.len(), 3 | 5) => match s.keyspace.entry(c.db, argv[2]) {
             // The entry itself, and what an image of the value takes: near enough to compare keys.
             Some(entry) => {
-                let value = crate::rdb::dump(entry.value()).len();
+                let value = crate::rdb::plain_length(entry.value());
                 out.integer((std::mem::size_of_val(entry) + entry.key().len() + value) as i64);
             }
             None => out.null(),

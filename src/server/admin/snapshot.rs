@@ -4,7 +4,7 @@
 
 use super::super::{Action, Level, Server};
 use crate::commands::CommandError;
-use crate::rdb::ImageWriter;
+use crate::rdb::{ImageWriter, Manner};
 use crate::resp::Writer;
 use crate::session::{Session, SessionId};
 use crate::stdx::time::{Duration, Instant, Now, Wall};
@@ -18,6 +18,8 @@ const SLICE_ENTRIES: usize = 500;
 const PART_BYTES: usize = 256 * 1024;
 const PARTS_AHEAD_MAX: usize = 4;
 const SLICE_PAUSE: Duration = Duration::from_micros(500);
+/// Writes wait so long for the end of the process, however long its snapshot takes.
+const ENDING_MAX: Duration = Duration::from_secs(24 * 3600);
 /// After a failure the next automatic attempt waits.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -46,6 +48,8 @@ struct Running {
     waiting: Vec<SessionId>,
     parts_ahead: usize,
     walked: bool,
+    /// It holds all that was ever acknowledged: writes were held back when it began.
+    is_last: bool,
 }
 
 impl Snapshot {
@@ -60,6 +64,11 @@ impl Snapshot {
 
     fn saving(&self) -> Option<&Running> {
         self.running.as_ref().filter(|running| !running.is_base)
+    }
+
+    /// The process ends as soon as its data set is on the disk.
+    pub fn is_ending(&self) -> bool {
+        self.then_exit
     }
 
     pub fn last_took_s(&self) -> i64 {
@@ -78,11 +87,16 @@ impl Snapshot {
 }
 
 impl Server {
+    /// As configured, for files and full syncs.
+    pub(in crate::server) fn image_manner(&self) -> Manner {
+        Manner { compress: self.config.rdb_compression, sum: self.config.rdb_checksum }
+    }
+
     /// Begins a snapshot; `waiting` is told when it is on disk.
     fn begin_save(&mut self, now: Now, waiting: Option<SessionId>) -> Result<(), CommandError> {
         let created_s = now.wall.as_millis() / 1000;
         let position = self.replication.position();
-        let sink = Box::new(ImageWriter::new(position.as_ref(), created_s));
+        let sink = Box::new(ImageWriter::new(self.image_manner(), position.as_ref(), created_s));
         if self.admin.snapshot.running.as_ref().is_some_and(|running| running.is_base) {
             return Err("ERR Background append only file rewriting in progress: can't save right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.".into());
         }
@@ -97,6 +111,7 @@ impl Server {
             waiting: waiting.into_iter().collect(),
             parts_ahead: 0,
             walked: false,
+            is_last: self.admin.snapshot.then_exit,
         });
         self.actions.push(Action::SnapshotBegin);
         self.blocking.stirred = true;
@@ -115,6 +130,7 @@ impl Server {
             waiting: Vec::new(),
             parts_ahead: 0,
             walked: false,
+            is_last: false,
         });
         self.actions.push(Action::BaseBegin);
         self.blocking.stirred = true;
@@ -172,7 +188,8 @@ impl Server {
         let took = now.mono.since(running.began);
         self.admin.snapshot.last_tried = Some(now.mono);
         self.admin.snapshot.failing = result.is_err();
-        let then_exit = std::mem::take(&mut self.admin.snapshot.then_exit);
+        // One that began before writes were held back lacks the newest; the next round begins another.
+        let then_exit = self.admin.snapshot.then_exit && (running.is_last || result.is_err());
         let reply = match &result {
             Ok(()) => {
                 self.stats.dirty -= running.dirty.min(self.stats.dirty);
@@ -194,6 +211,8 @@ impl Server {
         match (then_exit, result) {
             (true, Ok(())) => self.actions.push(Action::Exit { code: 0 }),
             (true, Err(_)) => {
+                self.admin.snapshot.then_exit = false;
+                self.hub.end_pause(None);
                 self.log(
                     Level::Error,
                     "not shutting down: the snapshot failed; SHUTDOWN NOSAVE ends without one",
@@ -226,27 +245,39 @@ impl Server {
     /// Ends the process, after a snapshot if asked for (`None`: if there are save points).
     pub(in crate::server) fn shut_down(&mut self, now: Now, save: Option<bool>) {
         let save = save.unwrap_or(!self.config.save.is_empty());
-        if !save {
+        // Half a data set must not take the place of a whole one.
+        if !save || self.loading {
             self.actions.push(Action::Exit { code: 0 });
             return;
         }
+        if self.admin.snapshot.then_exit {
+            return;
+        }
         self.admin.snapshot.then_exit = true;
-        self.abandon_base();
-        // One that runs already will do: writes after it are refused no earlier either way.
-        let _ = self.begin_save(now, None);
-        if !self.admin.snapshot.is_running() {
-            // A full sync walks at this moment; the next tick tries again.
-            self.admin.snapshot.last_tried = None;
+        self.log(Level::Info, "writes wait from now on; the process ends when the snapshot is on the disk");
+        // What is acknowledged from here on would be in no file, and replicas would be ahead of it.
+        self.hub.pause(now.mono + ENDING_MAX, true);
+        let waiting = self.abandon_unfinished();
+        self.abandon_image();
+        // When a walk is just being written out, the next round tries again.
+        if self.begin_save(now, None).is_ok()
+            && let Some(running) = &mut self.admin.snapshot.running
+        {
+            running.waiting = waiting;
         }
     }
 
-    /// The process ends: a base on its way is not worth waiting for. One that is walked soon is there.
-    fn abandon_base(&mut self) {
-        let running = &mut self.admin.snapshot.running;
-        if running.take_if(|running| running.is_base && !running.walked).is_some() {
-            self.keyspace.take_snapshot_sink();
+    /// A base on its way is not worth waiting for, and a snapshot lacks the newest writes. One that is
+    /// walked already is there soon. Gives back who waited for it.
+    fn abandon_unfinished(&mut self) -> Vec<SessionId> {
+        let Some(running) = self.admin.snapshot.running.take_if(|running| !running.walked) else {
+            return Vec::new();
+        };
+        self.keyspace.take_snapshot_sink();
+        if running.is_base {
             self.aof.rewrite_abandoned();
         }
+        running.waiting
     }
 
     /// A shutdown that could not begin its snapshot at once.

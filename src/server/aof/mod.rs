@@ -163,6 +163,10 @@ impl Server {
 
     /// `appendonly` was changed while running.
     pub(in crate::server) fn log_switched(&mut self, now: Now) {
+        if self.loading {
+            // Looked at again when the data set stands.
+            return;
+        }
         match (self.config.aof.enabled, self.aof.state) {
             (true, State::Off) => {
                 self.aof.state = State::Waiting;

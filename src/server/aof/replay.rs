@@ -135,13 +135,12 @@ impl Replay {
 }
 
 impl Server {
-    /// Reading begins: nothing is fed to anybody, no time passes.
+    /// Reading begins, while loading: nothing is fed to anybody, no time passes.
     pub fn replay_begins(&mut self) {
         self.loading = true;
     }
 
     pub fn replay_ends(&mut self, now: Now) {
-        self.loading = false;
         self.stats.dirty = 0;
         self.admin.snapshot.last_saved = now.wall;
     }

@@ -103,7 +103,7 @@ impl Server {
         // What was done until now stands in front of the base, also in the stream whose place it tells.
         self.flush_log(now);
         let position = self.replication.position();
-        let sink = ImageWriter::base(position.as_ref(), now.wall.as_millis() / 1000);
+        let sink = ImageWriter::base(self.image_manner(), position.as_ref(), now.wall.as_millis() / 1000);
         if !self.begin_base_walk(now, Box::new(sink)) {
             return false;
         }

@@ -26,6 +26,10 @@ impl Server {
             return;
         }
         self.replication.next_image = now.mono + IMAGE_PERIOD;
+        if self.admin.snapshot.is_ending() {
+            // Nobody would be there to finish it.
+            return;
+        }
         self.join_or_begin_image(now);
         let Some(mut image) = self.replication.image.take() else { return };
         for _ in 0..SLICES {
@@ -67,7 +71,8 @@ impl Server {
             None if self.keyspace.is_snapshot_running() => {}
             None => {
                 let position = self.replication.position();
-                let writer = ImageWriter::new(position.as_ref(), now.wall.as_millis() / 1000);
+                let writer =
+                    ImageWriter::new(self.image_manner(), position.as_ref(), now.wall.as_millis() / 1000);
                 self.keyspace.begin_snapshot(Box::new(writer));
                 let mut mark = [0; MARK_BYTES];
                 for digit in &mut mark {

@@ -316,7 +316,8 @@ impl Server {
         self.pump_image(now);
         let replication = &mut self.replication;
         let supervised = replication.supervision.is_supervised();
-        let master = matches!(replication.role, Role::Master);
+        // The last snapshot says where the stream ends: nothing is added to it.
+        let master = matches!(replication.role, Role::Master) && !self.admin.snapshot.is_ending();
         if supervised && master && now.mono >= replication.next_getack {
             replication.next_getack = now.mono + GETACK_PERIOD;
             replication.ask_for_acknowledgements(now.mono);
