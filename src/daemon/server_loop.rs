@@ -265,6 +265,7 @@ pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> 
     let (aclfile, users) = (config.aclfile.clone(), config.users.clone());
     let settings = config.clone();
     let mut server = Server::new(config, seed, clock::now());
+    server.set_script_clock(clock::mono);
     server.set_entropy(|bytes| getrandom::fill(bytes).is_ok());
     match &aclfile {
         Some(path) if users.is_empty() => {

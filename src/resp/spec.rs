@@ -70,6 +70,11 @@ pub const SUPERVISOR: Flags = 1 << 11;
 /// A read that may leave a change behind (PFCOUNT keeps its count), so a pause of writes holds it too.
 pub const MAY_REPLICATE: Flags = 1 << 12;
 
+/// Cannot be called from a script.
+pub const NO_SCRIPT: Flags = 1 << 13;
+/// Is answered while a script stands in the way of everything else.
+pub const ALLOW_BUSY: Flags = 1 << 14;
+
 pub const FLAG_NAMES: &[(Flags, &str)] = &[
     (WRITE, "write"),
     (READONLY, "readonly"),
@@ -83,6 +88,8 @@ pub const FLAG_NAMES: &[(Flags, &str)] = &[
     (NO_MULTI, "no_multi"),
     (NO_AUTH, "no_auth"),
     (MAY_REPLICATE, "may_replicate"),
+    (NO_SCRIPT, "noscript"),
+    (ALLOW_BUSY, "allow_busy"),
 ];
 
 #[derive(Clone, Copy, Debug)]

@@ -16,6 +16,7 @@ struct Visitor<'a> {
     session: &'a Session,
     now: Now,
     name: &'static str,
+    argv: &'a [&'a [u8]],
     /// Of the command; for EXEC together with those of all that is queued.
     flags: Flags,
 }
@@ -50,7 +51,7 @@ impl Server {
             self.stats.calls[id].rejected += 1;
             return Err(refusal);
         }
-        let visitor = Visitor { server: self, session, now, name, flags };
+        let visitor = Visitor { server: self, session, now, name, argv, flags };
         match CHECKS.iter().find_map(|check| check(&visitor)) {
             None => Ok(id),
             Some(refusal) => {
@@ -58,6 +59,26 @@ impl Server {
                 Err(refusal)
             }
         }
+    }
+}
+
+impl Server {
+    /// Why no write is taken while the disk does not work: MISCONF.
+    pub(in crate::server) fn refuses_by_disk(&self) -> Option<CommandError> {
+        if !self.replication.is_replica()
+            && let Some(refusal) = self.aof.refuse_write()
+        {
+            return Some(refusal);
+        }
+        let failing = self.admin.snapshot.failing && self.config.stop_writes_on_bgsave_error;
+        (failing && !self.config.save.is_empty()).then(|| {
+            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.".into()
+        })
+    }
+
+    pub(in crate::server) fn is_out_of_memory(&self) -> bool {
+        let max = self.config.maxmemory_bytes;
+        max > 0 && self.stats.resident_bytes > max
     }
 }
 
@@ -87,7 +108,11 @@ fn supervisor(visitor: &Visitor<'_>) -> Option<CommandError> {
     })
 }
 
+/// Nothing stands in the way of everybody: neither the loading of data nor a long script.
 fn loaded(visitor: &Visitor<'_>) -> Option<CommandError> {
+    if visitor.server.scripting.is_busy() {
+        return visitor.server.refuses_while_busy(visitor.name, visitor.flags, visitor.argv);
+    }
     (visitor.server.loading && visitor.flags & LOADING == 0)
         .then(|| "LOADING Redis is loading the dataset in memory".into())
 }
@@ -97,17 +122,7 @@ fn fresh_enough(visitor: &Visitor<'_>) -> Option<CommandError> {
 }
 
 fn disk_works(visitor: &Visitor<'_>) -> Option<CommandError> {
-    let server = visitor.server;
-    if visitor.flags & WRITE != 0
-        && !server.replication.is_replica()
-        && let Some(refusal) = server.aof.refuse_write()
-    {
-        return Some(refusal);
-    }
-    let failing = server.admin.snapshot.failing && server.config.stop_writes_on_bgsave_error;
-    (visitor.flags & WRITE != 0 && failing && !server.config.save.is_empty()).then(|| {
-        "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.".into()
-    })
+    if visitor.flags & WRITE == 0 { None } else { visitor.server.refuses_by_disk() }
 }
 
 /// Role, vouching and enough replicas, in this order.
@@ -116,11 +131,7 @@ fn may_write(visitor: &Visitor<'_>) -> Option<CommandError> {
 }
 
 fn memory_left(visitor: &Visitor<'_>) -> Option<CommandError> {
-    if visitor.flags & DENYOOM == 0 {
-        return None;
-    }
-    let max = visitor.server.config.maxmemory_bytes;
-    (max > 0 && visitor.server.stats.resident_bytes > max)
+    (visitor.flags & DENYOOM != 0 && visitor.server.is_out_of_memory())
         .then(|| "OOM command not allowed when used memory > 'maxmemory'.".into())
 }
 

@@ -179,6 +179,7 @@ pub struct Server {
     /// What commands asked for since the shell last took it.
     pub(in crate::server) actions: Vec<Action>,
     pub(in crate::server) propagation: propagate::Propagation,
+    pub(in crate::server) scripting: script::Scripting,
     pub(in crate::server) started: Now,
     pub(in crate::server) loading: bool,
     pub(in crate::server) loads: Option<loading::Loading>,
@@ -220,6 +221,7 @@ impl Server {
             effects: Effects::default(),
             actions: Vec::new(),
             propagation: propagate::Propagation::default(),
+            scripting: script::Scripting::default(),
             started: now,
             loading: false,
             loads: None,
@@ -262,7 +264,7 @@ impl Server {
     /// Whether the shell's loop has something to do: actions were pushed, or an earlier wakeup is due.
     /// Asked once after every batch.
     pub fn is_stirred(&mut self) -> bool {
-        let earlier = std::mem::take(&mut self.blocking.stirred);
+        let earlier = std::mem::take(&mut self.blocking.stirred) || self.scripting.is_busy();
         earlier || !self.actions.is_empty()
     }
 
@@ -270,6 +272,9 @@ impl Server {
     pub fn next_wakeup(&self, now: Now) -> Option<Instant> {
         if self.loading {
             return self.next_wakeup_loading();
+        }
+        if self.scripting.is_busy() {
+            return Some(now.mono);
         }
         [
             Some(self.next_cron),
@@ -330,6 +335,9 @@ impl Server {
     fn tick(&mut self, now: Now) {
         if self.loading {
             self.tick_loading(now);
+            return;
+        }
+        if self.scripting.is_busy() && self.go_on_with_script(now) {
             return;
         }
         self.hub.end_pause(Some(now.mono));

@@ -1,6 +1,7 @@
 //! What a unit of execution leaves behind: counters, the replication stream, watchers touched,
 //! blocked sessions that may now be served. Called once per unit, after its handler.
 
+use super::script::{Capture, Captured};
 use super::{Server, admin};
 use crate::commands::{Effects, Propagate};
 use crate::resp::Argv;
@@ -12,6 +13,8 @@ pub struct Propagation {
     /// Inside EXEC: what is fed stands between MULTI and EXEC.
     pub in_exec: bool,
     opened: bool,
+    /// A script calls a command: what would be fed waits for its end.
+    pub capture: Option<Capture>,
 }
 
 impl Server {
@@ -106,12 +109,23 @@ impl Server {
 
     /// One command for replicas and the log.
     pub(in crate::server) fn feed(&mut self, db: usize, argv: &[&[u8]]) {
+        if let Some(capture) = &mut self.propagation.capture {
+            return capture.effects.push(Captured::new(db, argv, capture.targets));
+        }
         self.feed_replicas(db, argv);
+        self.feed_log(db, argv);
+    }
+
+    pub(in crate::server) fn feed_log(&mut self, db: usize, argv: &[&[u8]]) {
         self.aof.feed(db, argv, self.propagation.in_exec);
     }
 
     /// One command for replicas alone: it changes no data.
     pub(in crate::server) fn feed_replicas(&mut self, db: usize, argv: &[&[u8]]) {
+        if let Some(capture) = &mut self.propagation.capture {
+            let targets = capture.targets & super::script::TO_REPLICAS;
+            return capture.effects.push(Captured::new(db, argv, targets));
+        }
         if self.propagation.in_exec && !self.propagation.opened {
             self.propagation.opened = true;
             self.replication.feed(db, &[b"MULTI"]);

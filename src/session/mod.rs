@@ -103,6 +103,8 @@ pub struct Session {
     pub over_soft_since: Option<Instant>,
     /// The connection ends after the replies of this batch.
     pub close: bool,
+    /// No connection: speaks for a script.
+    pub in_script: bool,
 }
 
 impl Session {
@@ -140,6 +142,7 @@ impl Session {
             no_touch: false,
             over_soft_since: None,
             close: false,
+            in_script: false,
         }
     }
 

@@ -7,6 +7,7 @@ pub mod cursor;
 pub mod geohash;
 pub mod glob;
 pub mod number;
+pub mod sha1;
 pub mod tally;
 pub mod time;
 pub mod words;

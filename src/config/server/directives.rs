@@ -409,6 +409,14 @@ pub const DIRECTIVES: &[Directive] = &[
         ),
         "min-slaves-max-lag",
     ),
+    renamed(
+        live(
+            "busy-reply-threshold",
+            |c| c.scripts.busy_reply_threshold_ms.to_string(),
+            |c, w| number(w, 0, i64::MAX).map(|v| c.scripts.busy_reply_threshold_ms = v as u64),
+        ),
+        "lua-time-limit",
+    ),
     live(
         "slowlog-log-slower-than",
         |c| c.slowlog_slower_than_us.to_string(),

@@ -4,6 +4,7 @@
 
 pub mod aof;
 pub mod directives;
+mod scripts;
 mod values;
 
 use crate::config::Secret;
@@ -81,6 +82,7 @@ pub struct ServerConfig {
     /// Microseconds; negative: off.
     pub slowlog_slower_than_us: i64,
     pub slowlog_len_max: usize,
+    pub scripts: scripts::ScriptConfig,
     pub hz: u32,
     /// `no`, `yes` or `local`.
     pub enable_debug_command: String,
@@ -144,6 +146,7 @@ impl Default for ServerConfig {
             min_replicas_max_lag_s: 10,
             slowlog_slower_than_us: 10_000,
             slowlog_len_max: 128,
+            scripts: scripts::ScriptConfig::default(),
             hz: 10,
             enable_debug_command: "local".into(),
             enable_drill_command: "local".into(),

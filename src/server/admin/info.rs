@@ -92,6 +92,15 @@ fn memory(server: &Server, _: Now, out: &mut InfoWriter) {
         .field("maxmemory_human", human(server.config.maxmemory_bytes))
         .field("maxmemory_policy", &server.config.maxmemory_policy)
         .field("mem_allocator", "mimalloc");
+    let (count, texts, lua) = server.scripting.sizes();
+    let thousands = |bytes: usize| format!("{:.2}K", bytes as f64 / 1024.0);
+    out.field("used_memory_vm_eval", lua)
+        .field("used_memory_lua", lua)
+        .field("used_memory_lua_human", thousands(lua))
+        .field("used_memory_scripts_eval", texts)
+        .field("used_memory_scripts", texts)
+        .field("used_memory_scripts_human", thousands(texts))
+        .field("number_of_cached_scripts", count);
 }
 
 fn persistence(server: &Server, now: Now, out: &mut InfoWriter) {

@@ -17,31 +17,15 @@ impl Hub {
         argv: &[&[u8]],
         keys: impl FnOnce() -> Vec<usize>,
     ) -> Option<String> {
-        let version = self.auth.acl.version();
-        if session.unlimited_at == version {
-            return None;
-        }
-        let Some(user) = self.auth.acl.user(&session.user) else {
+        let denied = self.denies(session, now, argv, keys)?;
+        let Some(denied) = denied else {
             // It was deleted: its connections are being closed.
             return Some("NOPERM the user of this connection does not exist any more".to_owned());
         };
-        if user.is_unlimited() {
-            session.unlimited_at = version;
-            return None;
-        }
-        let index = catalogue::of_request(argv);
-        let denied = user.denies(index, argv, &keys())?;
-        let name = match index {
-            Some(index) => catalogue::entries()[index].name.to_owned(),
-            None => String::from_utf8_lossy(argv[0]).to_lowercase(),
-        };
-        let object = match denied {
-            Denied::Command => name.clone().into_bytes(),
-            Denied::Key(at) | Denied::Channel(at) => argv.get(at).map_or_else(Vec::new, |word| word.to_vec()),
-        };
-        self.note_denial(session, now, Reason::Denied(denied), object);
         Some(match denied {
-            Denied::Command => format!("NOPERM this user has no permissions to run the '{name}' command"),
+            Denied::Command => {
+                format!("NOPERM this user has no permissions to run the '{}' command", name_of(argv))
+            }
             Denied::Key(_) => {
                 "NOPERM this user has no permissions to access one of the keys used as arguments".to_owned()
             }
@@ -52,9 +36,39 @@ impl Hub {
         })
     }
 
+    /// The same, as what of the request is denied; `Some(None)`: there is no such user any more.
+    pub fn denies(
+        &mut self,
+        session: &mut Session,
+        now: Now,
+        argv: &[&[u8]],
+        keys: impl FnOnce() -> Vec<usize>,
+    ) -> Option<Option<Denied>> {
+        let version = self.auth.acl.version();
+        if session.unlimited_at == version {
+            return None;
+        }
+        let Some(user) = self.auth.acl.user(&session.user) else { return Some(None) };
+        if user.is_unlimited() {
+            session.unlimited_at = version;
+            return None;
+        }
+        let denied = user.denies(catalogue::of_request(argv), argv, &keys())?;
+        let object = match denied {
+            Denied::Command => name_of(argv).into_bytes(),
+            Denied::Key(at) | Denied::Channel(at) => argv.get(at).map_or_else(Vec::new, |word| word.to_vec()),
+        };
+        self.note_denial(session, now, Reason::Denied(denied), object);
+        Some(Some(denied))
+    }
+
     /// A line of ACL LOG.
     pub fn note_denial(&mut self, session: &Session, now: Now, reason: Reason, object: Vec<u8>) {
-        let context = if session.multi.is_some() { "multi" } else { "toplevel" };
+        let context = match session {
+            _ if session.in_script => "lua",
+            _ if session.multi.is_some() => "multi",
+            _ => "toplevel",
+        };
         let client = crate::session::client::line(session, now.mono).trim_end().to_owned();
         self.note(session.user.clone(), now.wall, reason, context, object, client);
     }
@@ -119,5 +133,13 @@ impl Hub {
             (super::Order::Save { .. }, Ok(_)) => Ok(()),
             (_, Err(why)) => Err(format!("ERR the ACL file: {why}")),
         }
+    }
+}
+
+/// As the rules name it: command or subcommand.
+fn name_of(argv: &[&[u8]]) -> String {
+    match catalogue::of_request(argv) {
+        Some(index) => catalogue::entries()[index].name.to_owned(),
+        None => String::from_utf8_lossy(argv[0]).to_lowercase(),
     }
 }
