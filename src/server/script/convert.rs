@@ -236,29 +236,10 @@ pub fn words(args: &MultiValue) -> Option<Vec<Vec<u8>>> {
 
 /// C's `%.17g`.
 pub fn number_text(value: f64) -> String {
-    if value.is_nan() {
-        return if value.is_sign_negative() { "-nan" } else { "nan" }.to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
-    }
     if value == value.trunc() && value.abs() < 1e17 && !(value == 0.0 && value.is_sign_negative()) {
         return (value as i64).to_string();
     }
-    let scientific = format!("{value:.16e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..17).contains(&exponent) {
-        let places = usize::try_from(16 - exponent).unwrap_or(0);
-        let fixed = format!("{value:.places$}");
-        return if fixed.contains('.') { trimmed(&fixed).to_owned() } else { fixed };
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{}e{sign}{:02}", trimmed(digits), exponent.abs())
-}
-
-fn trimmed(digits: &str) -> &str {
-    digits.trim_end_matches('0').trim_end_matches('.')
+    crate::stdx::c_number::general(value, 17)
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ const BARE: i64 = 3;
 /// Makes `function` callable by scripts.
 pub fn function<R: IntoLuaMulti>(
     lua: &Lua,
-    function: impl Fn(&Lua, &Arguments) -> Result<R, Failure> + Send + 'static,
+    function: impl Fn(&Lua, &Arguments) -> Result<R, Failure> + 'static,
 ) -> mlua::Result<Function> {
     let inner = lua.create_function(move |lua, values: MultiValue| {
         let arguments = Arguments { lua, values: values.into_vec() };
