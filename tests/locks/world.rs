@@ -190,7 +190,7 @@ impl World {
                 }
             }
         }
-        if self.weather.restarts && self.chance.u64(0..2000) == 0 {
+        if self.weather.restarts && self.chance.u64(0..8000) == 0 {
             let index = self.chance.usize(0..self.servers.len());
             let down = self.chance.u64(10_000..800_000);
             let server = &mut self.servers[index];
