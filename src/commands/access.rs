@@ -1,5 +1,6 @@
 //! How handlers reach keys: expiry, hits and idle times are seen to here and nowhere else.
 
+use super::effects::Note;
 use super::{CommandError, Unit};
 use crate::store::{Hash, List, Place, Set, Str, Stream, Value, ZSet};
 
@@ -55,14 +56,25 @@ impl Unit<'_> {
     /// A value for a reader, counted as hit or miss.
     #[inline]
     pub fn read(&mut self, key: &[u8]) -> Option<&Value> {
-        let Some(place) = self.peek(key) else {
-            self.effects.keyspace_misses += 1;
-            return None;
-        };
-        self.effects.keyspace_hits += 1;
+        let place = self.peek(key);
+        self.count_read(key, place.is_some());
+        let place = place?;
         let now_s = self.now_s();
         self.keyspace.touch(place, now_s);
         self.keyspace.at(place).map(|entry| entry.value())
+    }
+
+    /// A reader looked for a key: a hit or a miss.
+    #[inline]
+    pub fn count_read(&mut self, key: &[u8], found: bool) {
+        if found {
+            self.effects.keyspace_hits += 1;
+            return;
+        }
+        self.effects.keyspace_misses += 1;
+        if self.effects.noting {
+            self.effects.notes.push(Note::Missed(self.db, key.into()));
+        }
     }
 
     /// Whether a key is there for a writer.
@@ -85,6 +97,7 @@ impl Unit<'_> {
             }
             None => {
                 self.keyspace.insert_at(place, key, value, expire_at_ms);
+                self.note_new(self.db, key);
             }
         }
     }
@@ -92,7 +105,19 @@ impl Unit<'_> {
     /// Deletes a key; whether there was one.
     pub fn delete(&mut self, key: &[u8]) -> bool {
         let place = self.place(key);
-        self.keyspace.remove_at(place).is_some()
+        let deleted = self.keyspace.remove_at(place).is_some();
+        if deleted && self.effects.noting {
+            self.effects.notes.push(Note::Deleted(self.db, key.into()));
+        }
+        deleted
+    }
+
+    /// To be said of every key that is made here.
+    #[inline]
+    pub fn note_new(&mut self, db: usize, key: &[u8]) {
+        if self.effects.noting {
+            self.effects.notes.push(Note::New(db, key.into()));
+        }
     }
 
     /// No key holds an empty collection.
@@ -142,6 +167,7 @@ macro_rules! typed_access {
                     #[allow(clippy::redundant_closure_call)]
                     let value = ($new)(&*self.keyspace);
                     place = self.keyspace.insert_at(place, key, Value::$variant(value), None);
+                    self.note_new(self.db, key);
                 }
                 match self.$change(place)? {
                     Some(value) => Ok((place, value)),

@@ -40,6 +40,7 @@ pub(super) fn bytes_to_change<'a>(
     let is_new = unit.str_at(place)?.is_none();
     if is_new {
         place = unit.keyspace.insert_at(place, key, Value::Str(Str::grown(vec![0; needed])), None);
+        unit.note_new(unit.db, key);
     }
     // Inserted above if it was not there.
     let string = unit.change_str(place)?.ok_or(CommandError::NoSuchKey)?;
@@ -195,6 +196,7 @@ fn bitop(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
     let mut len = 0;
     for key in keys {
         let place = unit.place(key);
+        unit.count_read(key, place.is_found());
         len = len.max(unit.str_at(place)?.map_or(0, Str::len));
     }
     if len == 0 {

@@ -13,6 +13,19 @@ pub enum Propagate {
     Rewritten(Vec<Vec<Vec<u8>>>),
 }
 
+/// What cannot be told from a request and what it left: written down only while somebody listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A key was made.
+    New(usize, Box<[u8]>),
+    /// A reader looked for a key that is not there.
+    Missed(usize, Box<[u8]>),
+    /// A key was deleted by a command that may delete several, or one in place of a result.
+    Deleted(usize, Box<[u8]>),
+    /// A stream was cut besides being added to.
+    Trimmed(Box<[u8]>),
+}
+
 #[derive(Debug, Default)]
 #[must_use]
 pub struct Effects {
@@ -25,6 +38,9 @@ pub struct Effects {
     pub all_touched: bool,
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,
+    /// Somebody wants to know which keys change: notes are taken.
+    pub noting: bool,
+    pub notes: Vec<Note>,
 }
 
 impl Effects {
@@ -36,6 +52,7 @@ impl Effects {
         self.all_touched = false;
         self.keyspace_hits = 0;
         self.keyspace_misses = 0;
+        self.notes.clear();
     }
 
     /// Replaces the request by one other command.

@@ -101,7 +101,9 @@ fn pexpireat(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Don
 
 /// -2 without a key, -1 without a time, else what `show` makes of the time.
 fn time_of(unit: &mut Unit<'_>, key: &[u8], reply: &mut Writer<'_>, show: impl Fn(u64) -> u64) {
-    let answer = match unit.peek(key).and_then(|place| unit.keyspace.at(place)) {
+    let place = unit.peek(key);
+    unit.count_read(key, place.is_some());
+    let answer = match place.and_then(|place| unit.keyspace.at(place)) {
         None => -2,
         Some(entry) => entry.expire_at_ms().map_or(-1, |at_ms| show(at_ms) as i64),
     };

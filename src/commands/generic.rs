@@ -22,7 +22,9 @@ fn exists(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
 }
 
 fn type_of(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
-    let name = match unit.peek(argv[1]) {
+    let place = unit.peek(argv[1]);
+    unit.count_read(argv[1], place.is_some());
+    let name = match place {
         Some(place) => unit.value_at(place).map_or("none", Value::type_name),
         None => "none",
     };
@@ -57,7 +59,12 @@ fn rename_to(unit: &mut Unit<'_>, argv: &[&[u8]], only_if_absent: bool) -> Resul
     }
     let place = unit.place(from);
     if let Some((value, expire_at_ms)) = unit.keyspace.remove_at(place) {
+        let replaces = unit.exists(to);
         unit.store(to, value, expire_at_ms);
+        // Redis deletes what stood there and makes it anew.
+        if replaces {
+            unit.note_new(unit.db, to);
+        }
         unit.effects.dirty += 1;
     }
     Ok(true)
@@ -103,6 +110,7 @@ fn copy(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
         reply.integer(0);
         return Ok(());
     }
+    unit.note_new(to_db, argv[2]);
     unit.keyspace.insert(to_db, argv[2], value, expire_at_ms);
     unit.effects.dirty += 1;
     reply.integer(1);
@@ -119,6 +127,7 @@ fn move_key(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done
         let place = unit.place(argv[1]);
         if let Some((value, expire_at_ms)) = unit.keyspace.remove_at(place) {
             unit.keyspace.insert(to_db, argv[1], value, expire_at_ms);
+            unit.note_new(to_db, argv[1]);
             unit.effects.dirty += 1;
         }
     }

@@ -32,6 +32,7 @@ fn put(unit: &mut Unit<'_>, place: Place, key: &[u8], bytes: Vec<u8>) {
         Some(old) => *old = value,
         None => {
             unit.keyspace.insert_at(place, key, value, None);
+            unit.note_new(unit.db, key);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Stream commands that add and take away: XADD, XTRIM, XDEL, XLEN, XSETID.
 
 use super::args::{int, is, owned};
+use super::effects::Note;
 use super::stream_ids::{reply_id, strict};
 use super::stream_trim::{Options, exact_words};
 use super::{CommandError, DataCommand, Done, Unit, row};
@@ -59,8 +60,11 @@ fn xadd(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
     // What everyone else gets: the id that was chosen, and exactly what was let go.
     let mut command = owned(&[argv[0], argv[1]]);
     if let Some(trim) = options.trim {
-        stream.trim(trim);
+        let gone = stream.trim(trim);
         command.extend(exact_words(trim, stream));
+        if gone > 0 && unit.effects.noting {
+            unit.effects.notes.push(Note::Trimmed(argv[1].into()));
+        }
     }
     unit.effects.dirty += 1;
     if options.id.is_none_or(|(_, seq)| seq.is_none()) || options.trim.is_some_and(|trim| trim.approximate) {

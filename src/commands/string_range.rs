@@ -18,6 +18,7 @@ fn append(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
     let len = match unit.str_at(place)? {
         None => {
             unit.keyspace.insert_at(place, argv[1], Value::Str(Str::new(argv[2])), None);
+            unit.note_new(unit.db, argv[1]);
             argv[2].len()
         }
         Some(string) => {
@@ -86,6 +87,7 @@ fn setrange(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done
             let mut bytes = Vec::with_capacity(end + 1);
             write(&mut bytes);
             unit.keyspace.insert_at(place, argv[1], Value::Str(Str::grown(bytes)), None);
+            unit.note_new(unit.db, argv[1]);
         }
     }
     unit.effects.dirty += 1;

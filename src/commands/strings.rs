@@ -30,6 +30,7 @@ fn put(unit: &mut Unit<'_>, place: Place, key: &[u8], bytes: &[u8], expire: Opti
         Some(other) => *other = Value::Str(Str::new(bytes)),
         None => {
             unit.keyspace.insert_at(place, key, Value::Str(Str::new(bytes)), expire);
+            unit.note_new(unit.db, key);
             return;
         }
     }
@@ -185,6 +186,7 @@ fn psetex(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
 
 fn getset(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
     let place = unit.place(argv[1]);
+    unit.count_read(argv[1], place.is_found());
     match unit.str_at(place)? {
         Some(string) => reply_str(reply, string),
         None => reply.null(),
@@ -197,6 +199,7 @@ fn getset(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
 
 fn getdel(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
     let place = unit.place(argv[1]);
+    unit.count_read(argv[1], place.is_found());
     let Some(string) = unit.str_at(place)? else {
         reply.null();
         return Ok(());
@@ -228,6 +231,7 @@ fn getex(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
         at += 1;
     }
     let place = unit.place(argv[1]);
+    unit.count_read(argv[1], place.is_found());
     let Some(string) = unit.str_at(place)? else {
         reply.null();
         return Ok(());
@@ -305,6 +309,7 @@ fn add(unit: &mut Unit<'_>, key: &[u8], increment: i64, reply: &mut Writer<'_>) 
         Some(value) => *value = Value::Str(Str::int(sum)),
         None => {
             unit.keyspace.insert_at(place, key, Value::Str(Str::int(sum)), None);
+            unit.note_new(unit.db, key);
         }
     }
     unit.effects.dirty += 1;
@@ -340,6 +345,7 @@ fn incrbyfloat(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> D
         Some(value) => *value = string,
         None => {
             unit.keyspace.insert_at(place, argv[1], string, None);
+            unit.note_new(unit.db, argv[1]);
         }
     }
     unit.effects.dirty += 1;

@@ -168,6 +168,7 @@ impl Server {
             true => usize::MAX,
             false => usize::try_from(self.config.proto_max_bulk_bytes).unwrap_or(usize::MAX),
         };
+        self.effects.noting = self.is_noting();
         let mut unit = Unit {
             now,
             keyspace: &mut self.keyspace,

@@ -13,6 +13,7 @@ pub mod blocking;
 pub mod execute;
 pub mod gate;
 pub mod loading;
+pub mod notify;
 pub mod permissions;
 pub mod propagate;
 pub mod replication;
@@ -385,6 +386,7 @@ impl Server {
             self.stats.expired_keys += 1;
             self.feed(db, &[b"DEL", &key]);
             self.touch(db, &key);
+            self.notify(crate::config::server::notify::EXPIRED, "expired", db, &key);
         }
     }
 

@@ -2,8 +2,9 @@
 //! blocked sessions that may now be served. Called once per unit, after its handler.
 
 use super::script::{Capture, Captured};
-use super::{Server, admin};
+use super::Server;
 use crate::commands::{Effects, Propagate};
+use crate::config::server::notify;
 use crate::resp::Argv;
 
 #[derive(Debug, Default)]
@@ -22,7 +23,7 @@ impl Server {
     pub(in crate::server) fn settle(&mut self, db: usize, argv: &[&[u8]]) {
         self.stats.keyspace_hits += self.effects.keyspace_hits;
         self.stats.keyspace_misses += self.effects.keyspace_misses;
-        if self.effects.dirty == 0 && self.effects.expired.is_empty() {
+        if self.effects.dirty == 0 && self.effects.expired.is_empty() && self.effects.notes.is_empty() {
             self.effects.clear();
             return;
         }
@@ -31,12 +32,15 @@ impl Server {
             self.stats.expired_keys += 1;
             self.feed(*db, &[b"DEL", key]);
             self.touch(*db, key);
+            self.notify(notify::EXPIRED, "expired", *db, key);
         }
         if effects.dirty > 0 {
             self.propagation.writes += 1;
             self.stats.dirty += effects.dirty;
             self.feed_effects(db, argv, &effects);
-            self.touch_effects(db, argv, &effects);
+        }
+        if effects.noting {
+            self.tell_changes(db, argv, &effects);
         }
         effects.clear();
         self.effects = effects;
@@ -60,38 +64,6 @@ impl Server {
                     self.end_exec(db);
                 }
             }
-        }
-    }
-
-    fn touch_effects(&mut self, db: usize, argv: &[&[u8]], effects: &Effects) {
-        if self.transactions.nothing_watched() && self.blocking.is_empty() {
-            return;
-        }
-        if effects.all_touched {
-            self.touch_all();
-            return;
-        }
-        self.touch_keys_of(db, argv);
-        if let Propagate::Rewritten(commands) = &effects.propagate {
-            for command in commands {
-                let argv: Argv<'_> = command.iter().map(Vec::as_slice).collect();
-                self.touch_keys_of(db, &argv);
-            }
-        }
-    }
-
-    fn touch_keys_of(&mut self, db: usize, argv: &[&[u8]]) {
-        let Some(spec) = self.table.spec_of(argv[0]).copied() else { return };
-        for position in admin::keys::positions(&spec, argv) {
-            self.touch(db, argv[position]);
-        }
-        // The one command that names its other database.
-        let other = match argv {
-            [_, key, db] if spec.name == "move" => crate::stdx::number::parse_i64(db).map(|db| (db, *key)),
-            _ => None,
-        };
-        if let Some((db, key)) = other.and_then(|(db, key)| Some((usize::try_from(db).ok()?, key))) {
-            self.touch(db, key);
         }
     }
 

@@ -3,6 +3,7 @@
 mod hostile;
 mod limits;
 mod loading;
+mod notifications;
 mod start;
 mod story;
 mod strangers;

@@ -2,6 +2,7 @@
 
 use super::ServerConfig;
 use super::aof::{Fsync, plain_name};
+use super::notify;
 use super::values::*;
 use crate::config::Secret;
 use crate::config::tls::AuthClients;
@@ -426,6 +427,11 @@ pub const DIRECTIVES: &[Directive] = &[
         "slowlog-max-len",
         |c| c.slowlog_len_max.to_string(),
         |c, w| number(w, 0, 1_000_000).map(|v| c.slowlog_len_max = v as usize),
+    ),
+    live(
+        "notify-keyspace-events",
+        |c| notify::text(c.notify_events),
+        |c, w| notify::parse(&w.concat()).map(|v| c.notify_events = v),
     ),
     live("hz", |c| c.hz.to_string(), |c, w| number(w, 1, 500).map(|v| c.hz = v as u32)),
     start(

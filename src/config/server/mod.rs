@@ -5,6 +5,7 @@
 pub mod aof;
 pub mod directives;
 mod scripts;
+pub mod notify;
 mod values;
 
 use crate::config::Secret;
@@ -84,6 +85,8 @@ pub struct ServerConfig {
     pub slowlog_len_max: usize,
     pub scripts: scripts::ScriptConfig,
     pub hz: u32,
+    /// What is told of keys over pub/sub.
+    pub notify_events: notify::Classes,
     /// `no`, `yes` or `local`.
     pub enable_debug_command: String,
     /// Whether sentinels may have this server end or stand still for a drill: `no`, `yes`, or `local`
@@ -148,6 +151,7 @@ impl Default for ServerConfig {
             slowlog_len_max: 128,
             scripts: scripts::ScriptConfig::default(),
             hz: 10,
+            notify_events: 0,
             enable_debug_command: "local".into(),
             enable_drill_command: "local".into(),
             loglevel: "notice".into(),

@@ -12,7 +12,7 @@ pub fn positions(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<usize> {
         "blmpop" | "bzmpop" | "eval" | "evalsha" | "eval_ro" | "evalsha_ro" => (2, None),
         "zunionstore" | "zinterstore" | "zdiffstore" => (2, Some(1)),
         "sort" | "georadius" | "georadiusbymember" => {
-            return spec.keys.positions(argv.len()).chain(stored(spec, argv)).collect();
+            return spec.keys.positions(argv.len()).chain(stored(spec.name, argv)).collect();
         }
         "xread" | "xreadgroup" => return crate::commands::stream_read::key_positions(argv).collect(),
         _ => return spec.keys.positions(argv.len()).collect(),
@@ -24,11 +24,11 @@ pub fn positions(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<usize> {
 }
 
 /// The key that a result goes to, as the command itself will read its words: the last one counts.
-fn stored(spec: &CommandSpec, argv: &[&[u8]]) -> Option<usize> {
+pub fn stored(name: &str, argv: &[&[u8]]) -> Option<usize> {
     let is = |at: usize, names: &[&str]| {
         argv.get(at).is_some_and(|word| names.iter().any(|name| word.eq_ignore_ascii_case(name.as_bytes())))
     };
-    let (mut at, stores): (usize, &[&str]) = match spec.name {
+    let (mut at, stores): (usize, &[&str]) = match name {
         "sort" => (2, &["store"]),
         "georadius" => (6, &["store", "storedist"]),
         _ => (5, &["store", "storedist"]),
@@ -38,7 +38,7 @@ fn stored(spec: &CommandSpec, argv: &[&[u8]]) -> Option<usize> {
         if is(at, stores) && at + 1 < argv.len() {
             found = Some(at + 1);
             at += 1;
-        } else if spec.name == "sort" && is(at, &["limit"]) {
+        } else if name == "sort" && is(at, &["limit"]) {
             at += 2;
         } else if is(at, &["by", "get", "count"]) {
             at += 1;

@@ -109,6 +109,7 @@ impl Server {
             self.stats.expired_keys += 1;
             self.feed(db, &[b"DEL", key]);
             self.touch(db, key);
+            self.notify(crate::config::server::notify::EXPIRED, "expired", db, key);
         }
     }
 }
