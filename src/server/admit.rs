@@ -136,8 +136,17 @@ fn memory_left(visitor: &Visitor<'_>) -> Option<CommandError> {
 }
 
 fn not_listening(visitor: &Visitor<'_>) -> Option<CommandError> {
-    const ALLOWED: [&str; 7] =
-        ["subscribe", "psubscribe", "unsubscribe", "punsubscribe", "ping", "quit", "reset"];
+    const ALLOWED: [&str; 9] = [
+        "ssubscribe",
+        "sunsubscribe",
+        "subscribe",
+        "psubscribe",
+        "unsubscribe",
+        "punsubscribe",
+        "ping",
+        "quit",
+        "reset",
+    ];
     let name = visitor.name;
     (visitor.session.is_in_subscribe_mode() && !ALLOWED.contains(&name)).then(|| {
         CommandError::Text(format!(

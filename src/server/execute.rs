@@ -3,7 +3,7 @@
 use super::table::{CommandId, Run};
 use super::{Action, Level, Server};
 use crate::commands::{CommandError, Unit};
-use crate::resp::spec::{MAY_REPLICATE, WRITE};
+use crate::resp::spec::{MAY_REPLICATE, READONLY, WRITE};
 use crate::resp::{Batch, Writer};
 use crate::session::outbox::Hold;
 use crate::session::{ReplyMode, Session, SessionId, Stop, Turn};
@@ -116,6 +116,9 @@ impl Server {
         }
         let wrote_before = self.propagation.writes;
         self.call(now, session, id, argv, out);
+        if session.tracks && session.multi.is_none() && spec.name != "client" {
+            self.hub.tracking.command_ended(session.id);
+        }
         self.serve_ready(now);
         let wrote = spec.has(WRITE) || self.propagation.writes != wrote_before;
         Ran::Done { command: id, wrote }
@@ -131,6 +134,9 @@ impl Server {
         out: &mut Writer<'_>,
     ) {
         let mark = out.len();
+        if !self.monitors.is_empty() {
+            self.show_before(now, session, id, argv);
+        }
         let result = match self.table.entry(id).run {
             Run::Data(handler) => self.call_data(now, session.db, handler, argv, out),
             // The one word of CLIENT that needs more than the session's knowledge.
@@ -146,9 +152,13 @@ impl Server {
         };
         if let Err(error) = result {
             out.truncate(mark);
-            out.error(&error.to_string());
-            self.stats.error_replies += 1;
+            let text = error.to_string();
+            out.error(&text);
+            self.stats.error(&text);
             self.stats.calls[id].failed += 1;
+        }
+        if session.tracks {
+            self.remember_what_was_read(session, id, argv);
         }
     }
 
@@ -190,7 +200,7 @@ impl Server {
         refusal: &CommandError,
         out: &mut Writer<'_>,
     ) {
-        self.stats.error_replies += 1;
+        self.stats.error(&refusal.to_string());
         if session.multi.is_some() {
             let text = refusal.to_string();
             if argv[0].eq_ignore_ascii_case(b"exec") {
@@ -209,12 +219,22 @@ impl Server {
         if let Some(order) = self.hub.auth.acl.order.take() {
             self.block(session);
             self.actions.push(Action::AclFile { session: session.id, order });
-        } else if argv[0].eq_ignore_ascii_case(b"publish") {
+        } else if argv[0].eq_ignore_ascii_case(b"publish") || argv[0].eq_ignore_ascii_case(b"spublish") {
             self.feed_replicas(session.db, argv);
         } else if argv[0].eq_ignore_ascii_case(b"reset") {
             self.forget_transaction(session.id);
             session.multi = None;
             session.watching = 0;
+            self.monitors.forget(session.id);
+        }
+    }
+
+    /// CLIENT TRACKING: the keys of a read are cached by the client from now on.
+    fn remember_what_was_read(&mut self, session: &Session, id: CommandId, argv: &[&[u8]]) {
+        let spec = self.table.entry(id).spec;
+        if spec.has(READONLY) && self.hub.tracking.remembers(session.id) {
+            let keys = super::admin::keys::positions(&spec, argv);
+            self.hub.keys_were_read(session.id, keys.into_iter().map(|at| argv[at]));
         }
     }
 }

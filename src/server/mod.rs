@@ -13,6 +13,8 @@ pub mod blocking;
 pub mod execute;
 pub mod gate;
 pub mod loading;
+pub mod latency;
+pub mod monitor;
 pub mod notify;
 pub mod permissions;
 pub mod propagate;
@@ -172,6 +174,8 @@ pub struct Server {
     pub(in crate::server) transactions: transaction::Transactions,
     pub(in crate::server) blocking: blocking::Blocking,
     pub(in crate::server) stats: stats::Stats,
+    pub(in crate::server) latency: latency::Latency,
+    pub(in crate::server) monitors: monitor::Monitors,
     pub(in crate::server) admin: admin::Admin,
     pub(in crate::server) run_id: RunId,
     pub(in crate::server) rng: Rng,
@@ -214,6 +218,8 @@ impl Server {
             transactions: transaction::Transactions::default(),
             blocking: blocking::Blocking::default(),
             stats: stats::Stats::new(table.len()),
+            latency: latency::Latency::new(table.len()),
+            monitors: monitor::Monitors::default(),
             table,
             // Save points count from the start, not from 1970.
             admin: admin::Admin::starting(now),
@@ -327,6 +333,7 @@ impl Server {
     /// A connection is gone.
     pub fn close(&mut self, now: Now, id: SessionId) {
         self.forget_transaction(id);
+        self.monitors.forget(id);
         self.blocking.forget(id);
         self.aof.waits.forget(id);
         self.replication.session_closed(now, id);
@@ -355,6 +362,7 @@ impl Server {
     /// Work of ten times a second.
     fn cron(&mut self, now: Now) {
         self.stats.sample(now.mono);
+        self.hub.limit_tracking(1000);
         self.retry_shutdown(now);
         self.consider_save_points(now);
         self.log_cron(now);
@@ -411,6 +419,7 @@ impl Server {
     /// Ends one turn of the engine: what was produced goes to the log's writer, and to the replicas'
     /// outboxes, together.
     pub(in crate::server) fn end_of_turn(&mut self, now: Now) {
+        self.hub.broadcast_changes();
         self.flush_log(now);
         self.replication.flush(now);
     }

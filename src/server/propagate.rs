@@ -71,12 +71,18 @@ impl Server {
     pub(in crate::server) fn touch(&mut self, db: usize, key: &[u8]) {
         self.transactions.touch(db, key);
         self.blocking.signal(db, key);
+        if self.hub.tracking.is_on() {
+            self.hub.key_changed(key);
+        }
     }
 
     /// Everything changed (FLUSHALL, SWAPDB, a full resync).
     pub(in crate::server) fn touch_all(&mut self) {
         self.transactions.touch_all();
         self.blocking.signal_all();
+        if self.hub.tracking.is_on() {
+            self.hub.all_keys_changed();
+        }
     }
 
     /// One command for replicas and the log.

@@ -2,7 +2,10 @@
 
 use super::table::CommandId;
 use crate::stdx::time::{Duration, Instant};
+use std::collections::BTreeMap;
 
+/// Kinds of errors that are counted apart.
+const ERROR_CODES_MAX: usize = 128;
 /// Samples of the rate; INFO shows their mean.
 const RATE_SAMPLES: usize = 16;
 
@@ -33,6 +36,8 @@ pub struct Stats {
     pub dirty: u64,
     pub resident_bytes: u64,
     pub resident_bytes_peak: u64,
+    /// By the first word of the reply.
+    pub errors: BTreeMap<String, u64>,
     rates: [u64; RATE_SAMPLES],
     rate_next: usize,
     sampled: Option<(Instant, u64)>,
@@ -48,6 +53,18 @@ impl Stats {
         if let Some(calls) = self.calls.get_mut(id) {
             calls.calls += 1;
             calls.micros += took.as_micros() as u64;
+        }
+    }
+
+    /// An error was replied.
+    pub fn error(&mut self, text: &str) {
+        self.error_replies += 1;
+        let code = text.split(' ').next().unwrap_or_default();
+        if let Some(count) = self.errors.get_mut(code) {
+            *count += 1;
+        } else if self.errors.len() < ERROR_CODES_MAX {
+            // Scripts choose their own.
+            self.errors.insert(code.chars().take(64).collect(), 1);
         }
     }
 

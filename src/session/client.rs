@@ -3,6 +3,7 @@
 
 use super::SessionError;
 use super::handshake::client_name;
+use super::tracking;
 use super::{Class, Close, Hub, ReplyMode, Session, SessionCommand, SessionId};
 use crate::resp::spec::{ADMIN, Arity, CommandSpec, LOADING, NO_KEYS, STALE};
 use crate::resp::{Protocol, Writer};
@@ -25,7 +26,7 @@ fn client(hub: &mut Hub, session: &mut Session, now: Now, argv: &[&[u8]], out: &
         }
         b"info" => {
             arity(count == 2, "info")?;
-            out.verbatim("txt", &line(session, now.mono));
+            out.verbatim("txt", &line_of(hub, session, now.mono));
         }
         b"getname" => {
             arity(count == 2, "getname")?;
@@ -89,19 +90,28 @@ fn client(hub: &mut Hub, session: &mut Session, now: Now, argv: &[&[u8]], out: &
         }
         b"getredir" => {
             arity(count == 2, "getredir")?;
-            out.integer(-1);
+            out.integer(hub.tracking.shown(session.id).1);
         }
-        b"tracking" | b"caching" | b"trackinginfo" => {
-            let name = String::from_utf8_lossy(argv[1]).to_uppercase();
-            return Err(SessionError::Text(format!(
-                "ERR CLIENT {name} is not supported: this server keeps no table of what clients cache"
-            )));
+        b"tracking" => {
+            arity(count > 2, "tracking")?;
+            tracking::command::tracking(hub, session, &argv[2..], out)?;
+        }
+        b"caching" => {
+            arity(count == 3, "caching")?;
+            tracking::command::caching(hub, session, argv[2], out)?;
+        }
+        b"trackinginfo" => {
+            arity(count == 2, "trackinginfo")?;
+            tracking::command::info(hub, session, out);
         }
         b"help" => help(
             out,
             &[
                 "CLIENT <subcommand> [<arg> ...]",
                 "GETNAME | SETNAME <name> | ID | INFO | SETINFO <option> <value>",
+                "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]] [OPTIN] [OPTOUT] [NOLOOP]",
+                "TRACKINGINFO | GETREDIR | CACHING (YES|NO)",
+                "UNBLOCK <client-id> [TIMEOUT|ERROR]",
                 "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <id> ...]",
                 "KILL <ip:port> | <option> <value> [...]",
                 "NO-EVICT (ON|OFF) | NO-TOUCH (ON|OFF)",
@@ -172,12 +182,25 @@ fn class_named(word: &[u8]) -> Result<Option<Class>, SessionError> {
 }
 
 /// One line of CLIENT LIST.
+fn line_of(hub: &Hub, session: &Session, now: Instant) -> String {
+    let (flags, redirect) = hub.tracking.shown(session.id);
+    shown(session, now, flags, redirect)
+}
+
+/// The same where nothing is known of what it caches.
 pub(super) fn line(session: &Session, now: Instant) -> String {
+    shown(session, now, "", -1)
+}
+
+fn shown(session: &Session, now: Instant, tracking: &str, redirect: i64) -> String {
     let mut flags = String::new();
     match session.class {
         Class::Replica => flags.push('S'),
         Class::PubSub => flags.push('P'),
         Class::Normal => {}
+    }
+    if session.monitors {
+        flags.push('O');
     }
     if session.multi.is_some() {
         flags.push('x');
@@ -191,6 +214,7 @@ pub(super) fn line(session: &Session, now: Instant) -> String {
     if session.no_touch {
         flags.push('T');
     }
+    flags.push_str(tracking);
     if flags.is_empty() {
         flags.push('N');
     }
@@ -198,7 +222,7 @@ pub(super) fn line(session: &Session, now: Instant) -> String {
     let mut text = String::with_capacity(256);
     let _ = writeln!(
         text,
-        "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db={} sub={} psub={} ssub=0 multi={} watch={} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={waiting} tot-mem={} events=r cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
+        "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db={} sub={} psub={} ssub={} multi={} watch={} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={waiting} tot-mem={} events=r cmd={} user={} redir={redirect} resp={} lib-name={} lib-ver={}",
         session.id,
         session.peer,
         session.local,
@@ -208,6 +232,7 @@ pub(super) fn line(session: &Session, now: Instant) -> String {
         session.db,
         session.channels.len(),
         session.patterns.len(),
+        session.shard_channels.len(),
         session.multi.map_or(-1, |queued| queued as i64),
         session.watching,
         usize::from(waiting > 0),
@@ -238,7 +263,7 @@ fn list(hub: &Hub, me: &Session, now: Instant, words: &[&[u8]], out: &mut Writer
         .into_iter()
         .filter(|session| class.is_none_or(|class| class == Some(session.class)))
         .filter(|session| ids.as_ref().is_none_or(|ids| ids.contains(&session.id)))
-        .map(|session| line(session, now))
+        .map(|session| line_of(hub, session, now))
         .collect();
     out.verbatim("txt", &text);
     Ok(())

@@ -56,6 +56,7 @@ fn hello(hub: &mut Hub, session: &mut Session, now: Now, argv: &[&[u8]], out: &m
     }
     session.protocol = protocol;
     hub.pubsub.set_protocol(session);
+    hub.tracking.set_protocol(session);
     out.set_protocol(protocol);
     // A sentinel has a mode and no role, as clients know it from Redis.
     let has_role = hub.settings.mode != "sentinel";
@@ -162,6 +163,10 @@ fn reset(hub: &mut Hub, session: &mut Session, _: Now, _: &[&[u8]], out: &mut Wr
     hub.pubsub.forget(session);
     session.channels.clear();
     session.patterns.clear();
+    session.shard_channels.clear();
+    hub.tracking.forget(session.id);
+    session.tracks = false;
+    session.monitors = false;
     session.class = Class::Normal;
     session.protocol = Protocol::Resp2;
     session.db = 0;

@@ -14,6 +14,7 @@ pub mod outbox;
 pub mod pause;
 pub mod pubsub;
 pub mod subscribe;
+pub mod tracking;
 pub mod turn;
 
 use crate::resp::spec::CommandSpec;
@@ -91,6 +92,11 @@ pub struct Session {
     pub reply_mode: ReplyMode,
     pub channels: BTreeSet<Box<[u8]>>,
     pub patterns: BTreeSet<Box<[u8]>>,
+    pub shard_channels: BTreeSet<Box<[u8]>>,
+    /// CLIENT TRACKING is on.
+    pub tracks: bool,
+    /// It is shown every command.
+    pub monitors: bool,
     /// Requests queued since MULTI; `None` outside.
     pub multi: Option<usize>,
     /// Keys being WATCHed.
@@ -135,6 +141,9 @@ impl Session {
             reply_mode: ReplyMode::On,
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
+            shard_channels: BTreeSet::new(),
+            tracks: false,
+            monitors: false,
             multi: None,
             watching: 0,
             blocked: false,
@@ -151,7 +160,7 @@ impl Session {
     }
 
     pub fn is_subscribed(&self) -> bool {
-        !self.channels.is_empty() || !self.patterns.is_empty()
+        !self.channels.is_empty() || !self.patterns.is_empty() || !self.shard_channels.is_empty()
     }
 
     /// RESP2 has no other place for messages: a subscribed session may do little else.
@@ -215,9 +224,12 @@ pub struct Hub {
     pub role: &'static str,
     pub auth: Auth,
     pub pubsub: PubSub,
+    pub tracking: tracking::Tracking,
     pub pause: Option<Pause>,
     /// `None` for the one whose requests run at this moment: it is in its caller's hands.
     sessions: BTreeMap<SessionId, Option<Box<Session>>>,
+    /// The one that was taken out, and how it is to be spoken to.
+    running: Option<(SessionId, Protocol, bool)>,
     next_id: SessionId,
     /// Those that have not logged in where they must, and some that have meanwhile.
     strangers: BTreeSet<SessionId>,
@@ -243,6 +255,8 @@ impl Hub {
             role: "master",
             auth: Auth::new(password),
             pubsub: PubSub::default(),
+            tracking: tracking::Tracking::default(),
+            running: None,
             pause: None,
             sessions: BTreeMap::new(),
             next_id: 1,
@@ -299,15 +313,19 @@ impl Hub {
         self.strangers.remove(&id);
         let session = self.sessions.remove(&id)??;
         self.pubsub.forget(&session);
+        self.tracking.forget(id);
         Some(session)
     }
 
     /// Takes a session out while its requests run; [`Hub::put_back`] ends that.
     pub fn take(&mut self, id: SessionId) -> Option<Box<Session>> {
-        self.sessions.get_mut(&id)?.take()
+        let session = self.sessions.get_mut(&id)?.take()?;
+        self.running = Some((id, session.protocol, session.is_subscribed()));
+        Some(session)
     }
 
     pub fn put_back(&mut self, session: Box<Session>) {
+        self.running = None;
         if let Some(place) = self.sessions.get_mut(&session.id) {
             *place = Some(session);
         }

@@ -20,6 +20,7 @@ struct Listener {
 pub struct PubSub {
     channels: BTreeMap<Name, Listeners>,
     patterns: BTreeMap<Name, Listeners>,
+    shards: BTreeMap<Name, Listeners>,
 }
 
 impl PubSub {
@@ -43,6 +44,22 @@ impl PubSub {
         session.patterns.remove(pattern);
     }
 
+    pub fn subscribe_shard(&mut self, session: &mut Session, channel: &[u8]) {
+        add(&mut self.shards, session, channel);
+        session.shard_channels.insert(channel.into());
+    }
+
+    pub fn unsubscribe_shard(&mut self, session: &mut Session, channel: &[u8]) {
+        drop_one(&mut self.shards, session.id, channel);
+        session.shard_channels.remove(channel);
+    }
+
+    /// As [`PubSub::publish`], to those that listen with SSUBSCRIBE.
+    pub fn publish_shard(&self, channel: &[u8], message: &[u8], bytes_max: usize) -> usize {
+        let listeners = self.shards.get(channel);
+        listeners.map_or(0, |all| send(all, &[b"smessage", channel, message], bytes_max))
+    }
+
     /// Sends a message; how many got it. `bytes_max`: what may wait for a listener.
     pub fn publish(&self, channel: &[u8], message: &[u8], bytes_max: usize) -> usize {
         let mut count = 0;
@@ -61,6 +78,19 @@ impl PubSub {
     pub fn channels(&self, pattern: Option<&[u8]>) -> impl Iterator<Item = &[u8]> {
         let matches = move |name: &&[u8]| pattern.is_none_or(|pattern| glob::matches(pattern, name));
         self.channels.keys().map(|name| &**name).filter(matches)
+    }
+
+    pub fn shard_channels(&self, pattern: Option<&[u8]>) -> impl Iterator<Item = &[u8]> {
+        let matches = move |name: &&[u8]| pattern.is_none_or(|pattern| glob::matches(pattern, name));
+        self.shards.keys().map(|name| &**name).filter(matches)
+    }
+
+    pub fn shard_listeners(&self, channel: &[u8]) -> usize {
+        self.shards.get(channel).map_or(0, BTreeMap::len)
+    }
+
+    pub fn shard_channel_count(&self) -> usize {
+        self.shards.len()
     }
 
     pub fn listeners(&self, channel: &[u8]) -> usize {
@@ -86,6 +116,7 @@ impl PubSub {
         };
         mine((&session.channels, &mut self.channels));
         mine((&session.patterns, &mut self.patterns));
+        mine((&session.shard_channels, &mut self.shards));
     }
 
     pub fn forget(&mut self, session: &Session) {
@@ -94,6 +125,9 @@ impl PubSub {
         }
         for pattern in &session.patterns {
             drop_one(&mut self.patterns, session.id, pattern);
+        }
+        for channel in &session.shard_channels {
+            drop_one(&mut self.shards, session.id, channel);
         }
     }
 }

@@ -48,6 +48,32 @@ fn punsubscribe(hub: &mut Hub, session: &mut Session, _: Now, argv: &[&[u8]], ou
     Ok(())
 }
 
+fn ssubscribe(hub: &mut Hub, session: &mut Session, _: Now, argv: &[&[u8]], out: &mut Writer<'_>) -> Done {
+    for channel in &argv[1..] {
+        hub.pubsub.subscribe_shard(session, channel);
+        confirm(session, "ssubscribe", Some(channel), out);
+    }
+    Ok(())
+}
+
+fn sunsubscribe(hub: &mut Hub, session: &mut Session, _: Now, argv: &[&[u8]], out: &mut Writer<'_>) -> Done {
+    let names = named_or_all(argv, &session.shard_channels);
+    for channel in &names {
+        hub.pubsub.unsubscribe_shard(session, channel);
+        confirm(session, "sunsubscribe", Some(channel), out);
+    }
+    if names.is_empty() {
+        confirm(session, "sunsubscribe", None, out);
+    }
+    Ok(())
+}
+
+fn spublish(hub: &mut Hub, _: &mut Session, _: Now, argv: &[&[u8]], out: &mut Writer<'_>) -> Done {
+    let bytes_max = hub.settings.output_bytes_max(Class::PubSub);
+    out.integer(hub.pubsub.publish_shard(argv[1], argv[2], bytes_max) as i64);
+    Ok(())
+}
+
 fn named_or_all(argv: &[&[u8]], all: &std::collections::BTreeSet<Box<[u8]>>) -> Vec<Box<[u8]>> {
     if argv.len() > 1 {
         argv[1..].iter().map(|&name| name.into()).collect()
@@ -68,7 +94,12 @@ fn confirm(session: &mut Session, kind: &str, name: Option<&[u8]>, out: &mut Wri
         Some(name) => out.bulk(name),
         None => out.null(),
     }
-    out.integer((session.channels.len() + session.patterns.len()) as i64);
+    // Channels of shards are counted by themselves.
+    let count = match kind {
+        "ssubscribe" | "sunsubscribe" => session.shard_channels.len(),
+        _ => session.channels.len() + session.patterns.len(),
+    };
+    out.integer(count as i64);
 }
 
 fn publish(hub: &mut Hub, _: &mut Session, _: Now, argv: &[&[u8]], out: &mut Writer<'_>) -> Done {
@@ -92,13 +123,16 @@ fn pubsub(hub: &mut Hub, _: &mut Session, _: Now, argv: &[&[u8]], out: &mut Writ
             }
         }
         b"numpat" if argv.len() == 2 => out.integer(hub.pubsub.pattern_count() as i64),
-        // There is no cluster here, hence no shard channel with a listener.
-        b"shardchannels" if argv.len() <= 3 => out.array(0),
+        b"shardchannels" if argv.len() <= 3 => {
+            let names: Vec<_> = hub.pubsub.shard_channels(argv.get(2).copied()).collect();
+            out.array(names.len());
+            names.iter().for_each(|name| out.bulk(name));
+        }
         b"shardnumsub" => {
             out.array((argv.len() - 2) * 2);
             for channel in &argv[2..] {
                 out.bulk(channel);
-                out.integer(0);
+                out.integer(hub.pubsub.shard_listeners(channel) as i64);
             }
         }
         b"help" => super::client::help(
@@ -130,6 +164,9 @@ pub const COMMANDS: &[SessionCommand] = &[
     row("unsubscribe", AtLeast(1), 0, unsubscribe, "Stops listening to channels."),
     row("psubscribe", AtLeast(2), 0, psubscribe, "Listens to channels that match patterns."),
     row("punsubscribe", AtLeast(1), 0, punsubscribe, "Stops listening to patterns."),
+    row("ssubscribe", AtLeast(2), 0, ssubscribe, "Listens for messages published to channels of a shard."),
+    row("sunsubscribe", AtLeast(1), 0, sunsubscribe, "Stops listening to channels of a shard."),
+    row("spublish", Exactly(3), FAST, spublish, "Posts a message to a channel of a shard."),
     row("publish", Exactly(3), FAST, publish, "Posts a message to a channel."),
     row("pubsub", AtLeast(2), 0, pubsub, "Tells which channels have listeners."),
 ];

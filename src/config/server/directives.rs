@@ -429,6 +429,31 @@ pub const DIRECTIVES: &[Directive] = &[
         |c, w| number(w, 0, 1_000_000).map(|v| c.slowlog_len_max = v as usize),
     ),
     live(
+        "tracking-table-max-keys",
+        |c| c.tracking_keys_max.to_string(),
+        |c, w| number(w, 0, i64::MAX).map(|v| c.tracking_keys_max = v as usize),
+    ),
+    live(
+        "maxmemory-clients",
+        |c| c.clients_bytes_max.to_string(),
+        |c, w| bytes(w).map(|v| c.clients_bytes_max = v),
+    ),
+    live(
+        "latency-monitor-threshold",
+        |c| c.latency.threshold_ms.to_string(),
+        |c, w| number(w, 0, i64::MAX).map(|v| c.latency.threshold_ms = v as u64),
+    ),
+    live(
+        "latency-tracking",
+        |c| yes_no_text(c.latency.tracking),
+        |c, w| yes_no(w).map(|v| c.latency.tracking = v),
+    ),
+    live(
+        "latency-tracking-info-percentiles",
+        |c| c.latency.percentiles_text(),
+        |c, w| c.latency.set_percentiles(w),
+    ),
+    live(
         "notify-keyspace-events",
         |c| notify::text(c.notify_events),
         |c, w| notify::parse(&w.concat()).map(|v| c.notify_events = v),

@@ -5,6 +5,7 @@
 pub mod aof;
 pub mod directives;
 mod scripts;
+pub mod latency;
 pub mod notify;
 mod values;
 
@@ -85,6 +86,11 @@ pub struct ServerConfig {
     pub slowlog_len_max: usize,
     pub scripts: scripts::ScriptConfig,
     pub hz: u32,
+    pub latency: latency::LatencyConfig,
+    /// Keys that CLIENT TRACKING remembers at most; 0: any number.
+    pub tracking_keys_max: usize,
+    /// What all clients together may take of memory; 0: any amount.
+    pub clients_bytes_max: u64,
     /// What is told of keys over pub/sub.
     pub notify_events: notify::Classes,
     /// `no`, `yes` or `local`.
@@ -152,6 +158,9 @@ impl Default for ServerConfig {
             scripts: scripts::ScriptConfig::default(),
             hz: 10,
             notify_events: 0,
+            latency: latency::LatencyConfig::default(),
+            tracking_keys_max: 1_000_000,
+            clients_bytes_max: 0,
             enable_debug_command: "local".into(),
             enable_drill_command: "local".into(),
             loglevel: "notice".into(),

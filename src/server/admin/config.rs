@@ -35,6 +35,7 @@ pub(super) fn config(
         b"resetstat" if argv.len() != 2 => arity("resetstat"),
         b"resetstat" => {
             server.stats.reset();
+            server.latency.drop_histograms();
             out.ok();
             Ok(())
         }
@@ -118,6 +119,10 @@ impl Server {
         self.hub.settings.output_bytes_max = config.output_bytes_max();
         self.hub.settings.output_soft = config.output_soft();
         self.hub.auth.set_password(config.requirepass.as_ref().map(|secret| secret.expose().as_bytes()));
+        self.hub.tracking.keys_max = config.tracking_keys_max;
+        if !config.latency.tracking {
+            self.latency.drop_histograms();
+        }
         self.admin.slowlog.entries.truncate(config.slowlog_len_max);
         self.replication.config_changed(config);
         self.log_switched(now);

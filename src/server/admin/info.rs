@@ -19,10 +19,13 @@ const SECTIONS: &[(&str, Section)] = &[
     ("stats", stats),
     ("replication", replication),
     ("cpu", cpu),
+    ("cluster", cluster),
     ("keyspace", keyspace),
+    ("errorstats", errorstats),
     ("commandstats", commandstats),
+    ("latencystats", super::super::latency::info),
 ];
-const DEFAULTS: usize = 8;
+const DEFAULTS: usize = 10;
 
 pub(super) fn info(
     server: &mut Server,
@@ -75,7 +78,7 @@ fn clients(server: &Server, _: Now, out: &mut InfoWriter) {
         .field("maxclients", server.config.clients_max)
         .field("blocked_clients", server.blocking.len())
         .field("pubsub_clients", count(Class::PubSub))
-        .field("tracking_clients", 0);
+        .field("tracking_clients", server.hub.tracking.clients());
 }
 
 fn memory(server: &Server, _: Now, out: &mut InfoWriter) {
@@ -132,8 +135,12 @@ fn stats(server: &Server, _: Now, out: &mut InfoWriter) {
         .field("keyspace_misses", stats.keyspace_misses)
         .field("pubsub_channels", server.hub.pubsub.channel_count())
         .field("pubsub_patterns", server.hub.pubsub.pattern_count())
+        .field("pubsubshard_channels", server.hub.pubsub.shard_channel_count())
         .field("latest_fork_usec", 0)
         .field("total_forks", 0)
+        .field("tracking_total_keys", server.hub.tracking.keys())
+        .field("tracking_total_items", server.hub.tracking.items())
+        .field("tracking_total_prefixes", server.hub.tracking.prefixes())
         .field("total_error_replies", stats.error_replies);
 }
 
@@ -146,6 +153,17 @@ fn cpu(server: &Server, _: Now, out: &mut InfoWriter) {
     out.section("CPU")
         .field("used_cpu_sys", format_args!("{system:.6}"))
         .field("used_cpu_user", format_args!("{user:.6}"));
+}
+
+fn cluster(_: &Server, _: Now, out: &mut InfoWriter) {
+    out.section("Cluster").field("cluster_enabled", 0);
+}
+
+fn errorstats(server: &Server, _: Now, out: &mut InfoWriter) {
+    out.section("Errorstats");
+    for (code, count) in &server.stats.errors {
+        out.field(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
 }
 
 fn keyspace(server: &Server, _: Now, out: &mut InfoWriter) {

@@ -4,6 +4,7 @@ mod command;
 mod config;
 mod info;
 pub mod keys;
+mod latency_command;
 mod operate;
 pub mod slowlog;
 pub mod snapshot;
@@ -65,7 +66,15 @@ pub const COMMANDS: &[&[ServerCommand]] = &[&[
         "Tells what a key takes.",
     ),
     row("slowlog", AtLeast(2), ADMIN | ANYTIME, NO_KEYS, operate::slowlog, "Tells which commands were slow."),
-    row("latency", AtLeast(2), ADMIN | ANYTIME, NO_KEYS, operate::latency, "Not supported."),
+    row(
+        "latency",
+        AtLeast(2),
+        ADMIN | ANYTIME,
+        NO_KEYS,
+        latency_command::latency,
+        "Tells what was slow, and when.",
+    ),
+    row("monitor", Exactly(1), ADMIN | ANYTIME, NO_KEYS, super::monitor::monitor, "Shows every command."),
     row("shutdown", AtLeast(1), ADMIN | ANYTIME | NO_MULTI, NO_KEYS, operate::shutdown, "Ends the process."),
     row("save", Exactly(1), ADMIN | NO_MULTI, NO_KEYS, snapshot::save, "Writes a snapshot and waits for it."),
     row("bgsave", AtLeast(1), ADMIN | NO_MULTI, NO_KEYS, snapshot::bgsave, "Writes a snapshot."),
@@ -90,6 +99,14 @@ impl Server {
         argv: &[&[u8]],
     ) {
         self.stats.called(command, took);
+        if self.config.latency.tracking {
+            self.latency.histogram(command).add(took);
+        }
+        let threshold_ms = self.config.latency.threshold_ms;
+        if threshold_ms > 0 && took.as_millis() as u64 >= threshold_ms {
+            let fast = self.table.entry(command).spec.has(FAST);
+            self.latency.note(now, if fast { "fast-command" } else { "command" }, took);
+        }
         let limit = self.config.slowlog_slower_than_us;
         if limit >= 0 && took.as_micros() as i64 >= limit {
             let len_max = self.config.slowlog_len_max;

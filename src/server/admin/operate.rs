@@ -1,4 +1,4 @@
-//! Small commands of operators: TIME, DEBUG, MEMORY, SLOWLOG, LATENCY, SHUTDOWN.
+//! Small commands of operators: TIME, DEBUG, MEMORY, SLOWLOG, SHUTDOWN.
 
 use super::super::{Action, Level, Server};
 use crate::commands::CommandError;
@@ -21,7 +21,7 @@ pub(super) fn time(_: &mut Server, _: &mut Session, now: Now, _: &[&[u8]], out: 
     Ok(())
 }
 
-pub(super) fn debug(s: &mut Server, c: &mut Session, _: Now, argv: &[&[u8]], out: &mut Writer<'_>) -> Done {
+pub(super) fn debug(s: &mut Server, c: &mut Session, now: Now, argv: &[&[u8]], out: &mut Writer<'_>) -> Done {
     let allowed = match s.config.enable_debug_command.as_str() {
         "yes" => true,
         "local" => c.is_loopback(),
@@ -36,6 +36,7 @@ pub(super) fn debug(s: &mut Server, c: &mut Session, _: Now, argv: &[&[u8]], out
             let seconds = seconds.ok_or(CommandError::NotFloat)?;
             // The engine itself stands still, as a stuck server does: the reply comes after it.
             s.block(c);
+            s.note_stall(now, Duration::from_secs_f64(seconds));
             let reply = bytes::Bytes::from_static(b"+OK\r\n");
             s.actions.push(Action::Stall { duration: Duration::from_secs_f64(seconds) });
             s.actions.push(Action::Respond { session: c.id, reply });
@@ -109,11 +110,6 @@ pub(super) fn slowlog(s: &mut Server, _: &mut Session, _: Now, argv: &[&[u8]], o
         _ => return Err(unknown_subcommand("slowlog", argv).into()),
     }
     Ok(())
-}
-
-pub(super) fn latency(_: &mut Server, _: &mut Session, _: Now, _: &[&[u8]], _: &mut Writer<'_>) -> Done {
-    Err("ERR LATENCY is not supported; use SLOWLOG, INFO commandstats and the metrics of the sentinels"
-        .into())
 }
 
 pub(super) fn shutdown(

@@ -15,7 +15,10 @@ impl Server {
     /// Whether anybody wants to know which keys change.
     #[inline]
     pub(in crate::server) fn is_noting(&self) -> bool {
-        self.config.notify_events != 0 || !self.transactions.nothing_watched() || !self.blocking.is_empty()
+        self.config.notify_events != 0
+            || !self.transactions.nothing_watched()
+            || !self.blocking.is_empty()
+            || self.hub.tracking.is_on()
     }
 
     /// Publishes an event of a key, where its class is asked for.

@@ -100,7 +100,11 @@ impl Hub {
         let forbidden = |session: &Session| match self.auth.acl.user(&session.user) {
             None => true,
             Some(user) => {
-                session.channels.iter().any(|channel| !user.allows_channel(channel, false))
+                session
+                    .channels
+                    .iter()
+                    .chain(&session.shard_channels)
+                    .any(|channel| !user.allows_channel(channel, false))
                     || session.patterns.iter().any(|pattern| !user.allows_channel(pattern, true))
             }
         };

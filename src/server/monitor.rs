@@ -1,0 +1,109 @@
+//! MONITOR: every command as a line to whoever asked for it. Passwords and what administrators do are
+//! not shown; who does not read is closed like any listener. One branch while nobody looks.
+
+use super::Server;
+use super::table::CommandId;
+use crate::commands::CommandError;
+use crate::resp::Writer;
+use crate::resp::spec::{ADMIN, SUPERVISOR};
+use crate::session::{Class, Outbox, Session, SessionId};
+use crate::stdx::time::Now;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+
+#[derive(Debug, Default)]
+pub struct Monitors {
+    by_session: BTreeMap<SessionId, Arc<Outbox>>,
+}
+
+impl Monitors {
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.by_session.is_empty()
+    }
+
+    pub fn forget(&mut self, id: SessionId) {
+        self.by_session.remove(&id);
+    }
+}
+
+pub(super) fn monitor(
+    server: &mut Server,
+    session: &mut Session,
+    _: Now,
+    _: &[&[u8]],
+    out: &mut Writer<'_>,
+) -> Result<(), CommandError> {
+    server.monitors.by_session.insert(session.id, session.outbox.clone());
+    session.monitors = true;
+    out.ok();
+    Ok(())
+}
+
+impl Server {
+    /// Shows a command that is about to run. EXEC comes after what it executes.
+    pub(super) fn show_before(&self, now: Now, session: &Session, id: CommandId, argv: &[&[u8]]) {
+        let spec = &self.table.entry(id).spec;
+        if spec.flags & (ADMIN | SUPERVISOR) == 0 && spec.name != "exec" || spec.name == "client" {
+            self.show(now, session.db, &session.peer.to_string(), argv);
+        }
+    }
+
+    pub(super) fn show_exec(&self, now: Now, session: &Session) {
+        if !self.monitors.is_empty() {
+            self.show(now, session.db, &session.peer.to_string(), &[b"exec"]);
+        }
+    }
+
+    /// One line to all; `by`: an address, or `lua`.
+    pub(in crate::server) fn show(&self, now: Now, db: usize, by: &str, argv: &[&[u8]]) {
+        let ms = now.wall.as_millis();
+        let mut line = format!("+{}.{:06} [{db} {by}]", ms / 1000, ms % 1000 * 1000);
+        for (at, word) in argv.iter().enumerate() {
+            line.push(' ');
+            if is_secret(argv, at) {
+                line.push_str("\"(redacted)\"");
+            } else {
+                quote(word, &mut line);
+            }
+        }
+        line.push_str("\r\n");
+        let line = Bytes::from(line);
+        let bytes_max = self.hub.settings.output_bytes_max(Class::PubSub);
+        self.monitors.by_session.values().for_each(|outbox| outbox.push(line.clone(), bytes_max));
+    }
+}
+
+/// What AUTH names, and HELLO behind its AUTH.
+fn is_secret(argv: &[&[u8]], at: usize) -> bool {
+    let is = |at: usize, name: &[u8]| argv.get(at).is_some_and(|word| word.eq_ignore_ascii_case(name));
+    if is(0, b"auth") {
+        return at > 0;
+    }
+    // Words behind SETNAME may read AUTH too: one too many is hidden rather than one too few.
+    (is(0, b"hello") && (is(at.wrapping_sub(1), b"auth") || is(at.wrapping_sub(2), b"auth")) && at > 2)
+        || is(0, b"migrate") && at > 5
+}
+
+/// In quotes, as redis-cli would read it again.
+fn quote(word: &[u8], line: &mut String) {
+    line.push('"');
+    for &byte in word {
+        match byte {
+            b'\\' => line.push_str("\\\\"),
+            b'"' => line.push_str("\\\""),
+            b'\n' => line.push_str("\\n"),
+            b'\r' => line.push_str("\\r"),
+            b'\t' => line.push_str("\\t"),
+            7 => line.push_str("\\a"),
+            8 => line.push_str("\\b"),
+            b' '..=b'~' => line.push(char::from(byte)),
+            _ => {
+                let _ = write!(line, "\\x{byte:02x}");
+            }
+        }
+    }
+    line.push('"');
+}
