@@ -121,6 +121,7 @@ fn pfmerge(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done 
     let (mut registers, mut any_dense) = (Registers::default(), false);
     for key in &argv[1..] {
         let place = unit.place(key);
+        unit.count_read(key, place.is_found());
         if let Some(string) = unit.str_at(place)? {
             let mut scratch = itoa::Buffer::new();
             let bytes = check(string)?.bytes(&mut scratch);

@@ -114,6 +114,7 @@ fn set(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
     let expire = time.map(|(time_unit, word)| time_unit.at_ms(word, now_ms, "set")).transpose()?;
     let place = unit.place(argv[1]);
     if wants_old {
+        unit.count_read(argv[1], place.is_found());
         match unit.str_at(place)? {
             Some(string) => reply_str(reply, string),
             None => reply.null(),

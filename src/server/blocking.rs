@@ -178,7 +178,8 @@ impl Server {
         let mut out = Writer::new(&mut reply, wait.protocol);
         match (error, wait.kind) {
             (Some(error), _) => out.error(error),
-            (None, kind) => write_null(kind, &mut out),
+            // Redis gives the null of an array here, whatever the command gives at once.
+            (None, _) => out.null_array(),
         }
         self.blocking.forget(id);
         self.unblock(id, Bytes::from(reply), None);

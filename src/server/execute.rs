@@ -134,8 +134,9 @@ impl Server {
         out: &mut Writer<'_>,
     ) {
         let mark = out.len();
-        if !self.monitors.is_empty() {
-            self.show_before(now, session, id, argv);
+        let shows = !self.monitors.is_empty();
+        if shows {
+            self.show_script(now, session, id, argv);
         }
         let result = match self.table.entry(id).run {
             Run::Data(handler) => self.call_data(now, session.db, handler, argv, out),
@@ -156,6 +157,9 @@ impl Server {
             out.error(&text);
             self.stats.error(&text);
             self.stats.calls[id].failed += 1;
+        }
+        if shows {
+            self.show_command(now, session, id, argv);
         }
         if session.tracks {
             self.remember_what_was_read(session, id, argv);
@@ -246,7 +250,7 @@ enum Ran {
 }
 
 fn is_unblock(argv: &[&[u8]]) -> bool {
-    argv.len() > 2 && argv[0].eq_ignore_ascii_case(b"client") && argv[1].eq_ignore_ascii_case(b"unblock")
+    argv.len() > 1 && argv[0].eq_ignore_ascii_case(b"client") && argv[1].eq_ignore_ascii_case(b"unblock")
 }
 
 /// CLIENT REPLY OFF and SKIP.

@@ -5,7 +5,8 @@ use super::Server;
 use super::table::CommandId;
 use crate::commands::CommandError;
 use crate::resp::Writer;
-use crate::resp::spec::{ADMIN, SUPERVISOR};
+use crate::resp::spec::SUPERVISOR;
+use crate::session::acl::catalogue;
 use crate::session::{Class, Outbox, Session, SessionId};
 use crate::stdx::time::Now;
 use bytes::Bytes;
@@ -43,17 +44,19 @@ pub(super) fn monitor(
 }
 
 impl Server {
-    /// Shows a command that is about to run. EXEC comes after what it executes.
-    pub(super) fn show_before(&self, now: Now, session: &Session, id: CommandId, argv: &[&[u8]]) {
-        let spec = &self.table.entry(id).spec;
-        if spec.flags & (ADMIN | SUPERVISOR) == 0 && spec.name != "exec" || spec.name == "client" {
+    /// Before what it runs; all other commands are shown when they have run.
+    pub(super) fn show_script(&self, now: Now, session: &Session, id: CommandId, argv: &[&[u8]]) {
+        if runs_script(self.table.entry(id).spec.name) {
             self.show(now, session.db, &session.peer.to_string(), argv);
         }
     }
 
-    pub(super) fn show_exec(&self, now: Now, session: &Session) {
-        if !self.monitors.is_empty() {
-            self.show(now, session.db, &session.peer.to_string(), &[b"exec"]);
+    pub(super) fn show_command(&self, now: Now, session: &Session, id: CommandId, argv: &[&[u8]]) {
+        let spec = &self.table.entry(id).spec;
+        let administers = catalogue::of_request(argv)
+            .is_none_or(|index| catalogue::entries()[index].categories & admin_bit() != 0);
+        if !administers && !spec.has(SUPERVISOR) && !runs_script(spec.name) {
+            self.show(now, session.db, &session.peer.to_string(), argv);
         }
     }
 
@@ -74,6 +77,14 @@ impl Server {
         let bytes_max = self.hub.settings.output_bytes_max(Class::PubSub);
         self.monitors.by_session.values().for_each(|outbox| outbox.push(line.clone(), bytes_max));
     }
+}
+
+fn runs_script(name: &str) -> bool {
+    matches!(name, "eval" | "evalsha" | "eval_ro" | "evalsha_ro" | "fcall" | "fcall_ro")
+}
+
+fn admin_bit() -> u32 {
+    catalogue::category("admin").unwrap_or(0)
 }
 
 /// What AUTH names, and HELLO behind its AUTH.

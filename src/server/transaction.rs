@@ -221,7 +221,6 @@ fn exec(server: &mut Server, session: &mut Session, now: Now, _: &[&[u8]], out: 
         server.stats.called(*command, crate::stdx::time::Duration::ZERO);
     }
     server.end_exec(db);
-    server.show_exec(now, session);
     Ok(())
 }
 

@@ -139,7 +139,6 @@ fn unknown_words_are_refused_and_never_cost_the_connection() {
         ("FOO bar baz", "ERR unknown command 'FOO', with args beginning with: 'bar' 'baz' "),
         ("GET", "ERR wrong number of arguments for 'get' command"),
         ("CLIENT NOSUCH", "ERR unknown subcommand 'NOSUCH'. Try CLIENT HELP."),
-        ("CLIENT TRACKING ON", "ERR CLIENT TRACKING is not supported"),
         ("HELLO 4", "NOPROTO unsupported protocol version"),
         ("HELLO x", "ERR Protocol version is not an integer or out of range"),
         ("HELLO 2 WHAT", "ERR Syntax error in HELLO option 'WHAT'"),

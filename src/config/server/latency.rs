@@ -26,7 +26,7 @@ impl LatencyConfig {
         let parse = |word: &str| word.parse().ok().filter(|value| (0.0..=100.0).contains(value));
         let values: Option<Vec<f64>> = words.map(parse).collect();
         self.percentiles =
-            values.ok_or("latency-tracking-info-percentiles expects percentiles from 0.0 to 100.0")?;
+            values.ok_or("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")?;
         Ok(())
     }
 }

@@ -2,7 +2,9 @@
 
 mod command;
 mod config;
+mod elsewhere;
 mod info;
+mod interface;
 pub mod keys;
 mod latency_command;
 mod operate;
@@ -65,6 +67,12 @@ pub const COMMANDS: &[&[ServerCommand]] = &[&[
         operate::memory,
         "Tells what a key takes.",
     ),
+    row("cluster", AtLeast(2), ANYTIME, NO_KEYS, elsewhere::cluster, "There is no cluster mode."),
+    row("asking", Exactly(1), FAST | ANYTIME, NO_KEYS, elsewhere::without_cluster, "For clusters only."),
+    row("readonly", Exactly(1), FAST | ANYTIME, NO_KEYS, elsewhere::without_cluster, "For clusters only."),
+    row("readwrite", Exactly(1), FAST | ANYTIME, NO_KEYS, elsewhere::without_cluster, "For clusters only."),
+    row("module", AtLeast(2), ANYTIME, NO_KEYS, elsewhere::module, "There are no modules."),
+    row("lolwut", AtLeast(1), READONLY | FAST, NO_KEYS, elsewhere::lolwut, "Something to look at."),
     row("slowlog", AtLeast(2), ADMIN | ANYTIME, NO_KEYS, operate::slowlog, "Tells which commands were slow."),
     row(
         "latency",
