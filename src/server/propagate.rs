@@ -1,8 +1,8 @@
 //! What a unit of execution leaves behind: counters, the replication stream, watchers touched,
 //! blocked sessions that may now be served. Called once per unit, after its handler.
 
-use super::script::{Capture, Captured};
 use super::Server;
+use super::script::{Capture, Captured};
 use crate::commands::{Effects, Propagate};
 use crate::config::server::notify;
 use crate::resp::Argv;

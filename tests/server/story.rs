@@ -153,8 +153,8 @@ fn unknown_words_are_refused_and_never_cost_the_connection() {
             "CONFIG SET hz 0",
             "ERR CONFIG SET failed (possibly related to argument 'hz') - argument must be between 1 and 500",
         ),
-        ("LATENCY DOCTOR", "ERR LATENCY is not supported"),
-        ("LOLWUT", "ERR unknown command 'LOLWUT'"),
+        ("LATENCY NOSUCH", "ERR unknown subcommand 'NOSUCH'. Try LATENCY HELP."),
+        ("CLUSTER INFO", "ERR This instance has cluster support disabled"),
     ] {
         let reply = wire.line(line);
         assert!(reply.error().is_some_and(|error| error.starts_with(said)), "{line}: {reply:?}");

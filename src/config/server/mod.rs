@@ -4,9 +4,9 @@
 
 pub mod aof;
 pub mod directives;
-mod scripts;
 pub mod latency;
 pub mod notify;
+mod scripts;
 mod values;
 
 use crate::config::Secret;
