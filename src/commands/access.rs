@@ -92,7 +92,8 @@ impl Unit<'_> {
         let place = self.place(key);
         match self.keyspace.value_mut(place) {
             Some(old) => {
-                *old = value;
+                let old = std::mem::replace(old, value);
+                self.keyspace.replaced(old);
                 self.keyspace.set_expire(place, expire_at_ms);
             }
             None => {
@@ -105,11 +106,23 @@ impl Unit<'_> {
     /// Deletes a key; whether there was one.
     pub fn delete(&mut self, key: &[u8]) -> bool {
         let place = self.place(key);
-        let deleted = self.keyspace.remove_at(place).is_some();
-        if deleted && self.effects.noting {
+        let Some((value, _)) = self.keyspace.remove_at(place) else { return false };
+        self.keyspace.deleted(value);
+        if self.effects.noting {
             self.effects.notes.push(Note::Deleted(self.db, key.into()));
         }
-        deleted
+        true
+    }
+
+    /// The same; a heavy value is freed later, whatever the configuration says.
+    pub fn unlink(&mut self, key: &[u8]) -> bool {
+        let place = self.place(key);
+        let Some((value, _)) = self.keyspace.remove_at(place) else { return false };
+        self.keyspace.discard_value(value);
+        if self.effects.noting {
+            self.effects.notes.push(Note::Deleted(self.db, key.into()));
+        }
+        true
     }
 
     /// To be said of every key that is made here.
@@ -181,7 +194,9 @@ macro_rules! typed_access {
 
 use crate::store::Keyspace;
 typed_access!(Str, Str, read_str, str_at, change_str, make_str, |_: &Keyspace| Str::text(b""));
-typed_access!(List, List, read_list, list_at, change_list, make_list, |_: &Keyspace| Box::default());
+typed_access!(List, List, read_list, list_at, change_list, make_list, |k: &Keyspace| Box::new(List::new(
+    k.seed()
+)));
 typed_access!(Hash, Hash, read_hash, hash_at, change_hash, make_hash, |k: &Keyspace| Box::new(Hash::new(
     k.seed()
 )));

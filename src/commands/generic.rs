@@ -15,6 +15,13 @@ fn del(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
     Ok(())
 }
 
+fn unlink(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
+    let deleted = argv[1..].iter().filter(|key| unit.unlink(key)).count();
+    unit.effects.dirty += deleted as u64;
+    reply.integer(deleted as i64);
+    Ok(())
+}
+
 fn exists(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
     let found = argv[1..].iter().filter(|key| unit.read(key).is_some()).count();
     reply.integer(found as i64);
@@ -155,7 +162,7 @@ const K: &str = "@keyspace";
 
 pub(super) const COMMANDS: &[DataCommand] = &[
     row("del", Arity::AtLeast(2), WRITE, KEYS_ALL, K, "Deletes keys", del),
-    row("unlink", Arity::AtLeast(2), WRITE | FAST, KEYS_ALL, K, "Deletes keys", del),
+    row("unlink", Arity::AtLeast(2), WRITE | FAST, KEYS_ALL, K, "Deletes keys", unlink),
     row("exists", Arity::AtLeast(2), READONLY | FAST, KEYS_ALL, K, "How many of the keys are there", exists),
     row("touch", Arity::AtLeast(2), READONLY | FAST, KEYS_ALL, K, "Notes a use of keys", exists),
     row("type", Arity::Exactly(2), READONLY | FAST, KEY_1, K, "What a key holds", type_of),

@@ -5,7 +5,7 @@ use super::{CommandError, DataCommand, Done, Unit, long_double, row};
 use crate::resp::spec::{Arity, DENYOOM, FAST, KEY_1, READONLY, WRITE};
 use crate::resp::{Protocol, Writer};
 use crate::stdx::number::parse_i64;
-use crate::store::{Hash, SmallBytes};
+use crate::store::{Hash, Word};
 
 fn set_fields(unit: &mut Unit<'_>, argv: &[&[u8]], name: &str) -> Result<usize, CommandError> {
     if !argv.len().is_multiple_of(2) {
@@ -43,9 +43,9 @@ fn hsetnx(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
     Ok(())
 }
 
-fn reply_field(reply: &mut Writer<'_>, value: Option<&SmallBytes>) {
+fn reply_field(reply: &mut Writer<'_>, value: Option<Word<'_>>) {
     match value {
-        Some(value) => reply.bulk(value),
+        Some(value) => reply.bulk(&value),
         None => reply.null(),
     }
 }
@@ -71,8 +71,8 @@ fn hgetall(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done 
         Some(hash) => {
             reply.map(hash.len());
             for (name, value) in hash.iter() {
-                reply.bulk(name);
-                reply.bulk(value);
+                reply.bulk(&name);
+                reply.bulk(&value);
             }
         }
     }
@@ -82,14 +82,14 @@ fn hgetall(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done 
 fn hkeys(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
     let hash = unit.read_hash(argv[1])?;
     reply.array(hash.map_or(0, Hash::len));
-    hash.into_iter().flat_map(Hash::iter).for_each(|(name, _)| reply.bulk(name));
+    hash.into_iter().flat_map(Hash::iter).for_each(|(name, _)| reply.bulk(&name));
     Ok(())
 }
 
 fn hvals(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
     let hash = unit.read_hash(argv[1])?;
     reply.array(hash.map_or(0, Hash::len));
-    hash.into_iter().flat_map(Hash::iter).for_each(|(_, value)| reply.bulk(value));
+    hash.into_iter().flat_map(Hash::iter).for_each(|(_, value)| reply.bulk(&value));
     Ok(())
 }
 
@@ -97,7 +97,7 @@ fn hdel(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
     let place = unit.place(argv[1]);
     let removed = match unit.change_hash(place)? {
         None => 0,
-        Some(hash) => argv[2..].iter().filter(|name| hash.remove(name).is_some()).count(),
+        Some(hash) => argv[2..].iter().filter(|name| hash.remove(name)).count(),
     };
     unit.delete_if_empty(place);
     unit.effects.dirty += removed as u64;
@@ -127,7 +127,7 @@ fn hincrby(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done 
     let increment = int(argv[3])?;
     let place = unit.place(argv[1]);
     let value = match unit.hash_at(place)?.and_then(|hash| hash.get(argv[2])) {
-        Some(value) => parse_i64(value).ok_or("ERR hash value is not an integer")?,
+        Some(value) => parse_i64(&value).ok_or("ERR hash value is not an integer")?,
         None => 0,
     };
     let sum = value.checked_add(increment).ok_or("ERR increment or decrement would overflow")?;
@@ -145,7 +145,7 @@ fn hincrbyfloat(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> 
     let place = unit.place(argv[1]);
     let value = match unit.hash_at(place)?.and_then(|hash| hash.get(argv[2])) {
         Some(value) => {
-            float(value).map_err(|_| CommandError::from("ERR hash value is not a float"))?;
+            float(&value).map_err(|_| CommandError::from("ERR hash value is not a float"))?;
             value.to_vec()
         }
         None => b"0".to_vec(),
@@ -163,7 +163,7 @@ fn hrandfield(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Do
     let Some(wanted) = argv.get(2) else {
         let mut rng = unit.rng.fork();
         match unit.read_hash(argv[1])?.and_then(|hash| hash.random(&mut rng)) {
-            Some((name, _)) => reply.bulk(name),
+            Some((name, _)) => reply.bulk(&name),
             None => reply.null(),
         }
         return Ok(());
@@ -182,7 +182,7 @@ fn hrandfield(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Do
         reply.array(0);
         return Ok(());
     };
-    let chosen: Vec<(&SmallBytes, &SmallBytes)> = if wanted < 0 {
+    let chosen: Vec<(Word<'_>, Word<'_>)> = if wanted < 0 {
         (0..wanted.unsigned_abs()).filter_map(|_| hash.random(&mut rng)).collect()
     } else if wanted as usize >= hash.len() {
         hash.iter().collect()
@@ -197,9 +197,9 @@ fn hrandfield(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Do
         if nested {
             reply.array(2);
         }
-        reply.bulk(name);
+        reply.bulk(&name);
         if with_values {
-            reply.bulk(value);
+            reply.bulk(&value);
         }
     }
     Ok(())

@@ -38,10 +38,10 @@ fn put(unit: &mut Unit<'_>, place: Place, key: &[u8], bytes: Vec<u8>) {
 }
 
 /// Adds all elements; whether a register changed.
-fn add_all(bytes: &mut Vec<u8>, elements: &[&[u8]]) -> Result<bool, CommandError> {
+fn add_all(bytes: &mut Vec<u8>, elements: &[&[u8]], sparse_max: usize) -> Result<bool, CommandError> {
     let mut changed = false;
     for element in elements {
-        changed |= hll::add(bytes, element)?;
+        changed |= hll::add(bytes, element, sparse_max)?;
     }
     if changed {
         hll::forget_cached(bytes);
@@ -50,6 +50,7 @@ fn add_all(bytes: &mut Vec<u8>, elements: &[&[u8]]) -> Result<bool, CommandError
 }
 
 fn pfadd(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
+    let sparse_max = unit.keyspace.limits().hll_sparse_bytes as usize;
     let place = unit.place(argv[1]);
     let is_new = !place.is_found();
     let is_dense = match unit.str_at(place)? {
@@ -59,12 +60,12 @@ fn pfadd(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
     let changed = if is_dense {
         // Registers have nothing in them to be wrong, so they are changed where they are.
         match unit.change_str(place)? {
-            Some(string) => add_all(string.make_raw(), &argv[2..])?,
+            Some(string) => add_all(string.make_raw(), &argv[2..], sparse_max)?,
             None => false,
         }
     } else {
         let mut bytes = copy_at(unit, place)?.unwrap_or_else(hll::empty);
-        let changed = add_all(&mut bytes, &argv[2..])?;
+        let changed = add_all(&mut bytes, &argv[2..], sparse_max)?;
         if is_new {
             // As Redis leaves a new one: not yet counted.
             hll::forget_cached(&mut bytes);
@@ -118,6 +119,7 @@ fn pfcount_union(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) ->
 }
 
 fn pfmerge(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
+    let sparse_max = unit.keyspace.limits().hll_sparse_bytes as usize;
     let (mut registers, mut any_dense) = (Registers::default(), false);
     for key in &argv[1..] {
         let place = unit.place(key);
@@ -135,7 +137,7 @@ fn pfmerge(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done 
         hll::make_dense(&mut bytes)?;
     }
     for (index, value) in registers.iter().enumerate().filter(|(_, value)| *value > 0) {
-        hll::raise(&mut bytes, index, value)?;
+        hll::raise(&mut bytes, index, value, sparse_max)?;
     }
     hll::forget_cached(&mut bytes);
     put(unit, place, argv[1], bytes);
@@ -190,8 +192,8 @@ fn pfselftest(_: &mut Unit<'_>, _: &[&[u8]], reply: &mut Writer<'_>) -> Done {
     hll::make_dense(&mut dense)?;
     for n in 1..=20_000u64 {
         let element = n.to_le_bytes();
-        hll::add(&mut sparse, &element)?;
-        hll::add(&mut dense, &element)?;
+        hll::add(&mut sparse, &element, hll::SPARSE_BYTES_MAX)?;
+        hll::add(&mut dense, &element, hll::SPARSE_BYTES_MAX)?;
         if n.is_power_of_two() || n == 20_000 {
             let (a, b) = (hll::count(&sparse)?, hll::count(&dense)?);
             if a != b {

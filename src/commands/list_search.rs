@@ -5,7 +5,7 @@ use super::{CommandError, DataCommand, Done, Unit, row};
 use crate::resp::Writer;
 use crate::resp::spec::{Arity, DENYOOM, KEY_1, READONLY, WRITE};
 use crate::stdx::number::parse_i64;
-use crate::store::SmallBytes;
+use crate::store::Word;
 
 /// An index from either end.
 fn resolve(index: i64, len: usize) -> Option<usize> {
@@ -19,7 +19,7 @@ fn lindex(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
         Some(list) => resolve(int(argv[2])?, list.len()).and_then(|index| list.get(index)),
     };
     match item {
-        Some(item) => reply.bulk(item),
+        Some(item) => reply.bulk(&item),
         None => reply.null(),
     }
     Ok(())
@@ -30,7 +30,7 @@ fn lset(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
     let len = unit.list_at(place)?.ok_or(CommandError::NoSuchKey)?.len();
     let index = resolve(int(argv[2])?, len).ok_or(CommandError::IndexOutOfRange)?;
     if let Some(list) = unit.change_list(place)? {
-        list.set(index, SmallBytes::new(argv[3]));
+        list.set(index, argv[3]);
     }
     unit.effects.dirty += 1;
     reply.ok();
@@ -56,7 +56,7 @@ fn linsert(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done 
         return Ok(());
     };
     if let Some(list) = unit.change_list(place)? {
-        list.insert(pivot + after, SmallBytes::new(argv[4]));
+        list.insert(pivot + after, argv[4]);
     }
     unit.effects.dirty += 1;
     reply.integer(len as i64 + 1);
@@ -114,12 +114,12 @@ fn lpos(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
         Some(count) => count,
     };
     let looked_at = if max_len == 0 { usize::MAX } else { max_len };
-    let hit = |(index, item): (usize, &SmallBytes)| (item.as_slice() == argv[2]).then_some(index);
+    let hit = |(index, item): (usize, Word<'_>)| (item.as_slice() == argv[2]).then_some(index);
     let found: Vec<usize> = if rank > 0 {
         list.iter().enumerate().take(looked_at).filter_map(hit).skip(skip).take(wanted).collect()
     } else {
         let last = list.len() - 1;
-        let back = list.iter().rev().enumerate().take(looked_at).filter_map(hit);
+        let back = list.iter_back().enumerate().take(looked_at).filter_map(hit);
         back.skip(skip).take(wanted).map(|index| last - index).collect()
     };
     match (count, found.first()) {

@@ -25,7 +25,7 @@ impl Side {
         }
     }
 
-    fn push(self, list: &mut List, item: SmallBytes) {
+    fn push(self, list: &mut List, item: &[u8]) {
         match self {
             Side::Left => list.push_front(item),
             Side::Right => list.push_back(item),
@@ -77,12 +77,12 @@ pub fn move_item(
     let Some(item) = unit.change_list(source)?.and_then(|list| from_side.pop(list)) else { return Ok(None) };
     if from == to {
         if let Some(list) = unit.change_list(source)? {
-            to_side.push(list, item.clone());
+            to_side.push(list, &item);
         }
     } else {
         unit.delete_if_empty(source);
         let (_, list) = unit.make_list(to)?;
-        to_side.push(list, item.clone());
+        to_side.push(list, &item);
     }
     unit.effects.dirty += 1;
     Ok(Some(item))
@@ -104,7 +104,7 @@ fn push(
     }
     let (_, list) = unit.make_list(argv[1])?;
     for item in &argv[2..] {
-        side.push(list, SmallBytes::new(item));
+        side.push(list, item);
     }
     let len = list.len();
     unit.effects.dirty += argv.len() as u64 - 2;
@@ -237,7 +237,7 @@ fn lrange(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
     };
     let range = span(start, stop, list.len());
     reply.array(range.len());
-    list.range(range.start, range.len()).for_each(|item| reply.bulk(item));
+    list.range(range.start, range.len()).for_each(|item| reply.bulk(&item));
     Ok(())
 }
 

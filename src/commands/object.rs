@@ -24,6 +24,9 @@ const HELP: &[&str] = &[
     "    Prints this help.",
 ];
 
+const NO_FREQUENCIES: &str = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.";
+const NO_IDLE_TIMES: &str = "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.";
+
 /// What Redis says of the small integers that all its keys share.
 const SHARED_REFERENCES: i64 = i32::MAX as i64;
 
@@ -41,8 +44,9 @@ fn object(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
         HELP.iter().for_each(|line| reply.simple(line));
         return Ok(());
     }
-    let now_s = unit.now_ms() / 1000;
-    let Some(entry) = unit.peek(argv[2]).and_then(|place| unit.keyspace.at(place)) else {
+    let now_s = (unit.now_ms() / 1000) as u32;
+    let place = unit.peek(argv[2]);
+    let Some((place, entry)) = place.and_then(|place| Some((place, unit.keyspace.at(place)?))) else {
         reply.null();
         return Ok(());
     };
@@ -53,11 +57,11 @@ fn object(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
             matches!(entry.value(), Value::Str(s) if s.as_int().is_some_and(|n| (0..10_000).contains(&n)));
         reply.integer(if is_shared { SHARED_REFERENCES } else { 1 });
     } else if is(argv[1], "idletime") {
-        reply.integer(now_s.saturating_sub(u64::from(entry.touched_s())) as i64);
+        let idle_s = unit.keyspace.idle_s(place, now_s).ok_or(NO_IDLE_TIMES)?;
+        reply.integer(i64::from(idle_s));
     } else {
-        return Err("ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that \
-                    when switching between policies at runtime LRU and LFU data will take some time to adjust."
-            .into());
+        let frequency = unit.keyspace.frequency(place, now_s).ok_or(NO_FREQUENCIES)?;
+        reply.integer(i64::from(frequency));
     }
     Ok(())
 }

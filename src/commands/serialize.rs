@@ -80,9 +80,10 @@ fn restore(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done 
         return Ok(());
     }
     unit.store(key, value, at_ms);
-    if let Some(idle_s) = options.idle_s {
+    if options.idle_s.is_some() || options.frequency.is_some() {
         let place = unit.keyspace.locate(unit.db, key);
-        unit.keyspace.touch(place, (now_ms / 1000).saturating_sub(idle_s) as u32);
+        let idle_s = options.idle_s.map(|idle_s| u32::try_from(idle_s).unwrap_or(u32::MAX));
+        unit.keyspace.set_access(place, (now_ms / 1000) as u32, idle_s, options.frequency);
     }
     unit.effects.dirty += 1;
     if let Some(at_ms) = at_ms {

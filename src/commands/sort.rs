@@ -110,7 +110,7 @@ fn lookup(unit: &mut Unit<'_>, pattern: &[u8], element: &[u8]) -> Option<SmallBy
     };
     let key = [before, element, after].concat();
     match (unit.read(&key)?, field) {
-        (Value::Hash(hash), Some(field)) => hash.get(field).cloned(),
+        (Value::Hash(hash), Some(field)) => hash.get(field).map(|value| value.to_small()),
         (Value::Str(string), None) => Some(SmallBytes::new(string.bytes(&mut itoa::Buffer::new()))),
         _ => None,
     }
@@ -126,7 +126,7 @@ fn elements(
     Ok(match unit.read(key) {
         None => (Vec::new(), false),
         Some(Value::List(list)) => {
-            let mut items: Vec<SmallBytes> = list.iter().cloned().collect();
+            let mut items: Vec<SmallBytes> = list.iter().map(|item| item.to_small()).collect();
             if backwards {
                 items.reverse();
             }
@@ -211,11 +211,11 @@ fn sort_generic(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>, rea
     }
     unit.effects.dirty += results.len() as u64;
     // Replicas get the result: the keys it was sorted by may end there at another moment.
-    let (mut list, mut push) = (List::new(), owned(&[b"RPUSH", target]));
+    let (mut list, mut push) = (List::new(unit.keyspace.seed()), owned(&[b"RPUSH", target]));
     for result in results {
         let item = result.unwrap_or_else(|| SmallBytes::new(b""));
         push.push(item.to_vec());
-        list.push_back(item);
+        list.push_back(&item);
     }
     unit.store(target, Value::List(Box::new(list)), None);
     unit.effects.propagate = Propagate::Rewritten(vec![owned(&[b"DEL", target]), push]);

@@ -2,7 +2,15 @@
 
 use super::args::{int, is};
 use super::{CommandError, stream_ids};
-use crate::store::stream::{Keep, Stream, TRIM_LIMIT, Trim};
+use crate::store::stream::{Keep, Stream, Trim};
+
+/// A hundred nodes, and as Redis bounds them.
+fn default_limit(node_entries: usize) -> u64 {
+    match (node_entries as u64).saturating_mul(100) {
+        0 => 10_000,
+        limit => limit.min(1_000_000),
+    }
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -16,7 +24,13 @@ pub struct Options {
 
 impl Options {
     /// From the third word on. `obeys` a master: what it let go is let go, whatever it was limited to.
-    pub fn parse(argv: &[&[u8]], is_xadd: bool, obeys: bool) -> Result<Options, CommandError> {
+    /// `node_entries`: of a full node.
+    pub fn parse(
+        argv: &[&[u8]],
+        is_xadd: bool,
+        obeys: bool,
+        node_entries: usize,
+    ) -> Result<Options, CommandError> {
         let mut options = Options::default();
         let (mut keep, mut approximate, mut limit) = (None, false, None);
         let mut at = 2;
@@ -70,7 +84,7 @@ impl Options {
         let limit = match limit {
             _ if obeys || !approximate => 0,
             Some(limit) => limit,
-            None => TRIM_LIMIT,
+            None => default_limit(node_entries),
         };
         options.trim = keep.map(|keep| Trim { keep, approximate, limit });
         Ok(options)

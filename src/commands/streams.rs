@@ -30,7 +30,8 @@ fn choose_id(
 }
 
 fn xadd(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
-    let options = Options::parse(argv, true, unit.keep_expired)?;
+    let limits = unit.keyspace.limits().stream_node;
+    let options = Options::parse(argv, true, unit.keep_expired, limits.entries)?;
     let words = argv.get(options.id_at + 1..).unwrap_or(&[]);
     if words.is_empty() || !words.len().is_multiple_of(2) {
         return Err(CommandError::Arity("xadd".into()));
@@ -56,7 +57,7 @@ fn xadd(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
         return Err("ERR Elements are too large to be stored".into());
     }
     let (_, stream) = unit.make_stream(argv[1])?;
-    stream.push(id, words);
+    stream.push(id, words, limits);
     // What everyone else gets: the id that was chosen, and exactly what was let go.
     let mut command = owned(&[argv[0], argv[1]]);
     if let Some(trim) = options.trim {
@@ -77,7 +78,8 @@ fn xadd(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
 }
 
 fn xtrim(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
-    let options = Options::parse(argv, false, unit.keep_expired)?;
+    let node_entries = unit.keyspace.limits().stream_node.entries;
+    let options = Options::parse(argv, false, unit.keep_expired, node_entries)?;
     let place = unit.place(argv[1]);
     let (Some(stream), Some(trim)) = (unit.change_stream(place)?, options.trim) else {
         reply.integer(0);

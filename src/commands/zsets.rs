@@ -318,7 +318,7 @@ fn zrandmember(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> D
     };
     let mut chosen: Vec<Scored> = Vec::new();
     if wanted < 0 {
-        chosen.extend((0..wanted.unsigned_abs()).filter_map(|_| zset.random(&mut rng).cloned()));
+        chosen.extend((0..wanted.unsigned_abs()).filter_map(|_| zset.random(&mut rng)));
     } else {
         zset.visit(0..zset.len(), &mut |entry| chosen.push(entry.clone()));
         if (wanted as usize) < chosen.len() {

@@ -5,7 +5,9 @@ use super::acl_file;
 use super::aof_start;
 use super::aof_writer::AofWriter;
 use super::clock;
+use super::freeing;
 use super::loading::{self, Loader, Loading};
+use super::memory_meter;
 use super::reload;
 use super::secret_files::SecretFiles;
 use super::shutdown::Shutdown;
@@ -25,6 +27,7 @@ use crate::server::{Action, Gate, Input, Level, Server};
 use crate::session::outbox::Hold;
 use crate::session::{Outbox, Passage, Refusal, SessionId, Turn};
 use crate::stdx::time::{Duration, Instant};
+use crate::store::garbage::Garbage;
 use parking_lot::Mutex;
 use slog::{Logger, crit, debug, error, info, warn};
 use std::net::SocketAddr;
@@ -252,6 +255,7 @@ pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> 
         .map_err(|error| ServerError(format!("cannot start I/O threads: {error}")))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .on_thread_stop(memory_meter::flush)
         .build()
         .map_err(|error| ServerError(format!("cannot start the runtime: {error}")))?;
     let seed =
@@ -266,6 +270,7 @@ pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> 
     let settings = config.clone();
     let mut server = Server::new(config, seed, clock::now());
     server.set_script_clock(clock::mono);
+    server.set_meter(memory_meter::allocated_bytes, machine_bytes());
     server.set_entropy(|bytes| getrandom::fill(bytes).is_ok());
     match &aclfile {
         Some(path) if users.is_empty() => {
@@ -306,7 +311,12 @@ pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> 
     };
     let link = ReplicaLink::start(engine.clone(), dir.clone(), silence_max, material.connector())
         .map_err(|error| ServerError(format!("cannot start the replica link's thread: {error}")))?;
-    let hands = Hands { dir, snapshot, link, orders, aclfile };
+    let garbage = {
+        let engine = engine.clone();
+        freeing::start(move || engine.stirred.notify_one())
+            .map_err(|error| ServerError(format!("cannot start the freeing thread: {error}")))?
+    };
+    let hands = Hands { dir, snapshot, link, orders, garbage, aclfile };
     let loader =
         Loader { engine: engine.clone(), config: settings, snapshot: snapshot_path, queue, progress };
     runtime.block_on(async {
@@ -418,6 +428,7 @@ struct Hands {
     snapshot: String,
     link: ReplicaLink,
     orders: Sender<Order>,
+    garbage: Sender<Vec<Garbage>>,
     aclfile: Option<PathBuf>,
 }
 
@@ -438,6 +449,13 @@ fn carry_out(engine: &Engine, hands: &Hands, actions: Vec<Action>) -> Option<u8>
             Action::BaseBegin => drop(hands.orders.send(Order::BeginBase)),
             Action::SnapshotPart { bytes } => drop(hands.orders.send(Order::Part(bytes))),
             Action::SnapshotEnd => drop(hands.orders.send(Order::End)),
+            Action::Free(garbage) => {
+                // The thread lives as long as the loop; without it this one frees.
+                if let Err(unsent) = hands.garbage.send(garbage) {
+                    drop(unsent);
+                }
+            }
+            Action::PurgeMemory => memory_meter::purge(),
             Action::Stall { duration } => {
                 let _held = engine.server.lock();
                 std::thread::sleep(duration);
@@ -532,6 +550,12 @@ fn raise_descriptor_limit(config: &ServerConfig, logger: &Logger) {
         crit!(logger, "fewer descriptors than maxclients needs; raise the limit (ulimit -n) or lower maxclients";
             "wanted" => wanted, "have" => reachable);
     }
+}
+
+/// Memory of the machine.
+fn machine_bytes() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram.saturating_mul(u64::from(info.mem_unit))
 }
 
 /// Memory of this process that is in RAM, as the kernel tells it; 0 when it does not.

@@ -6,7 +6,7 @@ use super::read::{Item, Reader};
 use super::source::Source;
 use super::value::{self, Decoded};
 use super::write::Position;
-use crate::store::{DATABASES, Hash, HashSeed, Keyspace, List, Set, SmallBytes, Str, Value, ZSet};
+use crate::store::{DATABASES, Hash, HashSeed, Keyspace, List, Set, Str, Value, ZSet};
 use crc_fast::CrcAlgorithm;
 use std::io::Read;
 
@@ -103,9 +103,9 @@ fn to_store(decoded: Decoded, seed: &HashSeed) -> Value {
     match decoded {
         Decoded::String(bytes) => Value::Str(Str::new(&bytes)),
         Decoded::List(items) => {
-            let mut list = List::new();
+            let mut list = List::new(seed);
             for item in items {
-                list.push_back(SmallBytes::new(&item));
+                list.push_back(&item);
             }
             Value::List(Box::new(list))
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::store::stream_group::{Group, Pending};
-use crate::store::{Hash, Keyspace, List, Set, SmallBytes, Str, Stream, StreamId, Value, ZSet};
+use crate::store::{Hash, Keyspace, List, Set, Str, Stream, StreamId, Value, ZSet};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ fn sample() -> Keyspace {
         let value = match n % 6 {
             0 => Value::Str(Str::new(&word(n))),
             1 => {
-                let mut list = List::new();
-                (0..=n).for_each(|i| list.push_back(SmallBytes::new(&word(i))));
+                let mut list = List::new(&seed);
+                (0..=n).for_each(|i| list.push_back(&word(i)));
                 Value::List(Box::new(list))
             }
             2 => {
@@ -36,7 +36,11 @@ fn sample() -> Keyspace {
             5 => {
                 let mut stream = Stream::default();
                 for i in 1..=3 * n as u64 {
-                    stream.push(StreamId::new(i, i % 3), &[b"field", &word(i as usize), b"n", b"12"]);
+                    stream.push(
+                        StreamId::new(i, i % 3),
+                        &[b"field", &word(i as usize), b"n", b"12"],
+                        Default::default(),
+                    );
                 }
                 stream.delete(StreamId::new(2, 2));
                 let mut group = Group::new(StreamId::new(9, 0), (n % 2 == 0).then_some(9));
@@ -77,7 +81,9 @@ fn content(keyspace: &Keyspace) -> Content {
                 Value::Str(string) => vec![string.to_vec()],
                 Value::List(list) => list.iter().map(|item| item.to_vec()).collect(),
                 Value::Set(set) => set.iter().map(|member| member.to_vec()).collect(),
-                Value::Hash(hash) => hash.iter().map(|(f, v)| [f.as_slice(), b"=", v].concat()).collect(),
+                Value::Hash(hash) => {
+                    hash.iter().map(|(f, v)| [f.as_slice(), b"=", v.as_slice()].concat()).collect()
+                }
                 Value::ZSet(zset) => {
                     let mut all = Vec::new();
                     zset.visit(0..zset.len(), &mut |s| {
@@ -178,7 +184,7 @@ fn one_flipped_bit_is_caught_by_the_checksum() {
 #[test]
 fn a_stream_that_contradicts_itself_is_refused() {
     let mut stream = Stream::default();
-    stream.push(StreamId::new(5, 0), &[b"f", b"v"]);
+    stream.push(StreamId::new(5, 0), &[b"f", b"v"], Default::default());
     let mut keyspace = Keyspace::new(1);
     keyspace.insert(0, b"s", Value::Stream(Box::new(stream)), None);
     let bytes = unsummed(image(&mut keyspace, None));

@@ -142,7 +142,7 @@ fn put_value(out: &mut Output, value: &Value) {
         Value::List(list) => {
             put_length(out, list.len() as u64);
             for item in list.iter() {
-                out.put_string(item);
+                out.put_string(&item);
             }
         }
         Value::Set(set) => {
@@ -154,8 +154,8 @@ fn put_value(out: &mut Output, value: &Value) {
         Value::Hash(hash) => {
             put_length(out, hash.len() as u64);
             for (field, value) in hash.iter() {
-                out.put_string(field);
-                out.put_string(value);
+                out.put_string(&field);
+                out.put_string(&value);
             }
         }
         Value::ZSet(zset) => {

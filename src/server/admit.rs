@@ -51,6 +51,9 @@ impl Server {
             self.stats.calls[id].rejected += 1;
             return Err(refusal);
         }
+        if self.config.memory.max_bytes > 0 {
+            self.evict(now);
+        }
         let visitor = Visitor { server: self, session, now, name, argv, flags };
         match CHECKS.iter().find_map(|check| check(&visitor)) {
             None => Ok(id),
@@ -77,8 +80,7 @@ impl Server {
     }
 
     pub(in crate::server) fn is_out_of_memory(&self) -> bool {
-        let max = self.config.maxmemory_bytes;
-        max > 0 && self.stats.resident_bytes > max
+        self.config.memory.max_bytes > 0 && self.refuse_for_memory().is_some()
     }
 }
 
@@ -130,9 +132,13 @@ fn may_write(visitor: &Visitor<'_>) -> Option<CommandError> {
     if visitor.flags & WRITE == 0 { None } else { visitor.server.replication.refuse_write(visitor.now) }
 }
 
+/// What is queued in MULTI needs memory too, whatever it is.
 fn memory_left(visitor: &Visitor<'_>) -> Option<CommandError> {
-    (visitor.flags & DENYOOM != 0 && visitor.server.is_out_of_memory())
-        .then(|| "OOM command not allowed when used memory > 'maxmemory'.".into())
+    let queued = || visitor.session.multi.is_some() && !super::transaction::runs_inside(visitor.name);
+    if visitor.server.config.memory.max_bytes == 0 || (visitor.flags & DENYOOM == 0 && !queued()) {
+        return None;
+    }
+    visitor.server.refuse_for_memory()
 }
 
 fn not_listening(visitor: &Visitor<'_>) -> Option<CommandError> {

@@ -10,6 +10,7 @@ pub mod admin;
 pub mod admit;
 pub mod aof;
 pub mod blocking;
+pub mod evict;
 pub mod execute;
 pub mod gate;
 pub mod latency;
@@ -38,6 +39,7 @@ use crate::session::{Hub, HubSettings, Outbox, Refusal, Session, SessionId};
 use crate::stdx::Rng;
 use crate::stdx::time::{Duration, Instant, Now};
 use crate::store::Keyspace;
+use crate::store::garbage::Garbage;
 use bytes::Bytes;
 pub use gate::Gate;
 use replication::divergent::{Content, Diverged};
@@ -132,6 +134,10 @@ pub enum Action {
         report: Diverged,
         content: Content,
     },
+    /// Drop this where nobody waits for it.
+    Free(Vec<Garbage>),
+    /// MEMORY PURGE: the allocator gives back what it can.
+    PurgeMemory,
     /// Follow the master that `Server::link_terms` names; ends any earlier link.
     Follow {
         generation: u64,
@@ -177,6 +183,7 @@ pub struct Server {
     pub(in crate::server) latency: latency::Latency,
     pub(in crate::server) monitors: monitor::Monitors,
     pub(in crate::server) admin: admin::Admin,
+    pub(in crate::server) eviction: evict::Eviction,
     pub(in crate::server) run_id: RunId,
     pub(in crate::server) rng: Rng,
     /// Of the unit that runs; kept for its allocations.
@@ -209,7 +216,7 @@ impl Server {
         let password = config.requirepass.as_ref().map(|secret| secret.expose().as_bytes().to_vec());
         let table = table::Table::new();
         let gate = Arc::new(Gate::default());
-        Server {
+        let mut server = Server {
             hub: Hub::new(settings, password),
             keyspace: Keyspace::new(rng.u64(..)),
             replication: replication::Replication::new(&config, &mut rng, gate.clone()),
@@ -223,6 +230,7 @@ impl Server {
             table,
             // Save points count from the start, not from 1970.
             admin: admin::Admin::starting(now),
+            eviction: evict::Eviction::default(),
             run_id: RunId::random(&mut rng),
             rng,
             effects: Effects::default(),
@@ -235,7 +243,9 @@ impl Server {
             next_cron: now.mono,
             refusal_told: None,
             config,
-        }
+        };
+        server.memory_config_changed();
+        server
     }
 
     /// Shared with connections: they ask it before they flush.
@@ -272,7 +282,7 @@ impl Server {
     /// Asked once after every batch.
     pub fn is_stirred(&mut self) -> bool {
         let earlier = std::mem::take(&mut self.blocking.stirred) || self.scripting.is_busy();
-        earlier || !self.actions.is_empty()
+        earlier || !self.actions.is_empty() || self.is_evicting()
     }
 
     /// When it acts by itself next.
@@ -290,6 +300,7 @@ impl Server {
             self.replication.next_wakeup(),
             self.admin.snapshot.next_wakeup(now.mono),
             self.aof.waits.next_deadline(),
+            self.eviction_wakeup(now.mono),
         ]
         .into_iter()
         .flatten()
@@ -353,6 +364,9 @@ impl Server {
         self.tick_replication(now);
         self.tick_snapshot(now);
         self.end_log_waits(now);
+        if self.is_evicting() {
+            self.evict(now);
+        }
         if now.mono >= self.next_cron {
             self.next_cron = now.mono + Duration::from_millis(u64::from(1000 / self.config.hz.max(1)));
             self.cron(now);
@@ -363,6 +377,8 @@ impl Server {
     fn cron(&mut self, now: Now) {
         self.stats.sample(now.mono);
         self.hub.limit_tracking(1000);
+        self.note_memory_peak();
+        self.evict(now);
         self.retry_shutdown(now);
         self.consider_save_points(now);
         self.log_cron(now);
@@ -387,7 +403,6 @@ impl Server {
     fn expire_actively(&mut self, now: Now) {
         let still = self.admin.active_expire_off || self.admin.snapshot.is_ending();
         if self.replication.is_replica() || still {
-            self.keyspace.sweep(16);
             return;
         }
         for (db, key) in self.keyspace.expire_some(now.wall.as_millis(), EXPIRE_BUDGET) {
@@ -400,7 +415,8 @@ impl Server {
 
     /// What loading found: the data set of the start.
     pub fn load(&mut self, now: Now, loaded: crate::rdb::Loaded) {
-        self.keyspace = loaded.keyspace;
+        let old = std::mem::replace(&mut self.keyspace, loaded.keyspace);
+        self.keyspace.inherit(&old, (now.wall.as_millis() / 1000) as u32);
         self.admin.snapshot.last_saved = now.wall;
     }
 
@@ -422,6 +438,10 @@ impl Server {
         self.hub.broadcast_changes();
         self.flush_log(now);
         self.replication.flush(now);
+        if self.keyspace.has_garbage() {
+            let garbage = self.keyspace.take_garbage();
+            self.actions.push(Action::Free(garbage));
+        }
     }
 
     /// Stops a session until [`Server::unblock`]: it runs no further request, and the reply of this one

@@ -1,13 +1,11 @@
-//! A hash value: a short list of pairs in the order they came, then a table.
+//! A hash value: a short run of pairs in the order they came, then a table.
 
 use super::bytes::SmallBytes;
+use super::footprint::estimate;
+use super::packed::{Packed, Word, encode};
 use super::seed::HashSeed;
 use super::table::{Keyed, Table};
 use crate::stdx::Rng;
-
-/// Redis' `hash-max-listpack-entries` and `-value`.
-const SMALL_FIELDS_MAX: usize = 512;
-const SMALL_BYTES_MAX: usize = 64;
 
 #[derive(Clone, Debug)]
 pub struct Field {
@@ -29,18 +27,18 @@ pub struct Hash {
 
 #[derive(Clone)]
 enum Repr {
-    Small(Vec<Field>),
-    Large(Table<Field>),
+    Small(Packed),
+    Large(Box<Table<Field>>),
 }
 
 impl Hash {
     pub fn new(seed: &HashSeed) -> Self {
-        Hash { repr: Repr::Small(Vec::new()), seed: seed.clone() }
+        Hash { repr: Repr::Small(Packed::default()), seed: seed.clone() }
     }
 
     pub fn len(&self) -> usize {
         match &self.repr {
-            Repr::Small(fields) => fields.len(),
+            Repr::Small(pairs) => pairs.len() / 2,
             Repr::Large(table) => table.len(),
         }
     }
@@ -49,30 +47,37 @@ impl Hash {
         self.len() == 0
     }
 
-    pub fn get(&self, name: &[u8]) -> Option<&SmallBytes> {
+    pub fn get(&self, name: &[u8]) -> Option<Word<'_>> {
         match &self.repr {
-            Repr::Small(fields) => fields.iter().find(|f| f.key() == name).map(|f| &f.value),
-            Repr::Large(table) => table.get(name).map(|f| &f.value),
+            Repr::Small(pairs) => {
+                let (at, _) = pairs.find_pair(&encode(name))?;
+                pairs.get(pairs.skip(at, 1)?).map(|(value, _)| value)
+            }
+            Repr::Large(table) => table.get(name).map(|field| Word::from(&field.value)),
         }
     }
 
     /// Whether the field is new.
     pub fn set(&mut self, name: &[u8], value: &[u8]) -> bool {
         self.grow_for(name.len().max(value.len()));
-        let value = SmallBytes::new(value);
         match &mut self.repr {
-            Repr::Small(fields) => {
-                if let Some(field) = fields.iter_mut().find(|f| f.key() == name) {
-                    field.value = value;
+            Repr::Small(pairs) => {
+                let (name, value) = (encode(name), encode(value));
+                if let Some((at, _)) = pairs.find_pair(&name) {
+                    let from = at + name.len();
+                    let end = pairs.skip(from, 1).unwrap_or(from);
+                    pairs.replace(from, end, &[&value], 0);
                     return false;
                 }
-                fields.push(Field { name: SmallBytes::new(name), value });
-                if fields.len() > SMALL_FIELDS_MAX {
+                let end = pairs.end();
+                pairs.replace(end, end, &[&name, &value], 2);
+                if pairs.len() / 2 > self.seed.limits().get().hash_entries as usize {
                     self.grow();
                 }
                 true
             }
             Repr::Large(table) => {
+                let value = SmallBytes::new(value);
                 let spot = table.locate(name);
                 if let Some(field) = table.at_mut(spot) {
                     field.value = value;
@@ -84,57 +89,87 @@ impl Hash {
         }
     }
 
-    pub fn remove(&mut self, name: &[u8]) -> Option<SmallBytes> {
+    /// Whether it was there.
+    pub fn remove(&mut self, name: &[u8]) -> bool {
         match &mut self.repr {
-            Repr::Small(fields) => {
-                let place = fields.iter().position(|f| f.key() == name)?;
-                Some(fields.remove(place).value)
+            Repr::Small(pairs) => {
+                let Some((at, _)) = pairs.find_pair(&encode(name)) else { return false };
+                let Some(end) = pairs.skip(at, 2) else { return false };
+                pairs.replace(at, end, &[], -2);
+                true
             }
-            Repr::Large(table) => table.remove(name).map(|f| f.value),
+            Repr::Large(table) => table.remove(name).is_some(),
         }
     }
 
     /// A command that was handed a long argument makes a small hash large even if nothing is stored.
     pub fn grow_for(&mut self, bytes: usize) {
-        if bytes > SMALL_BYTES_MAX {
+        if matches!(self.repr, Repr::Small(_)) && bytes > self.seed.limits().get().hash_bytes as usize {
             self.grow();
         }
     }
 
     fn grow(&mut self) {
-        if let Repr::Small(fields) = &mut self.repr {
+        if matches!(self.repr, Repr::Small(_)) {
             let mut table = Table::new(self.seed.clone());
-            for field in fields.drain(..) {
-                table.insert(field);
+            for (name, value) in self.iter() {
+                table.insert(Field { name: name.to_small(), value: value.to_small() });
             }
-            self.repr = Repr::Large(table);
+            self.repr = Repr::Large(Box::new(table));
         }
     }
 
-    pub fn iter(&self) -> Box<dyn Iterator<Item = (&SmallBytes, &SmallBytes)> + '_> {
+    pub fn iter(&self) -> Box<dyn Iterator<Item = (Word<'_>, Word<'_>)> + '_> {
         match &self.repr {
-            Repr::Small(fields) => Box::new(fields.iter().map(|f| (&f.name, &f.value))),
-            Repr::Large(table) => Box::new(table.iter().map(|f| (&f.name, &f.value))),
+            Repr::Small(pairs) => {
+                let mut words = pairs.words(Packed::FIRST);
+                Box::new(std::iter::from_fn(move || Some((words.next()?, words.next()?))))
+            }
+            Repr::Large(table) => Box::new(table.iter().map(|f| (Word::from(&f.name), Word::from(&f.value)))),
         }
     }
 
     pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&[u8], &[u8])) -> u64 {
         match &self.repr {
-            Repr::Small(fields) => {
-                fields.iter().for_each(|f| visit(&f.name, &f.value));
+            Repr::Small(_) => {
+                self.iter().for_each(|(name, value)| visit(&name, &value));
                 0
             }
             Repr::Large(table) => table.scan(cursor, count, |f| visit(&f.name, &f.value)),
         }
     }
 
-    pub fn random(&self, rng: &mut Rng) -> Option<(&SmallBytes, &SmallBytes)> {
-        let field = match &self.repr {
-            Repr::Small(fields) if fields.is_empty() => None,
-            Repr::Small(fields) => fields.get(rng.usize(..fields.len())),
-            Repr::Large(table) => table.random(rng),
-        };
-        field.map(|f| (&f.name, &f.value))
+    pub fn random(&self, rng: &mut Rng) -> Option<(Word<'_>, Word<'_>)> {
+        match &self.repr {
+            Repr::Small(pairs) if pairs.len() == 0 => None,
+            Repr::Small(pairs) => {
+                let at = pairs.skip(Packed::FIRST, 2 * rng.usize(..pairs.len() / 2))?;
+                let (name, next) = pairs.get(at)?;
+                Some((name, pairs.get(next)?.0))
+            }
+            Repr::Large(table) => table.random(rng).map(|f| (Word::from(&f.name), Word::from(&f.value))),
+        }
+    }
+
+    /// About how many pieces of memory it is made of.
+    pub fn parts(&self) -> usize {
+        match &self.repr {
+            Repr::Small(_) => 1,
+            Repr::Large(table) => table.len(),
+        }
+    }
+
+    /// Told from the first `samples` fields.
+    pub fn heap_bytes(&self, samples: usize) -> usize {
+        let fields = |field: &Field| field.name.heap_bytes() + field.value.heap_bytes();
+        match &self.repr {
+            Repr::Small(pairs) => pairs.heap_bytes(),
+            Repr::Large(table) => {
+                size_of_val(&**table)
+                    + table.heap_bytes()
+                    + estimate(table.len(), samples, table.iter().map(fields))
+            }
+        }
     }
 
     pub fn encoding(&self) -> &'static str {
@@ -147,13 +182,16 @@ impl Hash {
 
 impl std::fmt::Debug for Hash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_map().entries(self.iter()).finish()
+        f.debug_map().entries(self.iter().map(|(name, value)| (name.to_small(), value.to_small()))).finish()
     }
 }
+
+const _: () = assert!(size_of::<Hash>() <= 32);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Limits;
 
     #[test]
     fn small_keeps_its_order_and_large_stays_large() {
@@ -166,7 +204,23 @@ mod tests {
         assert!(!hash.set(b"5", b"y"));
         assert!(hash.set(b"one more", b"x"));
         assert_eq!(hash.encoding(), "hashtable");
-        assert_eq!(hash.remove(b"5").unwrap().as_slice(), b"y");
+        assert_eq!(hash.get(b"5").unwrap().as_slice(), b"y");
+        assert!(hash.remove(b"5") && !hash.remove(b"5"));
         assert_eq!((hash.len(), hash.encoding()), (512, "hashtable"));
+    }
+
+    #[test]
+    fn limits_count_for_the_next_write() {
+        let seed = HashSeed::new(1);
+        let mut hash = Hash::new(&seed);
+        hash.set(b"a", b"1");
+        seed.limits().set(Limits { hash_entries: 2, hash_bytes: 4, ..Limits::default() });
+        hash.set(b"b", b"2");
+        assert_eq!(hash.encoding(), "listpack");
+        hash.set(b"b", b"12345");
+        assert_eq!(hash.encoding(), "hashtable");
+        let mut hash = Hash::new(&seed);
+        ["a", "b", "c"].iter().for_each(|name| assert!(hash.set(name.as_bytes(), b"1")));
+        assert_eq!(hash.encoding(), "hashtable");
     }
 }

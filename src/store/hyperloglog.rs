@@ -20,7 +20,7 @@ const RANK_BITS: u32 = 50;
 const DENSE_BYTES: usize = HEADER_BYTES + REGISTERS * REGISTER_BITS / 8;
 const HASH_SEED: u64 = 0xadc8_3b19;
 
-/// Redis' `hll-sparse-max-bytes`: beyond it runs become plain registers.
+/// Redis' default of `hll-sparse-max-bytes`: beyond it runs become plain registers.
 pub const SPARSE_BYTES_MAX: usize = 3000;
 /// What a run can hold.
 const RUN_VALUE_MAX: u8 = 32;
@@ -96,17 +96,17 @@ fn place(element: &[u8]) -> (usize, u8) {
 }
 
 /// Whether any register changed. After an error the bytes may have changed too.
-pub fn add(bytes: &mut Vec<u8>, element: &[u8]) -> Result<bool, Corrupt> {
+pub fn add(bytes: &mut Vec<u8>, element: &[u8], sparse_max: usize) -> Result<bool, Corrupt> {
     let (index, value) = place(element);
-    raise(bytes, index, value)
+    raise(bytes, index, value, sparse_max)
 }
 
 /// Makes a register hold at least `value`; whether it did not.
-pub fn raise(bytes: &mut Vec<u8>, index: usize, value: u8) -> Result<bool, Corrupt> {
+pub fn raise(bytes: &mut Vec<u8>, index: usize, value: u8, sparse_max: usize) -> Result<bool, Corrupt> {
     if is_dense(bytes) {
         Ok(raise_dense(&mut bytes[HEADER_BYTES..], index, value))
     } else {
-        raise_sparse(bytes, index, value)
+        raise_sparse(bytes, index, value, sparse_max)
     }
 }
 
@@ -195,7 +195,7 @@ pub fn runs(bytes: &[u8]) -> impl Iterator<Item = (Run, bool)> {
     })
 }
 
-fn raise_sparse(bytes: &mut Vec<u8>, index: usize, value: u8) -> Result<bool, Corrupt> {
+fn raise_sparse(bytes: &mut Vec<u8>, index: usize, value: u8, sparse_max: usize) -> Result<bool, Corrupt> {
     if value > RUN_VALUE_MAX {
         return promote(bytes, index, value);
     }
@@ -233,7 +233,7 @@ fn raise_sparse(bytes: &mut Vec<u8>, index: usize, value: u8) -> Result<bool, Co
             around(behind).put(&mut parts);
         }
         let end = (at + used).min(bytes.len());
-        if parts.len() > end - at && bytes.len() + parts.len() - (end - at) > SPARSE_BYTES_MAX {
+        if parts.len() > end - at && bytes.len() + parts.len() - (end - at) > sparse_max {
             return promote(bytes, index, value);
         }
         bytes.splice(at..end, parts);
@@ -267,7 +267,7 @@ fn join(bytes: &mut Vec<u8>, from: usize) {
 
 fn promote(bytes: &mut Vec<u8>, index: usize, value: u8) -> Result<bool, Corrupt> {
     make_dense(bytes)?;
-    raise(bytes, index, value)
+    raise(bytes, index, value, SPARSE_BYTES_MAX)
 }
 
 /// Plain registers from now on; whether they were runs before.
@@ -405,7 +405,7 @@ mod tests {
     fn numbers(count: u32) -> Vec<u8> {
         let mut bytes = empty();
         for n in 0..count {
-            add(&mut bytes, n.to_string().as_bytes()).unwrap();
+            add(&mut bytes, n.to_string().as_bytes(), SPARSE_BYTES_MAX).unwrap();
         }
         bytes
     }
@@ -425,8 +425,8 @@ mod tests {
         make_dense(&mut plain).unwrap();
         for n in 0..1500u32 {
             let element = (n * 7919 % 1201).to_string();
-            let added = add(&mut sparse, element.as_bytes());
-            assert_eq!(added, add(&mut plain, element.as_bytes()), "{n}");
+            let added = add(&mut sparse, element.as_bytes(), SPARSE_BYTES_MAX);
+            assert_eq!(added, add(&mut plain, element.as_bytes(), SPARSE_BYTES_MAX), "{n}");
             if n % 100 == 0 {
                 assert_eq!(count(&sparse), count(&plain));
             }
@@ -448,7 +448,7 @@ mod tests {
         assert_eq!(count(&bytes), Err(Corrupt));
         assert_eq!(make_dense(&mut bytes), Err(Corrupt));
         bytes.truncate(HEADER_BYTES + 1);
-        assert_eq!(raise(&mut bytes, REGISTERS - 1, 1), Err(Corrupt));
+        assert_eq!(raise(&mut bytes, REGISTERS - 1, 1, SPARSE_BYTES_MAX), Err(Corrupt));
         // Arbitrary runs: an error or a number, never a panic.
         let mut rng = crate::stdx::Rng::with_seed(1);
         for _ in 0..2000 {
@@ -456,7 +456,7 @@ mod tests {
             bytes.truncate(HEADER_BYTES);
             (0..rng.usize(..40)).for_each(|_| bytes.push(rng.u8(..)));
             let _ = count(&bytes);
-            let _ = raise(&mut bytes, rng.usize(..REGISTERS), rng.u8(1..52));
+            let _ = raise(&mut bytes, rng.usize(..REGISTERS), rng.u8(1..52), SPARSE_BYTES_MAX);
             assert!(is_one(&bytes));
         }
         assert!(!is_one(b"HYLL") && !is_one(&[b'x'; 40]));

@@ -5,23 +5,27 @@
 //! hashes its key once ([`Keyspace::locate`]); nothing here takes time with the size of the data
 //! set. Knows times only as numbers handed in; has never heard of a command.
 
+use super::access::{self, Tracking};
 use super::bytes::SmallBytes;
+use super::garbage::{Content, Counters, Garbage, Lazy};
+use super::limits::Limits;
 use super::seed::HashSeed;
 use super::snapshot::{Snapshot, SnapshotSink};
 use super::table::{Keyed, Spot, Table};
 use super::value::Value;
 use crate::stdx::Rng;
+use std::sync::Arc;
 
 pub const DATABASES: usize = 16;
-const NEVER: u64 = u64::MAX;
+pub(super) const NEVER: u64 = u64::MAX;
 
 /// 64 bytes.
 pub struct Entry {
     key: SmallBytes,
     pub(super) value: Value,
-    expire_at_ms: u64,
-    /// Seconds of wall time when it was last touched.
-    touched_s: u32,
+    pub(super) expire_at_ms: u64,
+    /// When or how often it was used, see [`access`]; 0: not since it was loaded.
+    pub(super) access: u32,
 }
 
 impl Entry {
@@ -41,8 +45,14 @@ impl Entry {
         self.expire_at_ms < now_ms
     }
 
-    pub fn touched_s(&self) -> u32 {
-        self.touched_s
+    /// What it remembers of its uses, or what stands for a key not used since it was loaded.
+    pub(super) fn access_or(&self, loaded: u32) -> u32 {
+        if self.access == 0 { loaded } else { self.access }
+    }
+
+    /// Memory beside its place in the table, without what the value points to.
+    pub fn key_heap_bytes(&self) -> usize {
+        self.key.heap_bytes()
     }
 }
 
@@ -59,7 +69,7 @@ pub(super) struct Mark {
     /// The last snapshot that has it.
     pub(super) generation: u32,
     /// Nothing in it expires earlier; may be too early, never too late.
-    earliest_expire_ms: u64,
+    pub(super) earliest_expire_ms: u64,
 }
 
 impl Default for Mark {
@@ -70,8 +80,8 @@ impl Default for Mark {
 
 pub(super) type DbTable = Table<Entry, Mark>;
 
-struct Db {
-    table: DbTable,
+pub(super) struct Db {
+    pub(super) table: DbTable,
     /// Keys with a time.
     expires: usize,
     /// Its number when the running snapshot began.
@@ -82,8 +92,8 @@ struct Db {
 /// if another key had been asked for, never with a panic.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
-    db: usize,
-    spot: Spot,
+    pub(super) db: usize,
+    pub(super) spot: Spot,
 }
 
 impl Place {
@@ -97,7 +107,7 @@ impl Place {
 }
 
 pub struct Keyspace {
-    dbs: Vec<Db>,
+    pub(super) dbs: Vec<Db>,
     seed: HashSeed,
     snapshot: Option<Snapshot>,
     generation: u32,
@@ -105,13 +115,24 @@ pub struct Keyspace {
     expire_walk: (usize, usize),
     /// What new keys are stamped with; see [`Keyspace::touch`].
     clock_s: u32,
-    /// Emptied databases, freed a slice at a time.
-    discarded: Vec<DbTable>,
+    pub(super) tracking: Tracking,
+    /// For the counters of [`Tracking::Frequency`].
+    chance: Rng,
+    /// When this data set was loaded: keys not used since count as used then.
+    pub(super) loaded_s: u32,
+    /// Where the search for keys with a time goes on, by database.
+    pub(super) volatile_walk: [usize; DATABASES],
+    /// Deleted, and to be freed by whoever takes it.
+    pub(super) garbage: Vec<Garbage>,
+    pub(super) counters: Arc<Counters>,
+    /// What goes into the garbage when it is heavy.
+    pub lazy: Lazy,
 }
 
 impl Keyspace {
     /// `seed` must be secret where strangers choose keys.
     pub fn new(seed: u64) -> Self {
+        let chance = Rng::with_seed(seed);
         let seed = HashSeed::new(seed);
         let dbs = (0..DATABASES)
             .map(|db| Db { table: Table::new(seed.clone()), expires: 0, image_db: db })
@@ -123,8 +144,32 @@ impl Keyspace {
             generation: 0,
             expire_walk: (0, 0),
             clock_s: 0,
-            discarded: Vec::new(),
+            tracking: Tracking::Recency,
+            chance,
+            loaded_s: 0,
+            volatile_walk: [0; DATABASES],
+            garbage: Vec::new(),
+            counters: Arc::default(),
+            lazy: Lazy::default(),
         }
+    }
+
+    /// The rules of the one that is replaced by this one, which was loaded just now.
+    pub fn inherit(&mut self, old: &Keyspace, now_s: u32) {
+        self.tracking = old.tracking;
+        self.lazy = old.lazy;
+        self.counters = old.counters.clone();
+        self.set_limits(old.limits());
+        (self.clock_s, self.loaded_s) = (now_s, now_s);
+    }
+
+    /// Up to where collections stay small; counts for the next write of each.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.seed.limits().set(limits);
+    }
+
+    pub fn limits(&self) -> Limits {
+        self.seed.limits().get()
     }
 
     /// For the making of hashes, sets and sorted sets.
@@ -189,7 +234,13 @@ impl Keyspace {
     #[inline]
     pub fn touch(&mut self, place: Place, now_s: u32) {
         if let Some(entry) = self.dbs[place.db].table.at_mut(place.spot) {
-            entry.touched_s = now_s;
+            entry.access = match self.tracking {
+                Tracking::Recency => now_s,
+                Tracking::Frequency(lfu) => {
+                    let fresh = access::stamp(self.loaded_s, access::FRESH);
+                    access::bump(entry.access_or(fresh), now_s, lfu, &mut self.chance)
+                }
+            };
         }
     }
 
@@ -219,13 +270,20 @@ impl Keyspace {
         self.value_mut(self.locate(db, key))
     }
 
+    fn fresh_access(&self) -> u32 {
+        match self.tracking {
+            Tracking::Recency => self.clock_s,
+            Tracking::Frequency(_) => access::stamp(self.clock_s, access::FRESH),
+        }
+    }
+
     /// Puts a key where [`Keyspace::locate`] found none; where it is now.
     pub fn insert_at(&mut self, place: Place, key: &[u8], value: Value, expire_at_ms: Option<u64>) -> Place {
         debug_assert!(!place.is_found());
         self.before_change(place);
-        let db = &mut self.dbs[place.db];
         let expire_at_ms = expire_at_ms.unwrap_or(NEVER);
-        let entry = Entry { key: SmallBytes::new(key), value, expire_at_ms, touched_s: self.clock_s };
+        let entry = Entry { key: SmallBytes::new(key), value, expire_at_ms, access: self.fresh_access() };
+        let db = &mut self.dbs[place.db];
         let spot = db.table.insert_at(place.spot, entry);
         if expire_at_ms != NEVER {
             db.expires += 1;
@@ -297,7 +355,7 @@ impl Keyspace {
     }
 
     /// Empties a database; how many keys it had. A running snapshot keeps what it still needs of
-    /// it, so its image stays right; the memory goes back in slices ([`Keyspace::sweep`]).
+    /// it, so its image stays right; the rest is garbage.
     pub fn clear(&mut self, db: usize) -> usize {
         let old = std::mem::replace(&mut self.dbs[db].table, Table::new(self.seed.clone()));
         let removed = old.len();
@@ -316,7 +374,7 @@ impl Keyspace {
         match &mut self.snapshot {
             Some(snapshot) => snapshot.detached.push((image_db, table)),
             None if table.is_empty() => {}
-            None => self.discarded.push(table),
+            None => self.garbage.push(Garbage::new(Content::Table(table), &self.counters)),
         }
     }
 
@@ -341,10 +399,12 @@ impl Keyspace {
     /// Takes over all data of another keyspace (a replica's full sync). A running snapshot goes on
     /// and gets the old data.
     pub fn replace_data(&mut self, other: Keyspace) {
-        let Keyspace { dbs, seed, discarded, .. } = other;
+        let Keyspace { dbs, seed, mut garbage, .. } = other;
         let old = std::mem::replace(&mut self.dbs, dbs);
+        seed.limits().set(self.limits());
         self.seed = seed;
-        self.discarded.extend(discarded);
+        self.loaded_s = self.clock_s;
+        self.garbage.append(&mut garbage);
         for (db, old) in old.into_iter().enumerate() {
             self.discard(old.image_db, old.table);
             self.dbs[db].image_db = db;
@@ -355,23 +415,14 @@ impl Keyspace {
                 table.segment_mut(segment).mark.generation = generation;
             }
         }
-    }
-
-    /// Frees up to `segments` of emptied databases; whether there is more.
-    pub fn sweep(&mut self, segments: usize) -> bool {
-        for _ in 0..segments {
-            let Some(table) = self.discarded.last_mut() else { return false };
-            if table.pop_segment().is_none() {
-                self.discarded.pop();
-            }
+        if !self.lazy.resynced {
+            self.garbage.clear();
         }
-        !self.discarded.is_empty()
     }
 
     /// Removes keys past their time, looking at no more than about `budget` entries, and goes on
     /// next time where it stopped.
     pub fn expire_some(&mut self, now_ms: u64, budget: usize) -> Vec<(usize, Box<[u8]>)> {
-        self.sweep(16);
         let mut gone = Vec::new();
         let mut left = budget;
         let segments: usize = self.dbs.iter().map(|db| db.table.segment_count()).sum();
@@ -394,7 +445,10 @@ impl Keyspace {
                 let earliest = staying.map(|entry| entry.expire_at_ms).min().unwrap_or(NEVER);
                 self.dbs[db].table.segment_mut(segment).mark.earliest_expire_ms = earliest;
                 for key in expired {
-                    self.remove(db, &key);
+                    let value = self.remove(db, &key);
+                    if let Some(value) = value.filter(|_| self.lazy.expired) {
+                        self.discard_value(value);
+                    }
                     gone.push((db, key));
                 }
             }
@@ -454,7 +508,9 @@ impl Keyspace {
     /// Ends the snapshot, done or not, and gives back its sink (`Box<dyn Any>` by upcast).
     pub fn take_snapshot_sink(&mut self) -> Option<Box<dyn SnapshotSink>> {
         let snapshot = self.snapshot.take()?;
-        self.discarded.extend(snapshot.detached.into_iter().map(|(_, table)| table));
+        for (_, table) in snapshot.detached {
+            self.garbage.push(Garbage::new(Content::Table(table), &self.counters));
+        }
         Some(snapshot.sink)
     }
 }

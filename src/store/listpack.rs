@@ -3,6 +3,8 @@
 //! a node of a stream goes to an RDB as it is. Promises: what was taken in by [`Listpack::parse`]
 //! is whole, and reading never goes past the end. Has never heard of a stream.
 
+use smallvec::SmallVec;
+
 const HEAD_BYTES: usize = 6;
 const END: u8 = 0xff;
 
@@ -110,14 +112,17 @@ impl Listpack {
     }
 
     pub fn push_integer(&mut self, value: i64) {
-        self.append(|out| encode_integer(value, out));
+        self.append(|out| out.extend_from_slice(&integer_bytes(value)));
     }
 
     /// A word; one that is a canonical integer is kept as such.
     pub fn push(&mut self, word: &[u8]) {
         match crate::stdx::number::parse_i64(word) {
             Some(value) => self.push_integer(value),
-            None => self.append(|out| encode_text(word, out)),
+            None => self.append(|out| {
+                out.extend_from_slice(&text_head(word.len()));
+                out.extend_from_slice(word);
+            }),
         }
     }
 
@@ -137,8 +142,7 @@ impl Listpack {
     /// Puts an integer in the place of the element at `at`.
     pub fn set_integer(&mut self, at: usize, value: i64) {
         let Some((_, next)) = self.get(at) else { return };
-        let mut element = Vec::with_capacity(11);
-        encode_integer(value, &mut element);
+        let mut element = integer_bytes(value).to_vec();
         let mut back = [0; 5];
         let back = back_length(element.len(), &mut back);
         element.extend_from_slice(back);
@@ -157,7 +161,7 @@ impl Listpack {
 }
 
 /// The element at the front and its length; `None` at the end and where it is cut off.
-fn decode(bytes: &[u8]) -> Option<(Element<'_>, usize)> {
+pub(super) fn decode(bytes: &[u8]) -> Option<(Element<'_>, usize)> {
     let &head = bytes.first()?;
     let number = |count: usize| -> Option<(Element<'_>, usize)> {
         // Little endian with the sign in the last byte.
@@ -188,33 +192,63 @@ fn decode(bytes: &[u8]) -> Option<(Element<'_>, usize)> {
     }
 }
 
-fn encode_integer(value: i64, out: &mut Vec<u8>) {
+/// An integer's encoding, or what stands before a text.
+pub(super) type Head = SmallVec<[u8; 12]>;
+
+pub(super) fn integer_bytes(value: i64) -> Head {
     let bytes = value.to_le_bytes();
+    let mut out = Head::new();
+    let mut wide = |head: u8, bytes: &[u8]| {
+        out.push(head);
+        out.extend_from_slice(bytes);
+    };
     match value {
         0..=127 => out.push(value as u8),
         -4096..=4095 => {
             let bits = (value as u16) & 0x1fff;
-            out.extend_from_slice(&[0xc0 | (bits >> 8) as u8, bits as u8]);
+            wide(0xc0 | (bits >> 8) as u8, &[bits as u8]);
         }
-        -32_768..=32_767 => wide(0xf1, &bytes[..2], out),
-        -8_388_608..=8_388_607 => wide(0xf2, &bytes[..3], out),
-        -2_147_483_648..=2_147_483_647 => wide(0xf3, &bytes[..4], out),
-        _ => wide(0xf4, &bytes, out),
+        -32_768..=32_767 => wide(0xf1, &bytes[..2]),
+        -8_388_608..=8_388_607 => wide(0xf2, &bytes[..3]),
+        -2_147_483_648..=2_147_483_647 => wide(0xf3, &bytes[..4]),
+        _ => wide(0xf4, &bytes),
     }
+    out
 }
 
-fn wide(head: u8, bytes: &[u8], out: &mut Vec<u8>) {
-    out.push(head);
-    out.extend_from_slice(bytes);
+/// What stands before a text of this length.
+pub(super) fn text_head(length: usize) -> Head {
+    let mut out = Head::new();
+    match length {
+        0..=63 => out.push(0x80 | length as u8),
+        64..=4095 => out.extend_from_slice(&[0xe0 | (length >> 8) as u8, length as u8]),
+        _ => {
+            out.push(0xf0);
+            out.extend_from_slice(&(length as u32).to_le_bytes());
+        }
+    }
+    out
 }
 
-fn encode_text(text: &[u8], out: &mut Vec<u8>) {
-    match text.len() {
-        length @ 0..=63 => out.push(0x80 | length as u8),
-        length @ 64..=4095 => out.extend_from_slice(&[0xe0 | (length >> 8) as u8, length as u8]),
-        length => wide(0xf0, &(length as u32).to_le_bytes(), out),
-    }
-    out.extend_from_slice(text);
+/// How long the element at the front is, without looking into it.
+pub(super) fn encoded_bytes(bytes: &[u8]) -> Option<usize> {
+    let &head = bytes.first()?;
+    let length = match head {
+        0x00..=0x7f => 1,
+        0x80..=0xbf => 1 + usize::from(head & 0x3f),
+        0xc0..=0xdf => 2,
+        0xe0..=0xef => 2 + (usize::from(head & 0x0f) << 8 | usize::from(*bytes.get(1)?)),
+        0xf0 => {
+            let length: [u8; 4] = bytes.get(1..5)?.try_into().ok()?;
+            5 + u32::from_le_bytes(length) as usize
+        }
+        0xf1 => 3,
+        0xf2 => 4,
+        0xf3 => 5,
+        0xf4 => 9,
+        _ => return None,
+    };
+    (length <= bytes.len()).then_some(length)
 }
 
 /// How many bytes an element's own length takes behind it, seven bits each; the odd bounds are
@@ -231,7 +265,7 @@ pub(crate) fn back_length_bytes(length: usize) -> usize {
 
 /// The length behind an element, to be read from the end: the high seven bits stand first, and
 /// every byte but the first has its top bit set.
-fn back_length(length: usize, buffer: &mut [u8; 5]) -> &[u8] {
+pub(super) fn back_length(length: usize, buffer: &mut [u8; 5]) -> &[u8] {
     let count = back_length_bytes(length);
     for (at, byte) in buffer[..count].iter_mut().enumerate() {
         let bits = (length >> (7 * (count - 1 - at))) as u8 & 0x7f;

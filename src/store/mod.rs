@@ -4,12 +4,20 @@
 //! house (many small ones, so that no insert stalls), the value types stand one a file, [`keyspace`]
 //! puts names and times on values, and [`snapshot`] writes one point in time while the data changes.
 
+pub mod access;
 pub mod bytes;
+pub mod eviction;
+pub mod footprint;
+pub mod garbage;
 pub mod hash;
 pub mod hyperloglog;
+pub mod ints;
 pub mod keyspace;
+pub mod limits;
 pub mod list;
+pub mod list_node;
 pub mod listpack;
+pub mod packed;
 pub mod seed;
 pub mod set;
 pub mod snapshot;
@@ -20,6 +28,7 @@ pub mod stream_node;
 pub mod string;
 pub mod table;
 pub mod tree;
+mod uses;
 pub mod value;
 pub mod zset;
 
@@ -27,9 +36,12 @@ pub mod zset;
 mod tests;
 
 pub use bytes::SmallBytes;
+pub use garbage::Lazy;
 pub use hash::Hash;
 pub use keyspace::{DATABASES, Entry, Keyspace, Place};
+pub use limits::Limits;
 pub use list::List;
+pub use packed::Word;
 pub use seed::HashSeed;
 pub use set::Set;
 pub use snapshot::SnapshotSink;

@@ -1,13 +1,12 @@
 //! A set value: sorted integers while all members are such, then a table.
 
 use super::bytes::SmallBytes;
+use super::footprint::estimate;
+use super::ints::Ints;
 use super::seed::HashSeed;
 use super::table::{Keyed, Table};
 use crate::stdx::Rng;
 use crate::stdx::number::parse_i64;
-
-/// Redis' `set-max-intset-entries`.
-const INTS_MAX: usize = 512;
 
 impl Keyed for SmallBytes {
     fn key(&self) -> &[u8] {
@@ -23,9 +22,8 @@ pub struct Set {
 
 #[derive(Clone)]
 enum Repr {
-    /// Sorted.
-    Ints(Vec<i64>),
-    Table(Table<SmallBytes>),
+    Ints(Ints),
+    Table(Box<Table<SmallBytes>>),
 }
 
 fn int_bytes(value: i64) -> SmallBytes {
@@ -34,7 +32,7 @@ fn int_bytes(value: i64) -> SmallBytes {
 
 impl Set {
     pub fn new(seed: &HashSeed) -> Self {
-        Set { repr: Repr::Ints(Vec::new()), seed: seed.clone() }
+        Set { repr: Repr::Ints(Ints::default()), seed: seed.clone() }
     }
 
     pub fn len(&self) -> usize {
@@ -50,7 +48,7 @@ impl Set {
 
     pub fn contains(&self, member: &[u8]) -> bool {
         match &self.repr {
-            Repr::Ints(ints) => parse_i64(member).is_some_and(|value| ints.binary_search(&value).is_ok()),
+            Repr::Ints(ints) => parse_i64(member).is_some_and(|value| ints.contains(value)),
             Repr::Table(table) => table.get(member).is_some(),
         }
     }
@@ -60,12 +58,11 @@ impl Set {
         if let Repr::Ints(ints) = &mut self.repr {
             match parse_i64(member) {
                 Some(value) => {
-                    let Err(place) = ints.binary_search(&value) else { return false };
-                    ints.insert(place, value);
-                    if ints.len() > INTS_MAX {
+                    let is_new = ints.insert(value);
+                    if is_new && ints.len() > self.seed.limits().get().set_ints as usize {
                         self.grow();
                     }
-                    return true;
+                    return is_new;
                 }
                 None => self.grow(),
             }
@@ -81,12 +78,7 @@ impl Set {
 
     pub fn remove(&mut self, member: &[u8]) -> bool {
         match &mut self.repr {
-            Repr::Ints(ints) => {
-                let Some(value) = parse_i64(member) else { return false };
-                let Ok(place) = ints.binary_search(&value) else { return false };
-                ints.remove(place);
-                true
-            }
+            Repr::Ints(ints) => parse_i64(member).is_some_and(|value| ints.remove(value)),
             Repr::Table(table) => table.remove(member).is_some(),
         }
     }
@@ -94,17 +86,17 @@ impl Set {
     fn grow(&mut self) {
         if let Repr::Ints(ints) = &self.repr {
             let mut table = Table::new(self.seed.clone());
-            for &value in ints {
+            for value in ints.iter() {
                 table.insert(int_bytes(value));
             }
-            self.repr = Repr::Table(table);
+            self.repr = Repr::Table(Box::new(table));
         }
     }
 
     /// Members, ints in their order.
     pub fn iter(&self) -> Box<dyn Iterator<Item = SmallBytes> + '_> {
         match &self.repr {
-            Repr::Ints(ints) => Box::new(ints.iter().map(|&value| int_bytes(value))),
+            Repr::Ints(ints) => Box::new(ints.iter().map(int_bytes)),
             Repr::Table(table) => Box::new(table.iter().cloned()),
         }
     }
@@ -112,7 +104,7 @@ impl Set {
     pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&[u8])) -> u64 {
         match &self.repr {
             Repr::Ints(ints) => {
-                ints.iter().for_each(|&value| visit(&int_bytes(value)));
+                ints.iter().for_each(|value| visit(&int_bytes(value)));
                 0
             }
             Repr::Table(table) => table.scan(cursor, count, |member| visit(member)),
@@ -122,8 +114,27 @@ impl Set {
     pub fn random(&self, rng: &mut Rng) -> Option<SmallBytes> {
         match &self.repr {
             Repr::Ints(ints) if ints.is_empty() => None,
-            Repr::Ints(ints) => Some(int_bytes(ints[rng.usize(..ints.len())])),
+            Repr::Ints(ints) => ints.get(rng.usize(..ints.len())).map(int_bytes),
             Repr::Table(table) => table.random(rng).cloned(),
+        }
+    }
+
+    /// About how many pieces of memory it is made of.
+    pub fn parts(&self) -> usize {
+        match &self.repr {
+            Repr::Ints(_) => 1,
+            Repr::Table(table) => table.len(),
+        }
+    }
+
+    /// Told from the first `samples` members.
+    pub fn heap_bytes(&self, samples: usize) -> usize {
+        match &self.repr {
+            Repr::Ints(ints) => ints.heap_bytes(),
+            Repr::Table(table) => {
+                let members = table.iter().map(SmallBytes::heap_bytes);
+                size_of_val(&**table) + table.heap_bytes() + estimate(table.len(), samples, members)
+            }
         }
     }
 
@@ -135,7 +146,7 @@ impl Set {
     }
 
     /// For the writer of RDB files: the integers, when that is all it holds.
-    pub fn as_ints(&self) -> Option<&[i64]> {
+    pub fn as_ints(&self) -> Option<&Ints> {
         match &self.repr {
             Repr::Ints(ints) => Some(ints),
             Repr::Table(_) => None,

@@ -4,7 +4,7 @@
 
 use super::stream_group::Group;
 use super::stream_id::StreamId;
-use super::stream_node::{EntryView, NODE_ENTRIES_MAX, Node};
+use super::stream_node::{EntryView, Node, NodeLimits};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -45,9 +45,6 @@ pub struct StreamMarks {
     pub entries_added: u64,
 }
 
-/// How many entries `~` lets go at once when no LIMIT is given: a hundred nodes.
-pub const TRIM_LIMIT: u64 = 100 * NODE_ENTRIES_MAX as u64;
-
 impl Stream {
     pub fn len(&self) -> u64 {
         self.len
@@ -75,19 +72,27 @@ impl Stream {
         self.entries_added
     }
 
+    /// What lies beside itself.
+    pub fn heap_bytes(&self) -> usize {
+        // Trees keep a node for about every seven of theirs.
+        let nodes = self.nodes.values().map(|node| node.capacity() + size_of::<Node>() * 3 / 2);
+        let groups = self.groups.iter().map(|(name, group)| name.len() + group.heap_bytes());
+        nodes.sum::<usize>() + groups.sum::<usize>()
+    }
+
     /// Nodes with their ids, for files and for XINFO.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = (StreamId, &Node)> {
         self.nodes.iter().map(|(id, node)| (*id, node))
     }
 
     /// Adds an entry of fields with their values; whether its id was new enough.
-    pub fn push(&mut self, id: StreamId, words: &[&[u8]]) -> bool {
+    pub fn push(&mut self, id: StreamId, words: &[&[u8]], limits: NodeLimits) -> bool {
         if id <= self.last_id {
             return false;
         }
         let bytes = words.iter().map(|word| word.len()).sum();
         match self.nodes.last_entry() {
-            Some(mut last) if last.get().has_room(bytes) => last.get_mut().push(id, words),
+            Some(mut last) if last.get().has_room(bytes, limits) => last.get_mut().push(id, words),
             last => {
                 if let Some(mut last) = last {
                     last.get_mut().shrink();

@@ -40,6 +40,13 @@ impl Group {
         Group { last_id, entries_read, ..Group::default() }
     }
 
+    pub fn heap_bytes(&self) -> usize {
+        // Every pending entry stands in two trees.
+        let entry = 2 * size_of::<StreamId>() + size_of::<Pending>();
+        let consumers = self.consumers.values().map(|one| size_of::<Consumer>() + 2 * one.name.len());
+        size_of::<Group>() + self.pending.len() * entry * 3 / 2 + consumers.sum::<usize>()
+    }
+
     pub fn consumer_id(&self, name: &[u8]) -> Option<ConsumerId> {
         self.by_name.get(name).copied()
     }

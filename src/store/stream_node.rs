@@ -8,10 +8,19 @@ use super::stream_id::StreamId;
 
 const DELETED: i64 = 1;
 const SAME_FIELDS: i64 = 2;
-/// Above these a new node begins: the defaults of stream-node-max-bytes and
-/// stream-node-max-entries.
-const NODE_BYTES_MAX: usize = 4096;
-pub const NODE_ENTRIES_MAX: usize = 100;
+/// Above these a new node begins; 0: no limit of this kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeLimits {
+    pub bytes: usize,
+    pub entries: usize,
+}
+
+impl Default for NodeLimits {
+    /// As Redis' stream-node-max-bytes and stream-node-max-entries.
+    fn default() -> Self {
+        NodeLimits { bytes: 4096, entries: 100 }
+    }
+}
 
 #[derive(Clone, PartialEq, Eq)]
 pub struct Node {
@@ -134,10 +143,11 @@ impl Node {
     }
 
     /// Whether an entry of so many bytes of words still belongs here.
-    pub fn has_room(&self, words_bytes: usize) -> bool {
+    pub fn has_room(&self, words_bytes: usize, limits: NodeLimits) -> bool {
         let deleted = self.master().map_or(0, |master| master.deleted.max(0) as usize);
-        self.as_bytes().len().saturating_add(words_bytes) < NODE_BYTES_MAX
-            && self.live() + deleted < NODE_ENTRIES_MAX
+        let bytes = self.as_bytes().len().saturating_add(words_bytes);
+        (limits.bytes == 0 || bytes < limits.bytes)
+            && (limits.entries == 0 || self.live() + deleted < limits.entries)
     }
 
     /// Adds an entry behind all others.

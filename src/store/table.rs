@@ -10,7 +10,7 @@ use super::seed::HashSeed;
 use crate::stdx::Rng;
 use hashbrown::HashTable;
 
-/// A full table of 512 buckets.
+/// What an index of 512 places holds.
 pub const SEGMENT_ENTRIES_MAX: usize = 448;
 
 /// The bits of a hash that order segments and scans. The top 7 are hashbrown's tag, and would tell
@@ -32,9 +32,17 @@ pub struct Spot {
     pub bucket: Option<usize>,
 }
 
+/// Up to here a segment is searched from its begin: one or two cache lines, and no index to keep.
+const UNINDEXED_MAX: usize = 8;
+
+/// Entries stand beside each other in no order, with little room to spare; an index of two bytes and
+/// a tag each finds them. A hash table of the entries themselves would be half empty most of the time.
 #[derive(Clone)]
 pub struct Segment<T, M> {
-    entries: HashTable<T>,
+    entries: Vec<T>,
+    /// Places in `entries`; empty until there are more than [`UNINDEXED_MAX`].
+    index: HashTable<u16>,
+    is_indexed: bool,
     depth: u32,
     pub mark: M,
 }
@@ -51,6 +59,87 @@ impl<T, M> Segment<T, M> {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
+
+    /// Memory set aside for it beside its own.
+    pub fn heap_bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<T>() + self.index.allocation_size()
+    }
+}
+
+impl<T: Keyed, M> Segment<T, M> {
+    fn new(entries: Vec<T>, depth: u32, mark: M, seed: &HashSeed) -> Self {
+        let mut segment = Segment { entries, index: HashTable::new(), is_indexed: false, depth, mark };
+        if segment.len() > UNINDEXED_MAX {
+            segment.build_index(seed);
+        }
+        segment
+    }
+
+    fn build_index(&mut self, seed: &HashSeed) {
+        let room = if self.len() > SEGMENT_ENTRIES_MAX / 4 { SEGMENT_ENTRIES_MAX } else { self.len() + 1 };
+        self.index = HashTable::with_capacity(room.max(self.len()));
+        let entries = &self.entries;
+        for (at, entry) in entries.iter().enumerate() {
+            self.index.insert_unique(seed.hash(entry.key()), at as u16, |&i| {
+                seed.hash(entries[usize::from(i)].key())
+            });
+        }
+        self.is_indexed = true;
+    }
+
+    #[inline]
+    fn find(&self, hash: u64, key: &[u8]) -> Option<usize> {
+        if self.is_indexed {
+            let found = self.index.find(hash, |&at| self.entries[usize::from(at)].key() == key);
+            found.map(|&at| usize::from(at))
+        } else {
+            self.entries.iter().position(|entry| entry.key() == key)
+        }
+    }
+
+    /// Makes room by an eighth: about what the steps of the allocator are apart.
+    fn push(&mut self, hash: u64, entry: T, seed: &HashSeed) -> usize {
+        let at = self.entries.len();
+        if at == self.entries.capacity() {
+            self.entries.reserve_exact((at / 8).max(if at == 0 { 1 } else { 2 }));
+        }
+        self.entries.push(entry);
+        if self.is_indexed {
+            let entries = &self.entries;
+            self.index.insert_unique(hash, at as u16, |&i| seed.hash(entries[usize::from(i)].key()));
+        } else if at >= UNINDEXED_MAX {
+            self.build_index(seed);
+        }
+        at
+    }
+
+    fn remove(&mut self, hash: u64, at: usize, seed: &HashSeed) -> Option<T> {
+        if at >= self.entries.len() {
+            return None;
+        }
+        if self.is_indexed {
+            let is_it = |&i: &u16| usize::from(i) == at;
+            let found = self.index.find_entry(hash, is_it).or_else(|absent| {
+                // A stale spot: the entry's own key says where it is indexed.
+                absent.into_table().find_entry(seed.hash(self.entries[at].key()), is_it)
+            });
+            if let Ok(found) = found {
+                found.remove();
+            }
+        }
+        let entry = self.entries.swap_remove(at);
+        let last = self.entries.len();
+        if self.is_indexed && at < last {
+            let moved = seed.hash(self.entries[at].key());
+            if let Some(place) = self.index.find_mut(moved, |&i| usize::from(i) == last) {
+                *place = at as u16;
+            }
+        }
+        if self.entries.capacity() > 2 * last + 16 {
+            self.entries.shrink_to(last + last / 8);
+        }
+        Some(entry)
+    }
 }
 
 #[derive(Clone)]
@@ -65,7 +154,7 @@ pub struct Table<T, M = ()> {
 
 impl<T: Keyed, M: Clone + Default> Table<T, M> {
     pub fn new(seed: HashSeed) -> Self {
-        let first = Segment { entries: HashTable::new(), depth: 0, mark: M::default() };
+        let first = Segment::new(Vec::new(), 0, M::default(), &seed);
         Table { seed, directory: vec![0], depth: 0, segments: vec![first], len: 0 }
     }
 
@@ -90,19 +179,19 @@ impl<T: Keyed, M: Clone + Default> Table<T, M> {
     pub fn locate(&self, key: &[u8]) -> Spot {
         let hash = self.seed.hash(key);
         let segment = self.directory[self.slot_of(hash)] as usize;
-        let bucket = self.segments[segment].entries.find_bucket_index(hash, |entry| entry.key() == key);
+        let bucket = self.segments[segment].find(hash, key);
         Spot { hash, segment, bucket }
     }
 
     #[inline]
     pub fn at(&self, spot: Spot) -> Option<&T> {
-        self.segments[spot.segment].entries.get_bucket(spot.bucket?)
+        self.segments[spot.segment].entries.get(spot.bucket?)
     }
 
     /// The key must not be changed.
     #[inline]
     pub fn at_mut(&mut self, spot: Spot) -> Option<&mut T> {
-        self.segments[spot.segment].entries.get_bucket_mut(spot.bucket?)
+        self.segments[spot.segment].entries.get_mut(spot.bucket?)
     }
 
     pub fn get(&self, key: &[u8]) -> Option<&T> {
@@ -121,9 +210,7 @@ impl<T: Keyed, M: Clone + Default> Table<T, M> {
         while self.segments[segment].len() >= SEGMENT_ENTRIES_MAX && self.split(spot.hash, segment) {
             segment = self.directory[self.slot_of(spot.hash)] as usize;
         }
-        let seed = &self.seed;
-        let occupied = self.segments[segment].entries.insert_unique(spot.hash, entry, |e| seed.hash(e.key()));
-        let bucket = Some(occupied.bucket_index());
+        let bucket = Some(self.segments[segment].push(spot.hash, entry, &self.seed));
         self.len += 1;
         Spot { hash: spot.hash, segment, bucket }
     }
@@ -140,8 +227,7 @@ impl<T: Keyed, M: Clone + Default> Table<T, M> {
 
     pub fn remove_at(&mut self, spot: Spot) -> Option<T> {
         let bucket = spot.bucket?;
-        let entry = self.segments[spot.segment].entries.get_bucket_entry(bucket).ok()?;
-        let (entry, _) = entry.remove();
+        let entry = self.segments[spot.segment].remove(spot.hash, bucket, &self.seed)?;
         self.len -= 1;
         Some(entry)
     }
@@ -163,19 +249,17 @@ impl<T: Keyed, M: Clone + Default> Table<T, M> {
         }
         let bit = PREFIX_BITS - depth - 1;
         let half = self.segments[segment].len() / 2 + 16;
-        let old = std::mem::replace(&mut self.segments[segment].entries, HashTable::with_capacity(half));
-        let mut upper = HashTable::with_capacity(half);
-        let seed = &self.seed;
-        let lower = &mut self.segments[segment].entries;
+        let old = std::mem::take(&mut self.segments[segment].entries);
+        let (mut lower, mut upper) = (Vec::with_capacity(half), Vec::with_capacity(half));
         for entry in old {
-            let hash = seed.hash(entry.key());
-            let target = if hash >> bit & 1 == 1 { &mut upper } else { &mut *lower };
-            target.insert_unique(hash, entry, |e| seed.hash(e.key()));
+            let is_upper = self.seed.hash(entry.key()) >> bit & 1 == 1;
+            if is_upper { &mut upper } else { &mut lower }.push(entry);
         }
-        self.segments[segment].depth = depth + 1;
         let mark = self.segments[segment].mark.clone();
+        self.segments[segment] = Segment::new(lower, depth + 1, mark.clone(), &self.seed);
+        let upper = Segment::new(upper, depth + 1, mark, &self.seed);
         let new = self.segments.len() as u32;
-        self.segments.push(Segment { entries: upper, depth: depth + 1, mark });
+        self.segments.push(upper);
         // The slots that shared the old segment, and of them the upper half.
         let width = 1usize << (self.depth - depth);
         let start = self.slot_of(hash) & !(width - 1);
@@ -191,6 +275,13 @@ impl<T: Keyed, M: Clone + Default> Table<T, M> {
 
     pub fn segment_mut(&mut self, index: usize) -> &mut Segment<T, M> {
         &mut self.segments[index]
+    }
+
+    /// Memory set aside for it beside its own, without what entries point to.
+    pub fn heap_bytes(&self) -> usize {
+        self.directory.capacity() * size_of::<u32>()
+            + self.segments.capacity() * size_of::<Segment<T, M>>()
+            + self.segments.iter().map(Segment::heap_bytes).sum::<usize>()
     }
 
     pub fn segment_count(&self) -> usize {
@@ -249,25 +340,35 @@ impl<T: Keyed, M: Clone + Default> Table<T, M> {
         }
     }
 
-    /// Some entry, each about as likely; `None` only when empty.
-    pub fn random(&self, rng: &mut Rng) -> Option<&T> {
+    /// Where some entry is, each as likely as any other; `None` only when empty.
+    pub fn random_spot(&self, rng: &mut Rng) -> Option<Spot> {
         if self.len == 0 {
             return None;
         }
+        let spot = |segment, at| Some(Spot { hash: 0, segment, bucket: Some(at) });
         for _ in 0..256 {
-            let segment = &self.segments[self.directory[rng.usize(..self.directory.len())] as usize];
-            let buckets = segment.entries.num_buckets();
-            if buckets == 0 {
-                continue;
-            }
-            for _ in 0..8 {
-                if let Some(entry) = segment.entries.get_bucket(rng.usize(..buckets)) {
-                    return Some(entry);
-                }
+            let segment = rng.usize(..self.segments.len());
+            let len = self.segments[segment].len();
+            // However full its segment is.
+            let width = if self.segments.len() == 1 { len } else { SEGMENT_ENTRIES_MAX.max(len) };
+            let at = rng.usize(..width);
+            if at < len {
+                return spot(segment, at);
             }
         }
         // Nearly everything was removed: look at all of it, from a random one on.
-        self.iter().nth(rng.usize(..self.len))
+        let mut left = rng.usize(..self.len);
+        for (number, segment) in self.segments.iter().enumerate() {
+            if left < segment.len() {
+                return spot(number, left);
+            }
+            left -= segment.len();
+        }
+        None
+    }
+
+    pub fn random(&self, rng: &mut Rng) -> Option<&T> {
+        self.at(self.random_spot(rng)?)
     }
 }
 

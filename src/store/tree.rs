@@ -61,6 +61,11 @@ impl Tree {
         self.len == 0
     }
 
+    /// Without what long members take elsewhere.
+    pub fn heap_bytes(&self) -> usize {
+        self.root.heap_bytes()
+    }
+
     /// The member must not be there with this score yet.
     pub fn insert(&mut self, entry: Scored) {
         self.len += 1;
@@ -156,6 +161,16 @@ impl Node {
         }
     }
 
+    fn heap_bytes(&self) -> usize {
+        match self {
+            Node::Leaf(entries) => entries.capacity() * size_of::<Scored>(),
+            Node::Inner(branches) => {
+                let below = branches.iter().map(|branch| size_of::<Node>() + branch.node.heap_bytes());
+                branches.capacity() * size_of::<Branch>() + below.sum::<usize>()
+            }
+        }
+    }
+
     fn width(&self) -> usize {
         match self {
             Node::Leaf(entries) => entries.len(),
@@ -170,13 +185,19 @@ impl Node {
                 let place =
                     entries.partition_point(|e| e.order(entry.score, &entry.member) == Ordering::Less);
                 let at_end = place == entries.len();
+                if entries.len() == entries.capacity() {
+                    let more = (entries.len() / 4).max(4).min(LEAF_MAX + 1 - entries.len());
+                    entries.reserve_exact(more);
+                }
                 entries.insert(place, entry);
                 if entries.len() <= LEAF_MAX {
                     return None;
                 }
                 // Rising insertions leave full leaves behind.
                 let cut = if at_end { LEAF_MAX } else { LEAF_MAX / 2 };
-                Branch::over(Node::Leaf(entries.split_off(cut)))
+                let right = entries.split_off(cut);
+                entries.shrink_to(if at_end { cut } else { cut + cut / 4 });
+                Branch::over(Node::Leaf(right))
             }
             Node::Inner(branches) => {
                 let next = branches
@@ -192,7 +213,9 @@ impl Node {
                     branch.count -= right.count;
                     branches.insert(next + 1, right);
                     if branches.len() > FANOUT_MAX {
-                        return Branch::over(Node::Inner(branches.split_off(FANOUT_MAX / 2)));
+                        let right = branches.split_off(FANOUT_MAX / 2);
+                        branches.shrink_to(FANOUT_MAX);
+                        return Branch::over(Node::Inner(right));
                     }
                 }
                 None

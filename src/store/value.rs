@@ -37,6 +37,18 @@ impl Value {
         }
     }
 
+    /// About how many pieces of memory it is made of: what freeing it takes.
+    pub fn parts(&self) -> usize {
+        match self {
+            Value::Str(_) => 1,
+            Value::List(list) => list.parts(),
+            Value::Hash(hash) => hash.parts(),
+            Value::Set(set) => set.parts(),
+            Value::ZSet(zset) => zset.parts(),
+            Value::Stream(stream) => stream.nodes().len(),
+        }
+    }
+
     /// Nothing in it: a key must not hold such a value (a string and a stream may be empty).
     pub fn is_empty_collection(&self) -> bool {
         match self {

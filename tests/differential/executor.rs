@@ -87,7 +87,10 @@ impl Executor {
     pub fn dump(&self) -> BTreeMap<Vec<u8>, (String, Option<u64>)> {
         let shown = |value: &Value| match value {
             Value::Set(set) => format!("{:?}", set.iter().collect::<std::collections::BTreeSet<_>>()),
-            Value::Hash(hash) => format!("{:?}", hash.iter().collect::<BTreeMap<_, _>>()),
+            Value::Hash(hash) => format!(
+                "{:?}",
+                hash.iter().map(|(f, v)| (f.to_vec(), v.to_vec())).collect::<BTreeMap<_, _>>()
+            ),
             Value::Str(string) => string.to_vec().escape_ascii().to_string(),
             other => format!("{other:?}"),
         };

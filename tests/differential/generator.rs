@@ -6,7 +6,7 @@
 use super::streams;
 use super::templates::TEMPLATES;
 use vedette::stdx::Rng;
-use vedette::store::{Hash, HashSeed, List, Set, SmallBytes, Str, Value, ZSet};
+use vedette::store::{Hash, HashSeed, List, Set, Str, Value, ZSet};
 
 const INTEGERS: &[&str] = &[
     "0",
@@ -86,11 +86,11 @@ pub struct Generator {
 /// Values as DUMP gives them, and bytes that are none.
 fn payloads() -> Vec<Vec<u8>> {
     let seed = HashSeed::new(1);
-    let (mut list, mut hash) = (List::new(), Hash::new(&seed));
+    let (mut list, mut hash) = (List::new(&seed), Hash::new(&seed));
     let (mut ints, mut set, mut zset) = (Set::new(&seed), Set::new(&seed), ZSet::new(&seed));
     for n in 0..5 {
         let word = format!("m{n}");
-        list.push_back(SmallBytes::new(word.as_bytes()));
+        list.push_back(word.as_bytes());
         hash.set(word.as_bytes(), n.to_string().as_bytes());
         ints.insert(n.to_string().as_bytes());
         set.insert(word.as_bytes());

@@ -3,6 +3,7 @@
 mod hostile;
 mod limits;
 mod loading;
+mod memory;
 mod notifications;
 mod start;
 mod story;

@@ -160,8 +160,8 @@ fn unknown_words_are_refused_and_never_cost_the_connection() {
         assert!(reply.error().is_some_and(|error| error.starts_with(said)), "{line}: {reply:?}");
     }
     assert_eq!(words(&wire.line("CONFIG GET appendonly")), ["appendonly", "no"]);
-    assert!(wire.line("CONFIG SET maxmemory 1mb").is_ok());
-    eventually("memory is measured and above a megabyte", || {
+    assert!(wire.line("CONFIG SET maxmemory 1kb").is_ok());
+    eventually("memory is measured and above a kilobyte", || {
         let reply = wire.line("SET a 1");
         reply.error() == Some("OOM command not allowed when used memory > 'maxmemory'.")
     });

@@ -2,6 +2,7 @@
 
 use super::ServerConfig;
 use super::aof::{Fsync, plain_name};
+use super::memory;
 use super::notify;
 use super::values::*;
 use crate::config::Secret;
@@ -9,6 +10,7 @@ use crate::config::tls::AuthClients;
 use crate::model::Address;
 use std::path::PathBuf;
 
+#[derive(Clone, Copy)]
 pub struct Directive {
     pub name: &'static str,
     /// The older name, also understood.
@@ -28,7 +30,7 @@ pub fn find(name: &str) -> Option<&'static Directive> {
 type Get = fn(&ServerConfig) -> String;
 type Set = fn(&mut ServerConfig, &[String]) -> Result<(), String>;
 
-const fn live(name: &'static str, get: Get, set: Set) -> Directive {
+pub(super) const fn live(name: &'static str, get: Get, set: Set) -> Directive {
     Directive { name, alias: None, at_runtime: true, get, set }
 }
 
@@ -36,7 +38,7 @@ const fn start(name: &'static str, get: Get, set: Set) -> Directive {
     Directive { name, alias: None, at_runtime: false, get, set }
 }
 
-const fn renamed(mut row: Directive, alias: &'static str) -> Directive {
+pub(super) const fn renamed(mut row: Directive, alias: &'static str) -> Directive {
     row.alias = Some(alias);
     row
 }
@@ -55,9 +57,27 @@ fn only(words: &[String], value: &str, why: &str) -> Result<(), String> {
     if one(words)?.eq_ignore_ascii_case(value) { Ok(()) } else { Err(why.to_owned()) }
 }
 
-const COUNT_MAX: i64 = i32::MAX as i64;
+pub(super) const COUNT_MAX: i64 = i32::MAX as i64;
 
-pub const DIRECTIVES: &[Directive] = &[
+pub const DIRECTIVES: &[Directive] =
+    &joined::<{ GENERAL.len() + memory::ROWS.len() }>(&[GENERAL, memory::ROWS]);
+
+/// The rows of several lists as one.
+const fn joined<const COUNT: usize>(lists: &[&[Directive]]) -> [Directive; COUNT] {
+    let mut rows = [GENERAL[0]; COUNT];
+    let (mut list, mut at) = (0, 0);
+    while list < lists.len() {
+        let mut row = 0;
+        while row < lists[list].len() {
+            rows[at] = lists[list][row];
+            (at, row) = (at + 1, row + 1);
+        }
+        list += 1;
+    }
+    rows
+}
+
+const GENERAL: &[Directive] = &[
     start(
         "bind",
         |c| c.bind.join(" "),
@@ -267,12 +287,6 @@ pub const DIRECTIVES: &[Directive] = &[
         "client-output-buffer-limit",
         |c| output_limits_text(&c.output_limits),
         |c, w| output_limits(&mut c.output_limits, w),
-    ),
-    live("maxmemory", |c| c.maxmemory_bytes.to_string(), |c, w| bytes(w).map(|v| c.maxmemory_bytes = v)),
-    live(
-        "maxmemory-policy",
-        |c| c.maxmemory_policy.clone(),
-        |c, w| choice(w, &["noeviction"]).map(|v| c.maxmemory_policy = v),
     ),
     start(
         "proto-max-bulk-len",

@@ -5,6 +5,7 @@
 pub mod aof;
 pub mod directives;
 pub mod latency;
+pub mod memory;
 pub mod notify;
 mod scripts;
 mod values;
@@ -16,6 +17,7 @@ use crate::stdx::time::Duration;
 use crate::stdx::words::split_words;
 use aof::AofConfig;
 pub use directives::{DIRECTIVES, Directive};
+use memory::MemoryConfig;
 use std::path::{Path, PathBuf};
 pub use values::{OutputLimit, SavePoint};
 
@@ -61,8 +63,7 @@ pub struct ServerConfig {
     pub clients_max: usize,
     /// Normal, replica, pubsub.
     pub output_limits: [OutputLimit; 3],
-    pub maxmemory_bytes: u64,
-    pub maxmemory_policy: String,
+    pub memory: MemoryConfig,
     pub proto_max_bulk_bytes: u64,
     /// Of one request, and of all that a session has queued since MULTI.
     pub query_buffer_bytes_max: u64,
@@ -135,8 +136,7 @@ impl Default for ServerConfig {
             protected_mode: true,
             clients_max: 10_000,
             output_limits: OutputLimit::defaults(),
-            maxmemory_bytes: 0,
-            maxmemory_policy: "noeviction".into(),
+            memory: MemoryConfig::default(),
             proto_max_bulk_bytes: 512 << 20,
             query_buffer_bytes_max: 1 << 30,
             replicaof: None,
@@ -325,7 +325,7 @@ mod tests {
             arguments(&["my.conf", "--port", "7001", "--replicaof", "10.0.0.1 6379", "--save", ""]).unwrap();
         assert_eq!(config.port, 7001);
         assert_eq!(config.save, []);
-        assert_eq!(config.maxmemory_bytes, 1 << 30);
+        assert_eq!(config.memory.max_bytes, 1 << 30);
         assert_eq!(config.requirepass.as_ref().map(Secret::expose), Some("a b"));
         assert_eq!(config.replicaof, Some(Address::new("10.0.0.1", 6379)));
         assert_eq!(arguments(&["my.conf"]).unwrap().save.len(), 2, "save lines add up");

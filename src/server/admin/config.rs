@@ -36,6 +36,8 @@ pub(super) fn config(
         b"resetstat" => {
             server.stats.reset();
             server.latency.drop_histograms();
+            server.eviction.reset_stats();
+            server.keyspace.garbage_counters().reset_freed();
             out.ok();
             Ok(())
         }
@@ -126,5 +128,7 @@ impl Server {
         self.admin.slowlog.entries.truncate(config.slowlog_len_max);
         self.replication.config_changed(config);
         self.log_switched(now);
+        self.memory_config_changed();
+        self.evict(now);
     }
 }

@@ -14,7 +14,7 @@ type Section = fn(&Server, Now, &mut InfoWriter);
 const SECTIONS: &[(&str, Section)] = &[
     ("server", server),
     ("clients", clients),
-    ("memory", memory),
+    ("memory", super::memory::info),
     ("persistence", persistence),
     ("stats", stats),
     ("replication", replication),
@@ -81,31 +81,6 @@ fn clients(server: &Server, _: Now, out: &mut InfoWriter) {
         .field("tracking_clients", server.hub.tracking.clients());
 }
 
-fn memory(server: &Server, _: Now, out: &mut InfoWriter) {
-    let human = |bytes: u64| format!("{:.2}M", bytes as f64 / f64::from(1 << 20));
-    let (used, peak) = (server.stats.resident_bytes, server.stats.resident_bytes_peak);
-    out.section("Memory")
-        .field("used_memory", used)
-        .field("used_memory_human", human(used))
-        .field("used_memory_rss", used)
-        .field("used_memory_rss_human", human(used))
-        .field("used_memory_peak", peak)
-        .field("used_memory_peak_human", human(peak))
-        .field("maxmemory", server.config.maxmemory_bytes)
-        .field("maxmemory_human", human(server.config.maxmemory_bytes))
-        .field("maxmemory_policy", &server.config.maxmemory_policy)
-        .field("mem_allocator", "mimalloc");
-    let (count, texts, lua) = server.scripting.sizes();
-    let thousands = |bytes: usize| format!("{:.2}K", bytes as f64 / 1024.0);
-    out.field("used_memory_vm_eval", lua)
-        .field("used_memory_lua", lua)
-        .field("used_memory_lua_human", thousands(lua))
-        .field("used_memory_scripts_eval", texts)
-        .field("used_memory_scripts", texts)
-        .field("used_memory_scripts_human", thousands(texts))
-        .field("number_of_cached_scripts", count);
-}
-
 fn persistence(server: &Server, now: Now, out: &mut InfoWriter) {
     let snapshot = &server.admin.snapshot;
     out.section("Persistence").field("loading", u8::from(server.loading)).field("async_loading", 0);
@@ -130,7 +105,7 @@ fn stats(server: &Server, _: Now, out: &mut InfoWriter) {
         .field("sync_partial_ok", stats.sync_partial_ok)
         .field("sync_partial_err", stats.sync_partial_err)
         .field("expired_keys", stats.expired_keys)
-        .field("evicted_keys", 0)
+        .field("evicted_keys", server.eviction.evicted_keys)
         .field("keyspace_hits", stats.keyspace_hits)
         .field("keyspace_misses", stats.keyspace_misses)
         .field("pubsub_channels", server.hub.pubsub.channel_count())

@@ -7,6 +7,7 @@ mod info;
 mod interface;
 pub mod keys;
 mod latency_command;
+mod memory;
 mod operate;
 pub mod slowlog;
 pub mod snapshot;
@@ -64,7 +65,7 @@ pub const COMMANDS: &[&[ServerCommand]] = &[&[
         AtLeast(2),
         READONLY,
         Keys { first: 2, ..KEY_1 },
-        operate::memory,
+        memory::memory,
         "Tells what a key takes.",
     ),
     row("cluster", AtLeast(2), ANYTIME, NO_KEYS, elsewhere::cluster, "There is no cluster mode."),

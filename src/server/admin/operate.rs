@@ -1,4 +1,4 @@
-//! Small commands of operators: TIME, DEBUG, MEMORY, SLOWLOG, SHUTDOWN.
+//! Small commands of operators: TIME, DEBUG, SLOWLOG, SHUTDOWN.
 
 use super::super::{Action, Level, Server};
 use crate::commands::CommandError;
@@ -55,24 +55,6 @@ pub(super) fn debug(s: &mut Server, c: &mut Session, now: Now, argv: &[&[u8]], o
         }
         (b"help", _) => help(out, &["DEBUG SLEEP <seconds> | OBJECT <key> | SET-ACTIVE-EXPIRE <0|1>"]),
         _ => return Err(unknown_subcommand("debug", argv).into()),
-    }
-    Ok(())
-}
-
-pub(super) fn memory(s: &mut Server, c: &mut Session, _: Now, argv: &[&[u8]], out: &mut Writer<'_>) -> Done {
-    match argv[1].to_ascii_lowercase().as_slice() {
-        b"usage" if matches!(argv.len(), 3 | 5) => match s.keyspace.entry(c.db, argv[2]) {
-            // The entry itself, and what an image of the value takes: near enough to compare keys.
-            Some(entry) => {
-                let value = crate::rdb::plain_length(entry.value());
-                out.integer((std::mem::size_of_val(entry) + entry.key().len() + value) as i64);
-            }
-            None => out.null(),
-        },
-        b"usage" => return Err(CommandError::Arity("memory|usage".into())),
-        b"doctor" => out.verbatim("txt", "No advice: watch used_memory and maxmemory of INFO."),
-        b"help" => help(out, &["MEMORY USAGE <key>"]),
-        _ => return Err(unknown_subcommand("memory", argv).into()),
     }
     Ok(())
 }

@@ -97,6 +97,11 @@ impl Default for Aof {
 }
 
 impl Aof {
+    /// Bytes that wait for the disk.
+    pub fn waiting_bytes(&self) -> u64 {
+        self.queue.waiting_bytes() + self.fresh.len() as u64
+    }
+
     pub fn is_on(&self) -> bool {
         self.state == State::On
     }
@@ -114,7 +119,7 @@ impl Aof {
         if let Some(why) = &self.trouble {
             return Some(CommandError::Text(format!("MISCONF Errors writing to the AOF file: {why}")));
         }
-        let waiting = self.queue.waiting_bytes() + self.fresh.len() as u64;
+        let waiting = self.waiting_bytes();
         (waiting > WAITING_BYTES_MAX).then(|| {
             CommandError::Text(format!(
                 "MISCONF Errors writing to the AOF file: {waiting} bytes wait for the disk already"

@@ -60,6 +60,11 @@ impl Stream {
         self.backlog.as_ref()
     }
 
+    /// Bytes that the backlog holds now.
+    pub fn backlog_used(&self) -> usize {
+        self.backlog.as_ref().map_or(0, Backlog::len)
+    }
+
     pub fn backlog_bytes(&self) -> usize {
         self.backlog_bytes
     }
