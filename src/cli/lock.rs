@@ -225,17 +225,13 @@ async fn wait(
     signals: &mut Signals,
 ) -> Result<Option<u8>, Failure> {
     let mut told: Vec<String> = Vec::new();
-    loop {
-        if let State::Waiting(troubles) = keeper.state() {
-            for trouble in troubles {
-                // Each once: who waits for long must see why, not how often.
-                if !options.nonblock && !told.contains(&trouble) && told.len() < 64 {
-                    eprintln!("vedette: {}: {trouble}", options.name);
-                    told.push(trouble);
-                }
+    while let State::Waiting(troubles) = keeper.state() {
+        for trouble in troubles {
+            // Each once: who waits for long must see why, not how often.
+            if !options.nonblock && !told.contains(&trouble) && told.len() < 64 {
+                eprintln!("vedette: {}: {trouble}", options.name);
+                told.push(trouble);
             }
-        } else {
-            break;
         }
         tokio::select! {
             _ = keeper.changed() => {}

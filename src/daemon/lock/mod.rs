@@ -11,7 +11,7 @@
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let places = ["10.0.0.1:6379", "10.0.0.2:6379", "10.0.0.3:6379"];
-//! let places = places.iter().map(|text| Ok(Place::Server(text.parse()?))).collect::<Result<_, String>>()?;
+//! let places = places.iter().map(|text| text.parse().map(Place::Server)).collect::<Result<_, _>>()?;
 //! let plan = Plan { wait: Wait::For(Duration::from_secs(5)), ..Plan::new(3, Duration::from_secs(30))? };
 //!
 //! let mut keeper = Keeper::start(Access::open(places), "nightly-report", plan)?;
