@@ -12,7 +12,7 @@
 use super::gate::{self, Verdict};
 use super::members::{self, Change, ChangeError, Members};
 use super::mirror::{Mirror, record_from_entry, record_from_snapshot};
-use super::pace::{HEARTBEAT_TICKS, Pace};
+use super::pace::{FOLLOWER_TICKS, HEARTBEAT_TICKS, Pace};
 use super::{
     Action, HardState, Input, MAX_PROPOSAL, MAX_STATE, Persist, Role, Settings, SnapshotRecord, StartError,
     Stored, codec, start,
@@ -178,14 +178,16 @@ impl Consensus {
     /// made up for at once.
     fn idle_ticks(&self) -> usize {
         let raft = &self.node.raft;
-        let until = match self.role() {
+        let (until, most) = match self.role() {
             Role::Leader => {
                 let check = self.pace.min_ticks().saturating_sub(raft.election_elapsed);
-                check.min(HEARTBEAT_TICKS.saturating_sub(raft.heartbeat_elapsed()))
+                (check.min(HEARTBEAT_TICKS.saturating_sub(raft.heartbeat_elapsed())), HEARTBEAT_TICKS)
             }
-            Role::Follower | Role::Candidate => self.timeout.saturating_sub(raft.election_elapsed),
+            Role::Follower | Role::Candidate => {
+                (self.timeout.saturating_sub(raft.election_elapsed), FOLLOWER_TICKS)
+            }
         };
-        until.clamp(1, HEARTBEAT_TICKS)
+        until.clamp(1, most)
     }
 
     /// Asks the fleet to agree on `data`; answers with the index it will have if it is agreed in this

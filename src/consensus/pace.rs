@@ -13,7 +13,10 @@ pub(super) const HEARTBEAT_TICKS: usize = 4;
 
 /// After a pause of the process no more than this many ticks are made up for. A resumed follower
 /// must first read what its leader sent meanwhile instead of calling an election on it.
-const MAX_TICKS_AT_ONCE: u64 = HEARTBEAT_TICKS as u64;
+const MAX_TICKS_AT_ONCE: u64 = FOLLOWER_TICKS as u64;
+
+/// A follower that hears its leader need not wake by itself: the next heartbeat comes before this.
+pub(super) const FOLLOWER_TICKS: usize = HEARTBEAT_TICKS * 3 / 2;
 
 pub(super) struct Pace {
     tick: Duration,

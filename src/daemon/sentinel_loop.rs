@@ -17,6 +17,7 @@ mod process;
 mod rejoin;
 mod secrets;
 mod settling;
+mod sources;
 mod start;
 mod view;
 mod voters;
@@ -51,6 +52,7 @@ use connection::Newcomer;
 use material::Material;
 use secrets::Secrets;
 use slog::{Logger, debug, error, info, warn};
+use sources::{Begun, Sources};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -133,7 +135,7 @@ struct Shell {
     cache: Cache,
     drills: drills::DrillRunner,
     notifier: Notifier,
-    shutdown: Shutdown,
+    sources: Sources,
     started: Instant,
     status_due: Instant,
     small_due: Instant,
@@ -177,25 +179,21 @@ impl Shell {
                 return self.stop().await;
             }
             self.links.flush();
-            // Disks may have taken their time.
-            let sleep = self.sleep(clock::now());
-            tokio::select! {
-                Some(event) = self.peer_events.recv() => self.peer(event)?,
-                Some(stream) = self.to_peers.recv() => self.peers.accept(stream),
-                event = self.links.next() => self.link(event)?,
-                arrived = self.served.next() => self.client(arrived)?,
-                Some(newcomer) = self.newcomers.recv() => self.accept(newcomer),
-                Some(secrets) = self.fresh_secrets.recv() => self.take_up(secrets)?,
-                Some(progress) = self.alert_progress.recv() => {
-                    self.input(clock::now(), Input::Webhook(progress))?;
-                }
-                Some(ask) = self.asks.next() => self.ask(ask)?,
-                Some(card) = self.drills.ended() => {
+            match self.begin_turn(now).await {
+                Begun::Peer(event) => self.peer(event)?,
+                Begun::PeerConnection(stream) => self.peers.accept(stream),
+                Begun::Link(event) => self.link(event)?,
+                Begun::Client(arrived) => self.client(arrived)?,
+                Begun::Newcomer(newcomer) => self.accept(newcomer),
+                Begun::Secrets(secrets) => self.take_up(secrets)?,
+                Begun::Webhook(progress) => self.input(clock::now(), Input::Webhook(progress))?,
+                Begun::Ask(ask) => self.ask(ask)?,
+                Begun::DrillEnded(card) => {
                     self.input(clock::now(), Input::DrillEnded { card: Box::new(card) })?;
                 }
-                Some(news) = self.errand_news.recv() => self.errand_news(news)?,
-                name = self.shutdown.requested() => self.stopping = Some(name.to_owned()),
-                () = tokio::time::sleep(sleep) => {}
+                Begun::Errand(news) => self.errand_news(news)?,
+                Begun::Stop(name) => self.stopping = Some(name.to_owned()),
+                Begun::Time => {}
             }
             // What has arrived meanwhile, without a trip through the runtime for each.
             for _ in 0..TURN_INPUTS {
@@ -211,14 +209,6 @@ impl Shell {
                 }
             }
         }
-    }
-
-    /// Until the core, the page or the watchdog wants something.
-    fn sleep(&self, now: Now) -> Duration {
-        let core = self.core.next_wakeup().map(|at| at.since(now.mono));
-        let page = self.status_due.since(now.mono);
-        let errands = self.errands.next_wakeup().map(|at| at.since(now.mono));
-        [core, errands, self.notifier.beat_every()].into_iter().flatten().fold(page, Duration::min)
     }
 
     fn input(&mut self, now: Now, input: Input) -> Result<(), Fatal> {

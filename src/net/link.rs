@@ -218,7 +218,8 @@ impl<K: Ord + Clone> Links<K> {
         self.events.pop_front()
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<LinkEvent<K>> {
+    /// [`next`](Self::next), for who polls by hand.
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<LinkEvent<K>> {
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Poll::Ready(event);

@@ -8,7 +8,7 @@ pub mod link;
 pub mod listener;
 pub mod names;
 pub mod peer_link;
-mod ready;
+pub(crate) mod ready;
 pub mod replica_link;
 pub mod served;
 pub mod service;

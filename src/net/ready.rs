@@ -9,9 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// Which sockets woke.
-#[derive(Default)]
-pub(super) struct Ready<N> {
+pub(crate) struct Ready<N> {
     inner: Mutex<Inner<N>>,
+}
+
+impl<N> Default for Ready<N> {
+    fn default() -> Self {
+        Ready { inner: Mutex::default() }
+    }
 }
 
 struct Inner<N> {
@@ -26,7 +31,7 @@ impl<N> Default for Inner<N> {
 }
 
 /// What one socket is polled with.
-pub(super) struct Bell<N> {
+pub(crate) struct Bell<N> {
     number: N,
     rung: AtomicBool,
     ready: Arc<Ready<N>>,
@@ -34,14 +39,14 @@ pub(super) struct Bell<N> {
 
 impl<N: Copy + Send + Sync + 'static> Ready<N> {
     /// A waker that names `number`, and does so at once: a new socket is looked at.
-    pub(super) fn bell(self: &Arc<Self>, number: N) -> Waker {
+    pub(crate) fn bell(self: &Arc<Self>, number: N) -> Waker {
         let bell = Arc::new(Bell { number, rung: AtomicBool::new(false), ready: self.clone() });
         bell.wake_by_ref();
         Waker::from(bell)
     }
 
     /// Moves the numbers of all that woke to `numbers`; pending while there are none.
-    pub(super) fn poll(&self, context: &mut Context<'_>, numbers: &mut Vec<N>) -> Poll<()> {
+    pub(crate) fn poll(&self, context: &mut Context<'_>, numbers: &mut Vec<N>) -> Poll<()> {
         let mut inner = self.inner.lock();
         for bell in inner.woken.drain(..) {
             // Before the socket is looked at: what happens from here on rings again.

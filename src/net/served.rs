@@ -115,7 +115,8 @@ impl Served {
         }
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Arrived> {
+    /// [`next`](Self::next), for who polls by hand.
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Arrived> {
         loop {
             if self.woken.is_empty() && self.ready.poll(context, &mut self.woken).is_pending() {
                 return Poll::Pending;

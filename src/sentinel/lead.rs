@@ -20,7 +20,6 @@ use super::prospect::prospect;
 use super::rebooting::waited_for;
 use super::registry::{Instance, Registry};
 use super::request::Request;
-use super::schedule;
 use super::situation::Situation;
 use super::subjective;
 use super::sync_set::Settling;
@@ -249,7 +248,7 @@ impl Sentinel {
             bugs: self.bugs,
             hook,
             decisions: Vec::new(),
-            next: (now.mono + CALM).down_to(schedule::GRID),
+            next: (now.mono + CALM).down_to(CALM),
             next_request: &mut self.next_request,
             actions,
             hurry: false,

@@ -8,13 +8,17 @@ use super::lead::Work;
 use super::ledger::Phase;
 use super::relay::Path;
 use super::request::Request;
-use super::schedule;
 use crate::model::{Address, Epoch, NodeId};
 use crate::resp::Reply;
 use crate::stdx::time::{Duration, Instant};
 
 /// A grant counts from the stamp of the answer before it, so a quarter of the lease may be missed twice.
 pub(super) const RENEWALS_PER_LEASE: u32 = 4;
+/// Where all is well and the replicas vouch too, their word carries a master over a renewal that is missed:
+/// then the next one need only come before the grant of the last has run out, and not twice.
+fn relaxed(lease: Duration) -> Duration {
+    lease * 9 / 20
+}
 
 #[derive(Debug)]
 pub(super) struct LeaseBook {
@@ -31,6 +35,8 @@ pub(super) struct LeaseBook {
     /// The set version the master counts by, and since when it is known.
     pub taken: Option<(u64, Instant)>,
     pub vouched_at: Option<Instant>,
+    /// The master's last answer said that its replicas vouch for it too.
+    carried: bool,
 }
 
 impl LeaseBook {
@@ -44,6 +50,7 @@ impl LeaseBook {
             end: now,
             taken: None,
             vouched_at: None,
+            carried: false,
         }
     }
 
@@ -73,13 +80,14 @@ impl LeaseBook {
         self.take(now, stamped);
     }
 
-    fn take(&mut self, now: Instant, Stamped { stamp, vouched, version }: Stamped) -> bool {
+    fn take(&mut self, now: Instant, Stamped { stamp, vouched, carried, version }: Stamped) -> bool {
         let first = self.stamp.is_none();
         if first {
             self.next_at = now;
         }
         let was_vouched = self.stamp.is_some() && self.vouched_at == self.stamp.map(|(_, at)| at);
         self.heard_at = Some(now);
+        self.carried = carried;
         self.stamp = Some((stamp, now));
         if vouched {
             self.vouched_at = Some(now);
@@ -101,6 +109,7 @@ impl LeaseBook {
         self.heard_at = None;
         self.stamp = None;
         self.taken = None;
+        self.carried = false;
         self.next_at = now;
     }
 }
@@ -110,6 +119,8 @@ impl LeaseBook {
 pub(super) struct Stamped {
     pub stamp: u64,
     pub vouched: bool,
+    /// By its replicas too. A relay does not say: who needs one is not well.
+    pub carried: bool,
     pub version: u64,
 }
 
@@ -120,7 +131,8 @@ impl Stamped {
         let number = |reply: &Reply| reply.as_integer().and_then(|n| u64::try_from(n).ok());
         Some(Stamped {
             stamp: number(stamp)?,
-            vouched: vouched.as_integer() == Some(1),
+            vouched: matches!(vouched.as_integer(), Some(1 | 2)),
+            carried: vouched.as_integer() == Some(2),
             version: number(version)?,
         })
     }
@@ -166,13 +178,21 @@ impl Work<'_> {
         let Some(path) = self.lease_path(office.lease) else { return };
         let book = &mut self.own.lease;
         book.go_by(self.now, self.group.master.clone(), path);
-        let pace = office.lease / RENEWALS_PER_LEASE;
+        let usual = office.lease / RENEWALS_PER_LEASE;
+        let pace = match book.carried && !self.own.uneasy && !self.own.urgent {
+            true => relaxed(office.lease),
+            false => usual,
+        };
+        if pace == usual {
+            // It was well when this was laid down.
+            book.next_at = book.next_at.min(self.now + usual);
+        }
         if book.next_at > self.now {
             self.next = self.next.min(book.next_at);
             return;
         }
-        // On one grid for all groups: grants that leave together cost one wakeup.
-        book.next_at = (self.now + pace).down_to(schedule::GRID);
+        // At one moment for all groups: grants that leave together cost one wakeup, and their answers few.
+        book.next_at = (self.now + pace).down_to(pace);
         self.next = self.next.min(book.next_at);
         // What is left of a lease since the majority confirmed us.
         let length = office.lease.saturating_sub(self.now.since(office.confirmed_at));
@@ -229,9 +249,16 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_says_who_vouches() {
+        let said = |word| Stamped::read(&Reply::Array([7, 3, word, 4].map(Reply::Integer).to_vec()));
+        let of = |word| said(word).map(|stamped| (stamped.vouched, stamped.carried));
+        assert_eq!([0, 1, 2].map(of), [Some((false, false)), Some((true, false)), Some((true, true))]);
+    }
+
+    #[test]
     fn a_relayed_stamp_counts_only_from_the_relay_that_was_asked_and_its_connection() {
         let (now, master) = (Instant::from_millis(10), Address::new("h", 1));
-        let stamped = Stamped { stamp: 900_000, vouched: true, version: 4 };
+        let stamped = Stamped { stamp: 900_000, vouched: true, carried: false, version: 4 };
         let mut book = LeaseBook::new(now);
         book.go_by(now, master.clone(), Path::Via { peer: 2, generation: None });
         book.answered(now, &master, 5, &Reply::Array([900_000, 3, 1, 4].map(Reply::Integer).to_vec()));

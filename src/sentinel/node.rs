@@ -423,7 +423,7 @@ impl Sentinel {
             }
             PeerMessage::Relayed { group, instance, generation, stamp, vouched, version } => {
                 if let Some(own) = self.groups.get_mut(&group) {
-                    let stamped = Stamped { stamp, vouched, version };
+                    let stamped = Stamped { stamp, vouched, carried: false, version };
                     own.lease.relayed(now.mono, &instance, from, generation, stamped);
                     self.schedule.sooner(&Timer::Group(group), now.mono);
                 }

@@ -42,12 +42,6 @@ fn ping_pace(down_after: Duration, period: Duration, calm: bool) -> Duration {
     pace.min(period).max(Duration::from_millis(10))
 }
 
-/// `pace` from now, on the grid unless the pace itself is finer.
-fn soon(now: Instant, pace: Duration) -> Instant {
-    let at = now + pace;
-    if pace > schedule::GRID * 2 { at.down_to(schedule::GRID) } else { at }
-}
-
 /// A connection on which nothing was answered for this long is given up and made anew: the peer may
 /// be gone without a word.
 fn patience(down_after: Duration) -> Duration {
@@ -171,6 +165,8 @@ impl Sentinel {
         let silent = Work::stops_writes_of(group, address);
         // What is due soon goes with what is due now: one write here, one wakeup there.
         let ping_pace = ping_pace(down_after, fleet.ping_period(), !urgent && !uneasy);
+        let instances = self.registry.len();
+        let soon = |pace| schedule::shared(now, pace, address, instances);
         let slack = if instance.next_ping <= now { ping_pace / 2 } else { Duration::ZERO };
         let hello = (instance.up() && instance.next_hello <= now + slack && !silent).then(|| {
             let me = &self.address;
@@ -207,7 +203,7 @@ impl Sentinel {
             Link::Dialing { until } => until + DIAL_LIMIT,
             Link::Up => {
                 if let Some(payload) = hello {
-                    instance.next_hello = soon(now, fleet.publish_period());
+                    instance.next_hello = soon(fleet.publish_period());
                     send(instance, address, now, Request::Hello { payload }, renames, next_request, actions);
                 }
                 if instance.next_info <= now + slack {
@@ -216,13 +212,13 @@ impl Sentinel {
                         (false, true) => INFO_PACE_UNEASY,
                         (false, false) => Duration::MAX,
                     };
-                    instance.next_info = soon(now, pace.min(fleet.info_period()));
+                    instance.next_info = soon(pace.min(fleet.info_period()));
                     if !instance.awaits(|request| *request == Request::Info) {
                         send(instance, address, now, Request::Info, renames, next_request, actions);
                     }
                 }
                 if instance.next_ping <= now {
-                    instance.next_ping = soon(now, ping_pace);
+                    instance.next_ping = soon(ping_pace);
                     if !instance.awaits(|request| *request == Request::Ping) {
                         if instance.served {
                             // It answered all that it was asked: until now nobody asked, so nothing

@@ -173,6 +173,14 @@ impl Registry {
         self.instances.remove(address)
     }
 
+    pub fn len(&self) -> usize {
+        self.instances.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.instances.is_empty()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&Address, &Instance)> {
         self.instances.iter()
     }

@@ -1,12 +1,30 @@
 //! Every deadline in one list, so that the next wakeup is exact and cheap however many groups there
 //! are. Has never heard of what the keys mean.
 
-use crate::stdx::time::Duration;
-use crate::stdx::time::Instant;
+use crate::model::Address;
+use crate::stdx::time::{Duration, Instant};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What need not be exact is due on multiples of this, together.
 pub(super) const GRID: Duration = Duration::from_millis(25);
+/// So many instances are asked in one go: enough that their answers are read together too, and few
+/// enough that a client's question waits for them less than two milliseconds.
+const TOGETHER: usize = 64;
+
+/// `pace` from now at the latest, at the moment that instances of this pace share. Of many instances
+/// each has one of several such moments, by `key`.
+pub(super) fn shared(now: Instant, pace: Duration, key: &Address, instances: usize) -> Instant {
+    if pace <= GRID * 2 {
+        return now + pace;
+    }
+    let moments = (instances.div_ceil(TOGETHER) as u128).min(pace.as_micros() / GRID.as_micros()).max(1);
+    let bytes = key.host.bytes().chain(key.port.to_be_bytes());
+    let hash = bytes.fold(0u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    let phase = GRID * (u128::from(hash) % moments) as u32;
+    let at = now + pace;
+    // On this clock's first page there is no such moment yet.
+    if at < Instant::ZERO + phase { at } else { at.earlier_by(phase).down_to(pace) + phase }
+}
 
 #[derive(Clone, Debug)]
 pub struct Schedule<K> {

@@ -9,6 +9,7 @@ use crate::sentinel::api::{self, Outcome};
 use crate::session::SessionId;
 use slog::{info, warn};
 use std::collections::BTreeMap;
+use std::task::{Context, Poll};
 use tokio::sync::{mpsc, oneshot};
 
 /// Connections are counted from 1; nobody opens this many.
@@ -30,8 +31,8 @@ impl Asks {
     }
 
     /// The next ask; `None` when nobody can ask any more.
-    pub(super) async fn next(&mut self) -> Option<Ask> {
-        self.inbox.recv().await
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Ask>> {
+        self.inbox.poll_recv(context)
     }
 
     /// Whether this answer was for one of ours.

@@ -10,6 +10,7 @@ use crate::sentinel::drill::Drill;
 use crate::sentinel::{Auth, Sentinel};
 use slog::{Logger, info};
 use std::collections::BTreeMap;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
@@ -92,7 +93,7 @@ impl DrillRunner {
         }
     }
 
-    pub(super) async fn ended(&mut self) -> Option<Scorecard> {
-        self.ended.recv().await
+    pub(super) fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<Option<Scorecard>> {
+        self.ended.poll_recv(context)
     }
 }

@@ -7,6 +7,7 @@ use super::drills::DrillRunner;
 use super::identity::my_id;
 use super::material::Material;
 use super::secrets::Secrets;
+use super::sources::Sources;
 use super::view::Cache;
 use super::voters::Voters;
 use super::{Fatal, START, Shell, connection, founding, rejoin};
@@ -187,7 +188,7 @@ pub(super) async fn start(
         events,
         cache,
         notifier,
-        shutdown,
+        sources: Sources::new(shutdown),
         started: now.mono,
         status_due: Instant::ZERO,
         small_due: now.mono + START,

@@ -282,7 +282,10 @@ impl Server {
                 out.array(4);
                 out.integer(now.mono.as_millis() as i64);
                 out.integer(supervision.epoch as i64);
-                out.integer(i64::from(now.mono < replication.vouched_until()));
+                let by_replicas =
+                    now.mono < replication.supervision.by_replicas(&replication.fresh_members());
+                let vouched = by_replicas || now.mono < replication.vouched_until();
+                out.integer(i64::from(vouched) + i64::from(by_replicas));
                 out.integer(supervision.set_version as i64);
             }
             Order::Fence => {

@@ -152,12 +152,15 @@ impl Supervision {
     /// Until when this master may acknowledge writes, given until when members of the set certainly
     /// followed (latest first).
     pub fn vouched_until(&self, fresh: &[Instant]) -> Instant {
-        let by_replicas = self
-            .quorum
+        self.lease_until.max(self.by_replicas(fresh))
+    }
+
+    /// The same by the word of its replicas alone.
+    pub fn by_replicas(&self, fresh: &[Instant]) -> Instant {
+        self.quorum
             .checked_sub(1)
             .and_then(|last| fresh.get(last))
-            .map_or(Instant::ZERO, |&moment| moment + vouching::of_replicas(self.ttl));
-        self.lease_until.max(by_replicas)
+            .map_or(Instant::ZERO, |&moment| moment + vouching::of_replicas(self.ttl))
     }
 
     pub fn vouched_by(&self, now: Instant, fresh: &[Instant]) -> VouchedBy {

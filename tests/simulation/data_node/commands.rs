@@ -69,7 +69,8 @@ impl DataNode {
                         .unwrap_or_default();
                 }
                 self.settle_writes(now_us, out);
-                let vouched = i64::from(now_us < self.vouched_until());
+                let vouched = i64::from(now_us < self.vouched_until())
+                    + i64::from(now_us < self.replicas_vouch_until());
                 Reply::Array(vec![
                     Reply::Integer((now_us / 1000) as i64),
                     Reply::Integer(self.epoch as i64),
