@@ -31,5 +31,5 @@ pub(super) fn estimate(len: usize, samples: usize, parts: impl Iterator<Item = u
         seen += 1;
         bytes += part;
     }
-    if seen == 0 { 0 } else { bytes * len / seen }
+    (bytes * len).checked_div(seen).unwrap_or(0)
 }

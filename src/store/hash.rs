@@ -141,7 +141,7 @@ impl Hash {
 
     pub fn random(&self, rng: &mut Rng) -> Option<(Word<'_>, Word<'_>)> {
         match &self.repr {
-            Repr::Small(pairs) if pairs.len() == 0 => None,
+            Repr::Small(pairs) if pairs.is_empty() => None,
             Repr::Small(pairs) => {
                 let at = pairs.skip(Packed::FIRST, 2 * rng.usize(..pairs.len() / 2))?;
                 let (name, next) = pairs.get(at)?;

@@ -17,9 +17,9 @@ fn width_of(value: i64) -> usize {
 
 /// A slice of exactly `width` bytes as a number.
 fn read(bytes: &[u8]) -> i64 {
-    match bytes {
-        &[a, b] => i64::from(i16::from_le_bytes([a, b])),
-        &[a, b, c, d] => i64::from(i32::from_le_bytes([a, b, c, d])),
+    match *bytes {
+        [a, b] => i64::from(i16::from_le_bytes([a, b])),
+        [a, b, c, d] => i64::from(i32::from_le_bytes([a, b, c, d])),
         _ => bytes.first_chunk().map_or(0, |bytes| i64::from_le_bytes(*bytes)),
     }
 }

@@ -86,7 +86,7 @@ impl List {
     /// Whether a node takes one more item.
     #[inline]
     fn has_room(seed: &HashSeed, node: &Node, item: &Item<'_>) -> bool {
-        let bytes = node.used_bytes() + item.len();
+        let bytes = node.used_bytes() + item.bytes();
         match seed.limits().list_node() {
             limit @ i32::MIN..=-1 => bytes <= 4096 << (limit.unsigned_abs().min(5) - 1),
             limit => node.len() < limit as usize && bytes <= COUNTED_BYTES_MAX,
@@ -114,7 +114,7 @@ impl List {
             Chain::Many(many) => many.nodes.back_mut(),
         };
         match last {
-            Some(node) if node.len() == 0 || Self::has_room(&self.seed, node, &item) => {
+            Some(node) if node.is_empty() || Self::has_room(&self.seed, node, &item) => {
                 node.push_back(&item);
                 self.count_up();
             }
@@ -136,7 +136,7 @@ impl List {
             Chain::Many(many) => many.nodes.front_mut(),
         };
         match first {
-            Some(node) if node.len() == 0 || Self::has_room(&self.seed, node, &item) => {
+            Some(node) if node.is_empty() || Self::has_room(&self.seed, node, &item) => {
                 node.push_front(&item);
                 self.count_up();
             }
@@ -290,7 +290,7 @@ impl List {
             let number = if from_back { many.nodes.len() - 1 - step } else { step };
             removed += many.nodes[number].remove_equal(&item, limit - removed, from_back);
         }
-        many.nodes.retain(|node| node.len() > 0);
+        many.nodes.retain(|node| !node.is_empty());
         many.len -= removed;
         removed
     }

@@ -36,7 +36,7 @@ impl<'a> Item<'a> {
         Item { head, body, back, back_bytes }
     }
 
-    pub fn len(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.head.len() + self.body.len() + self.back_bytes
     }
 
@@ -63,6 +63,10 @@ impl Node {
 
     pub fn len(&self) -> usize {
         self.count as usize
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     /// What the items take.
@@ -93,7 +97,7 @@ impl Node {
 
     #[inline]
     pub fn push_back(&mut self, item: &Item<'_>) {
-        let (at, needed) = (self.bytes.len(), item.len());
+        let (at, needed) = (self.bytes.len(), item.bytes());
         if self.bytes.capacity() - at < needed {
             self.bytes.reserve_exact(Self::slack(at, needed));
         }
@@ -104,7 +108,7 @@ impl Node {
 
     #[inline]
     pub fn push_front(&mut self, item: &Item<'_>) {
-        let needed = item.len();
+        let needed = item.bytes();
         if self.first() < needed {
             let used = self.used_bytes();
             let front = Self::slack(used, needed);
@@ -197,7 +201,7 @@ impl Node {
 
     /// Puts an item before the one at `at`.
     pub fn insert(&mut self, at: usize, item: &Item<'_>) {
-        let (end, needed) = (self.bytes.len(), item.len());
+        let (end, needed) = (self.bytes.len(), item.bytes());
         self.bytes.resize(end + needed, 0);
         self.bytes.copy_within(at..end, at + needed);
         item.write(&mut self.bytes[at..at + needed]);
@@ -207,7 +211,7 @@ impl Node {
     /// Puts an item in the place of the one at `at`.
     pub fn set(&mut self, at: usize, item: &Item<'_>) {
         let next = self.get(at).map_or(at, |(_, next)| next);
-        if next - at != item.len() {
+        if next - at != item.bytes() {
             self.bytes.drain(at..next);
             self.count -= 1;
             self.insert(at, item);

@@ -92,6 +92,10 @@ impl Packed {
         self.0.first_chunk().map_or(0, |head| u32::from_le_bytes(*head) as usize)
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     pub fn heap_bytes(&self) -> usize {
         self.0.len()
     }
