@@ -98,4 +98,5 @@ const K: &str = "@keyspace";
 pub(super) const COMMANDS: &[DataCommand] = &[
     row("dump", Arity::Exactly(2), READONLY, KEY_1, K, "A value as bytes", dump),
     row("restore", Arity::AtLeast(4), WRITE | DENYOOM, KEY_1, K, "Makes a key of such bytes", restore),
+    row("restore-asking", Arity::AtLeast(4), WRITE | DENYOOM, KEY_1, K, "RESTORE, said by MIGRATE", restore),
 ];

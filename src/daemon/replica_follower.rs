@@ -7,7 +7,7 @@ use crate::net::replica_link::Follower;
 use crate::rdb::Loaded;
 use crate::server::Server;
 use crate::server::replication::follow::{Applied, LinkFault, LinkPhase};
-use crate::server::replication::handshake::Terms;
+use crate::server::replication::handshake::{Fault, Terms};
 use crate::stdx::time::Now;
 
 impl Engine {
@@ -30,6 +30,10 @@ impl Follower for Engine {
 
     fn phase(&self, generation: u64, phase: LinkPhase) -> Result<(), LinkFault> {
         self.with(|server, now| server.link_phase(now, generation, phase))
+    }
+
+    fn refused(&self, generation: u64, fault: &Fault) {
+        self.with(|server, now| server.link_refused(now, generation, fault));
     }
 
     fn down(&self, generation: u64, why: &str) -> Result<(), LinkFault> {

@@ -13,7 +13,7 @@ use crate::rdb::{self, Loaded};
 use crate::resp::encode;
 use crate::server::replication::arrival::{Arrival, Form};
 use crate::server::replication::follow::{Applied, LinkFault, LinkPhase};
-use crate::server::replication::handshake::{Handshake, Outcome, Terms};
+use crate::server::replication::handshake::{Fault, Handshake, Outcome, Terms};
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -37,6 +37,8 @@ const STREAM_BYTES_MAX: usize = 1 << 30;
 pub trait Follower: Send + Sync + 'static {
     fn terms(&self, generation: u64) -> Option<Terms>;
     fn phase(&self, generation: u64, phase: LinkPhase) -> Result<(), LinkFault>;
+    /// The master said no in the handshake; [`Follower::down`] comes after it.
+    fn refused(&self, generation: u64, fault: &Fault);
     fn down(&self, generation: u64, why: &str) -> Result<(), LinkFault>;
     fn resume(&self, generation: u64, replid: Option<ReplId>) -> Result<(), LinkFault>;
     fn install(&self, generation: u64, data: Loaded, replid: ReplId, offset: Offset)
@@ -243,7 +245,10 @@ impl<F: Follower> Link<'_, F> {
                     self.full_sync(&mut wire, replid, offset).await?;
                     break;
                 }
-                Outcome::Failed(fault) => return Err(fault_of(fault)),
+                Outcome::Failed(fault) => {
+                    self.follower.refused(self.generation, &fault);
+                    return Err(fault_of(fault));
+                }
             }
         }
         self.acknowledge(&mut wire).await?;
@@ -313,10 +318,19 @@ impl<F: Follower> Link<'_, F> {
     async fn stream(&self, mut wire: Wire) -> Result<std::convert::Infallible, End> {
         let mut next_ack = Instant::now() + ACK_PERIOD;
         let mut heard = Instant::now();
+        // How much of a transaction was looked at in vain.
+        let mut vain = 0_usize;
         loop {
-            if !wire.buffer.is_empty() {
+            // A long transaction is not cut into words again for every piece of it that comes.
+            let from = std::mem::take(&mut vain);
+            if from > 0 && !holds_exec(&wire.buffer[from.saturating_sub(EXEC_BYTES)..]) {
+                vain = wire.buffer.len();
+            } else if !wire.buffer.is_empty() {
                 let applied = self.follower.stream(self.generation, &wire.buffer)?;
                 wire.buffer.drain(..applied.consumed);
+                if applied.awaits_exec {
+                    vain = wire.buffer.len();
+                }
                 if wire.buffer.len() > STREAM_BYTES_MAX {
                     return Err(fault_of("one command of the master is larger than 1 GB"));
                 }
@@ -341,6 +355,17 @@ impl<F: Follower> Link<'_, F> {
             }
         }
     }
+}
+
+/// Of the end of EXEC that may have been cut off.
+const EXEC_BYTES: usize = 5;
+
+/// Whether EXEC may stand there, in whatever case.
+fn holds_exec(bytes: &[u8]) -> bool {
+    memchr::memchr2_iter(b'x', b'X', bytes).any(|at| {
+        let word = at.checked_sub(1).and_then(|from| bytes.get(from..from + 5));
+        word.is_some_and(|word| word.eq_ignore_ascii_case(b"exec\r"))
+    })
 }
 
 /// A file without a name: whatever happens, nothing is left behind.

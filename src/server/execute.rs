@@ -175,7 +175,7 @@ impl Server {
         argv: &[&[u8]],
         out: &mut Writer<'_>,
     ) -> Result<(), CommandError> {
-        let is_still = self.loading || self.admin.snapshot.is_ending();
+        let is_still = self.loading || self.stream_is_held();
         let is_replica = self.replication.is_replica() || is_still;
         let string_bytes_max = match is_replica {
             // What the master (or the log) allowed itself holds here too.

@@ -298,6 +298,7 @@ impl Server {
             self.blocking.next_deadline(),
             self.hub.pause.as_ref().map(|pause| pause.until),
             self.replication.next_wakeup(),
+            self.replication.failover.next_wakeup(now.mono),
             self.admin.snapshot.next_wakeup(now.mono),
             self.aof.waits.next_deadline(),
             self.eviction_wakeup(now.mono),
@@ -401,7 +402,7 @@ impl Server {
 
     /// Deletes keys past their time though nobody asks for them.
     fn expire_actively(&mut self, now: Now) {
-        let still = self.admin.active_expire_off || self.admin.snapshot.is_ending();
+        let still = self.admin.active_expire_off || self.stream_is_held();
         if self.replication.is_replica() || still {
             return;
         }

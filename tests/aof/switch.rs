@@ -1,6 +1,6 @@
 //! Turning it on, off, and letting it rewrite itself.
 
-use super::{all_written, check_aof, info, rewrites};
+use super::{all_written, check_aof, info, rewrite, rewrites};
 use crate::replication::content;
 use crate::support::{Process, eventually};
 use vedette::resp::Reply;
@@ -12,7 +12,6 @@ fn turned_on_while_running_it_holds_what_was_there_before() {
     wire.line("SET old 1");
     assert!(wire.line("CONFIG SET appendonly no").is_ok());
     assert_eq!(info(&mut wire, "aof_enabled"), "0");
-    assert!(wire.line("BGREWRITEAOF").error().is_some());
     for number in 0..2000 {
         wire.line(&format!("SET key:{number} {number}"));
     }
@@ -86,4 +85,19 @@ fn waitaof_tells_when_it_is_on_the_disk() {
     wire.line("CONFIG SET appendonly no");
     let refused = wire.line("WAITAOF 1 0 0");
     assert!(format!("{refused:?}").contains("appendonly is disabled"), "{refused:?}");
+}
+
+#[test]
+fn a_rewrite_by_hand_works_without_a_log_and_begins_none() {
+    let server = Process::vedette(&[]);
+    let mut wire = server.connect();
+    for round in 1..=2 {
+        assert!(wire.line(&format!("SET key:{round} value")).is_ok());
+        rewrite(&mut wire);
+        assert_eq!(info(&mut wire, "aof_enabled"), "0");
+        check_aof(&server.path("appendonlydir/appendonly.aof.manifest"));
+    }
+    assert!(wire.line("SET later value").is_ok());
+    assert!(wire.line("CONFIG SET appendonly yes").is_ok());
+    eventually("the log counts", || info(&mut wire, "aof_enabled") == "1");
 }

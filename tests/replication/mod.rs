@@ -1,6 +1,7 @@
 //! Replication and supervision, met at the ports of real processes: the bundled server beside
 //! Debian's redis-server, in both directions.
 
+mod failover;
 mod restart;
 mod supervised;
 mod sync;

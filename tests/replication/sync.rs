@@ -148,3 +148,37 @@ fn a_replica_that_does_not_read_is_cut_off_and_the_master_stays() {
         wire.line("INFO replication").as_str().is_some_and(|text| text.contains("connected_slaves:0"))
     });
 }
+
+#[test]
+fn a_transaction_of_many_megabytes_arrives_whole() {
+    let (master, middle, last) = (Process::vedette(&[]), Process::vedette(&[]), Process::vedette(&[]));
+    follow(&middle, &master);
+    follow(&last, &middle);
+    let mut wire = master.connect();
+    let value = "exec\r\n".repeat(1500);
+    wire.send(&["MULTI"]);
+    for number in 0..1000 {
+        wire.send(&["SET", &format!("key:{}", number % 7), &format!("{number}{value}")]);
+    }
+    wire.send(&["EXEC"]);
+    for _ in 0..1002 {
+        assert!(wire.next().is_some_and(|reply| reply.error().is_none()));
+    }
+    same_content(&master, &last);
+}
+
+#[test]
+fn a_stream_that_nobody_follows_is_given_up_after_its_time() {
+    let (master, mut replica) = (Process::vedette(&["--repl-backlog-ttl", "1"]), Process::vedette(&[]));
+    fill(&master);
+    follow(&replica, &master);
+    let mut wire = master.connect();
+    let before = info(&mut wire, "master_replid");
+    replica.kill();
+    eventually("it is given up", || info(&mut wire, "repl_backlog_active").as_deref() == Some("0"));
+    assert_ne!(info(&mut wire, "master_replid"), before, "what comes now is another history");
+    change_a_little(&master);
+    replica.restart();
+    follow(&replica, &master);
+    same_content(&master, &replica);
+}

@@ -408,6 +408,26 @@ const GENERAL: &[Directive] = &[
         |_| "yes".into(),
         |_, w| only(w, "yes", "a full sync is always sent without a file on the way"),
     ),
+    live(
+        "repl-diskless-sync-delay",
+        |c| c.sync.delay_s.to_string(),
+        |c, w| number(w, 0, COUNT_MAX).map(|v| c.sync.delay_s = v as u64),
+    ),
+    live(
+        "repl-diskless-sync-max-replicas",
+        |c| c.sync.replicas_max.to_string(),
+        |c, w| number(w, 0, COUNT_MAX).map(|v| c.sync.replicas_max = v as usize),
+    ),
+    live(
+        "repl-diskless-load",
+        |c| c.sync.load.clone(),
+        |c, w| choice(w, &["disabled", "on-empty-db", "swapdb"]).map(|v| c.sync.load = v),
+    ),
+    live(
+        "repl-backlog-ttl",
+        |c| c.sync.backlog_ttl_s.to_string(),
+        |c, w| number(w, 0, COUNT_MAX).map(|v| c.sync.backlog_ttl_s = v as u64),
+    ),
     renamed(
         live(
             "min-replicas-to-write",

@@ -8,6 +8,7 @@ pub mod latency;
 pub mod memory;
 pub mod notify;
 mod scripts;
+pub mod sync;
 mod values;
 
 use crate::config::Secret;
@@ -19,6 +20,7 @@ use aof::AofConfig;
 pub use directives::{DIRECTIVES, Directive};
 use memory::MemoryConfig;
 use std::path::{Path, PathBuf};
+use sync::SyncConfig;
 pub use values::{OutputLimit, SavePoint};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +54,7 @@ pub struct ServerConfig {
     pub rdb_compression: bool,
     pub rdb_checksum: bool,
     pub aof: AofConfig,
+    pub sync: SyncConfig,
     pub requirepass: Option<Secret>,
     /// Read in place of `requirepass` at the start, and again when it changes.
     pub requirepass_file: Option<PathBuf>,
@@ -129,6 +132,7 @@ impl Default for ServerConfig {
             rdb_compression: true,
             rdb_checksum: true,
             aof: AofConfig::default(),
+            sync: SyncConfig::default(),
             requirepass: None,
             requirepass_file: None,
             aclfile: None,

@@ -176,6 +176,8 @@ impl Server {
             (true, State::Off) => {
                 self.aof.state = State::Waiting;
                 self.aof.trouble = None;
+                // One that was asked for by hand lacks what was written since it began.
+                self.aof.rewrite.void();
                 self.aof.rewrite.retry_at = Instant::ZERO;
                 self.log(Level::Info, "append-only file: begins; it counts as soon as its base is written");
                 self.consider_rewrite(now);

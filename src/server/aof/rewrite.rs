@@ -87,7 +87,7 @@ impl Server {
     /// Begins a rewrite if one is due and the keyspace is not walked for something else.
     pub(in crate::server) fn consider_rewrite(&mut self, now: Now) {
         let aof = &self.aof;
-        if aof.state == State::Off || aof.rewrite.is_running() {
+        if aof.rewrite.is_running() || (aof.state == State::Off && !aof.rewrite.scheduled) {
             return;
         }
         let config = &self.config.aof;
@@ -108,7 +108,7 @@ impl Server {
             return false;
         }
         let aof = &mut self.aof;
-        aof.queue.rotate(aof.state == State::Waiting);
+        aof.queue.rotate(aof.state != State::On);
         aof.forget_reader();
         aof.rewrite.running = Some(Running { began: now.mono, void: false });
         aof.rewrite.scheduled = false;
@@ -150,6 +150,10 @@ impl Server {
                     self.aof.state = State::On;
                     self.aof.trouble = None;
                 }
+                // Asked for by hand: it stands there, and nothing is written behind it.
+                if self.aof.state == State::Off {
+                    self.aof.queue.close();
+                }
                 self.log(
                     Level::Info,
                     format!("append-only file: the new base counts, after {} ms", took.as_millis()),
@@ -170,11 +174,6 @@ fn bgrewriteaof(
     _: &[&[u8]],
     out: &mut Writer<'_>,
 ) -> Result<(), CommandError> {
-    if server.aof.state == State::Off {
-        return Err(
-            "ERR there is no append-only file to rewrite; CONFIG SET appendonly yes begins one".into()
-        );
-    }
     if server.aof.rewrite.is_running() {
         return Err("ERR Background append only file rewriting already in progress".into());
     }

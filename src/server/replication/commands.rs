@@ -58,6 +58,7 @@ fn replconf(
                 replication.refresh_gate(now.mono);
                 server.end_waits(now);
                 server.end_log_waits(now);
+                server.blocking.stirred |= server.replication.failover.is_running();
                 return Ok(());
             }
             b"getack" => return Ok(()),
@@ -99,6 +100,9 @@ fn replconf(
 /// answer and stream keep their order.
 fn psync(server: &mut Server, session: &mut Session, now: Now, argv: &[&[u8]], _: &mut Writer<'_>) -> Done {
     let replid = text(argv[1]);
+    if argv.get(3).is_some_and(|word| word.eq_ignore_ascii_case(b"failover")) {
+        server.take_over(now, &replid)?;
+    }
     let wanted = parse_i64(argv[2]).ok_or(CommandError::NotInteger)?;
     server.attach_replica(session, now, Some((&replid, u64::try_from(wanted).unwrap_or(0))))
 }
@@ -115,6 +119,9 @@ fn replicaof(server: &mut Server, _: &mut Session, now: Now, argv: &[&[u8]], out
             "ERR this server is supervised (group '{}', epoch {}): its role is its sentinels' to change, with SENTINEL FAILOVER",
             supervision.group, supervision.epoch
         )));
+    }
+    if server.replication.failover.is_running() {
+        return Err("ERR REPLICAOF not allowed while failing over.".into());
     }
     if argv[1].eq_ignore_ascii_case(b"no") && argv[2].eq_ignore_ascii_case(b"one") {
         server.become_master(now);
@@ -230,6 +237,7 @@ impl Server {
             }
             Resume::Full => {
                 replica.phase = Phase::WaitingImage;
+                replica.asked_at = now.mono;
                 self.stats.sync_full += 1;
                 // A first sync names no history.
                 self.stats.sync_partial_err += u64::from(wanted.is_some_and(|(replid, _)| replid != "?"));
@@ -258,7 +266,7 @@ const fn row(
 use Arity::{AtLeast, Exactly};
 pub const COMMANDS: &[ServerCommand] = &[
     row("replconf", AtLeast(1), ADMIN | LOADING | STALE, replconf, "What a replica says of itself."),
-    row("psync", Exactly(3), ADMIN | NO_MULTI, psync, "Makes the connection a replica's."),
+    row("psync", AtLeast(3), ADMIN | NO_MULTI, psync, "Makes the connection a replica's."),
     row("sync", Exactly(1), ADMIN | NO_MULTI, sync, "Makes the connection a replica's, as of old."),
     row("replicaof", Exactly(3), ADMIN | STALE | NO_MULTI, replicaof, "Follows a master, or nobody."),
     row("slaveof", Exactly(3), ADMIN | STALE | NO_MULTI, replicaof, "The older name of REPLICAOF."),

@@ -51,6 +51,8 @@ pub struct Applied {
     pub consumed: usize,
     /// The master asks for this acknowledgement now.
     pub acknowledge: Option<Offset>,
+    /// The rest is a transaction: nothing of it is carried out before its EXEC is there.
+    pub awaits_exec: bool,
 }
 
 /// Why the link has to be given up.
@@ -118,6 +120,7 @@ impl Server {
         let position = (stream.is_active() && self.replication.synced)
             .then(|| (stream.replid().clone(), stream.offset()));
         let epoch = self.replication.supervision.epoch;
+        let hands_over = self.replication.failover.is_handing();
         let upstream = self.replication.current(generation).ok()?;
         upstream.phase = LinkPhase::Connecting;
         Some(Terms {
@@ -128,6 +131,7 @@ impl Server {
             announce_port,
             epoch,
             stock_master: upstream.stock,
+            hands_over,
             position,
         })
     }
@@ -204,6 +208,8 @@ impl Server {
 
     fn link_is_up(&mut self, now: Now, generation: u64) -> Result<(), LinkFault> {
         self.replication.master_heard_at = Some(now.mono);
+        self.replication.current(generation)?;
+        self.end_failover();
         let upstream = self.replication.current(generation)?;
         upstream.phase = LinkPhase::Up;
         upstream.down_since = None;
@@ -235,7 +241,7 @@ impl Server {
             return Err(LinkFault::Stale);
         };
         let mut upstream = upstream;
-        let mut progress = Progress { done: 0, acknowledge: false };
+        let mut progress = Progress { done: 0, acknowledge: false, awaits_exec: false };
         let result = self.apply(eyes, &mut upstream.session, &batch, buffer, &mut progress);
         if result.is_err() {
             self.end_exec(upstream.session.db);
@@ -247,7 +253,7 @@ impl Server {
         self.end_of_turn(now);
         result?;
         let acknowledge = progress.acknowledge.then(|| self.replication.stream.offset());
-        Ok(Applied { consumed, acknowledge })
+        Ok(Applied { consumed, acknowledge, awaits_exec: progress.awaits_exec })
     }
 
     fn apply(
@@ -268,7 +274,10 @@ impl Server {
                 };
                 match (end..batch.len()).find(is_exec) {
                     Some(exec) => end = exec + 1,
-                    None => return Ok(()),
+                    None => {
+                        progress.awaits_exec = true;
+                        return Ok(());
+                    }
                 }
             }
             for index in progress.done..end {
@@ -326,4 +335,5 @@ impl Server {
 struct Progress {
     done: usize,
     acknowledge: bool,
+    awaits_exec: bool,
 }

@@ -3,7 +3,7 @@
 
 use super::image::{Image, MARK_BYTES};
 use super::replica::{Phase, Replica};
-use super::{IMAGE_PERIOD, Role};
+use super::{IMAGE_PERIOD, Role, Settings};
 use crate::rdb::ImageWriter;
 use crate::server::{Level, Server};
 use crate::stdx::time::Now;
@@ -60,6 +60,10 @@ impl Server {
 
     fn join_or_begin_image(&mut self, now: Now) {
         if !self.replication.replicas.is_any_waiting() {
+            return;
+        }
+        let Settings { sync_delay, sync_replicas_max, .. } = self.replication.settings;
+        if !self.replication.replicas.have_gathered(now.mono, sync_delay, sync_replicas_max) {
             return;
         }
         // Bytes already made belong in front of the image's offset, not behind it.

@@ -16,6 +16,8 @@ pub struct Terms {
     pub epoch: Epoch,
     /// The supervisor vouches for a master that cannot show an epoch.
     pub stock_master: bool,
+    /// Asks to be followed: the master is to take over the role.
+    pub hands_over: bool,
     /// The history we hold and how much of it; `None`: nothing.
     pub position: Option<(ReplId, Offset)>,
 }
@@ -150,6 +152,9 @@ impl Handshake {
         }
         self.step = Step::Psync;
         match &self.terms.position {
+            Some((replid, offset)) if self.terms.hands_over => {
+                words(&["PSYNC", replid.as_str(), &(offset + 1).to_string(), "FAILOVER"])
+            }
             Some((replid, offset)) => words(&["PSYNC", replid.as_str(), &(offset + 1).to_string()]),
             None => words(&["PSYNC", "?", "-1"]),
         }
@@ -206,6 +211,7 @@ mod tests {
             announce_port: 6380,
             epoch,
             stock_master: false,
+            hands_over: false,
             position: Some((ReplId::parse("abc").unwrap(), 41)),
         }
     }

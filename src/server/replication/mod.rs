@@ -1,7 +1,7 @@
 //! Replication: the stream this server produces, the replicas that take it, and the master it
 //! follows. Reading order: [`stream`] and [`backlog`] hold the bytes; [`replica`], [`replicas`] and
 //! [`image`] give them away; [`handshake`], [`arrival`] and [`follow`] take them from a master;
-//! [`divergent`] keeps what only this server has; [`waits`] and [`freshness`] know what was acknowledged; [`commands`] and [`report`] are the words.
+//! [`divergent`] keeps what only this server has; [`failover`] hands the role over; [`waits`] and [`freshness`] know what was acknowledged; [`commands`] and [`report`] are the words.
 //!
 //! Knows who may write ([`Role`]) and asks [`Supervision`] what a sentinel allowed.
 
@@ -9,6 +9,7 @@ pub mod arrival;
 pub mod backlog;
 pub mod commands;
 pub mod divergent;
+pub mod failover;
 pub mod follow;
 pub mod freshness;
 pub mod full_sync;
@@ -60,6 +61,9 @@ pub struct Settings {
     pub min_replicas_lag: Duration,
     pub serve_stale_data: bool,
     pub priority: u32,
+    pub sync_delay: Duration,
+    pub sync_replicas_max: usize,
+    pub backlog_ttl: Duration,
 }
 
 impl Settings {
@@ -77,6 +81,9 @@ impl Settings {
             min_replicas_lag: Duration::from_secs(config.min_replicas_max_lag_s),
             serve_stale_data: config.replica_serve_stale_data,
             priority: config.replica_priority,
+            sync_delay: Duration::from_secs(config.sync.delay_s),
+            sync_replicas_max: config.sync.replicas_max,
+            backlog_ttl: Duration::from_secs(config.sync.backlog_ttl_s),
         }
     }
 }
@@ -89,6 +96,9 @@ pub struct Replication {
     pub supervision: Supervision,
     pub image: Option<image::Image>,
     pub waits: waits::Waits,
+    pub failover: failover::Failover,
+    /// No replica was there since then.
+    alone_since: Option<Instant>,
     pub freshness: freshness::Freshness,
     /// Holds a completed sync, or data of which it is or was the master.
     pub synced: bool,
@@ -123,6 +133,8 @@ impl Replication {
             supervision: Supervision::new(roles::new_uuid(rng)),
             image: None,
             waits: waits::Waits::default(),
+            failover: failover::Failover::default(),
+            alone_since: None,
             freshness: freshness::Freshness::default(),
             synced: true,
             diverged: None,
@@ -314,10 +326,12 @@ impl Replication {
 impl Server {
     pub(in crate::server) fn tick_replication(&mut self, now: Now) {
         self.pump_image(now);
+        self.tick_failover(now);
+        let is_held = self.stream_is_held();
         let replication = &mut self.replication;
         let supervised = replication.supervision.is_supervised();
         // The last snapshot says where the stream ends: nothing is added to it.
-        let master = matches!(replication.role, Role::Master) && !self.admin.snapshot.is_ending();
+        let master = matches!(replication.role, Role::Master) && !is_held;
         if supervised && master && now.mono >= replication.next_getack {
             replication.next_getack = now.mono + GETACK_PERIOD;
             replication.ask_for_acknowledgements(now.mono);
@@ -336,10 +350,30 @@ impl Server {
                 self.log(super::Level::Warning, format!("replica {} cut off: it {}", cut.address, cut.why));
             }
         }
+        self.forget_stream_if_alone(now);
         self.replication.refresh_gate(now.mono);
         self.end_waits(now);
+    }
+
+    /// A master that nobody followed for `repl-backlog-ttl` keeps no stream; whoever comes then takes all.
+    fn forget_stream_if_alone(&mut self, now: Now) {
+        let replication = &mut self.replication;
+        let ttl = replication.settings.backlog_ttl;
+        let keeps = !matches!(replication.role, Role::Master)
+            || replication.supervision.is_supervised()
+            || !replication.replicas.is_empty()
+            || !replication.stream.is_active()
+            || ttl.is_zero();
+        if keeps {
+            replication.alone_since = None;
+        } else if now.mono.since(*replication.alone_since.get_or_insert(now.mono)) >= ttl {
+            replication.alone_since = None;
+            replication.stream.forget(ReplId::random(&mut self.rng));
+            self.log(super::Level::Info, "no replica for repl-backlog-ttl: the stream is kept no longer");
+        }
     }
 }
 
 /// Rows of the families here.
-pub const COMMANDS: &[&[ServerCommand]] = &[commands::COMMANDS, supervised::commands::COMMANDS];
+pub const COMMANDS: &[&[ServerCommand]] =
+    &[commands::COMMANDS, failover::COMMANDS, supervised::commands::COMMANDS];

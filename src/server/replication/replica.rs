@@ -55,6 +55,8 @@ pub struct Replica {
     /// The epoch it showed in its handshake.
     pub epoch: Option<Epoch>,
     pub phase: Phase,
+    /// When it asked for all data.
+    pub asked_at: Instant,
     /// Stream bytes that wait until the image is through.
     held: VecDeque<Bytes>,
     held_bytes: usize,
@@ -80,6 +82,7 @@ impl Replica {
             version: String::new(),
             epoch: None,
             phase: Phase::Handshake,
+            asked_at: now,
             held: VecDeque::new(),
             held_bytes: 0,
             acked: 0,

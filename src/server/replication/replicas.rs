@@ -120,6 +120,13 @@ impl Replicas {
         self.0.values().any(|replica| replica.phase == Phase::WaitingImage && !replica.is_closed)
     }
 
+    /// Whether those that wait for an image have gathered long enough.
+    pub fn have_gathered(&self, now: Instant, delay: Duration, enough: usize) -> bool {
+        let waiting = || self.0.values().filter(|r| r.phase == Phase::WaitingImage && !r.is_closed);
+        let full = enough > 0 && waiting().count() >= enough;
+        full || waiting().any(|replica| now.since(replica.asked_at) >= delay)
+    }
+
     /// Gives the image to those who read it, and drops what all of them have.
     pub fn serve_image(&mut self, image: &mut Image, limit: &OutputLimit) {
         let mut slowest = None;

@@ -83,7 +83,7 @@ impl Replication {
     }
 
     fn stream_info(&self, out: &mut InfoWriter) {
-        out.field("master_failover_state", "no-failover");
+        out.field("master_failover_state", self.failover.state());
         out.field("master_replid", self.stream.replid());
         match self.stream.replid2() {
             Some((replid, upto)) => {

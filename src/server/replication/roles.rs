@@ -1,5 +1,6 @@
 //! Becoming master, replica, or awaiting; and what each change ends.
 
+use super::replica::Replica;
 use super::{Role, Upstream};
 use crate::model::{Address, ReplId};
 use crate::server::{Action, Level, Server};
@@ -31,8 +32,8 @@ impl Server {
         if self.replication.stream.is_active() {
             self.replication.stream.fork(replid);
         }
-        // They go on from where they are, under the new name.
-        self.replication.replicas.close_where(|_| true);
+        // They go on from where they are, under the new name. Who only introduced itself may stay.
+        self.replication.replicas.close_where(Replica::is_attached);
         self.replication.freshness.clear();
         self.replication.refresh_gate(now.mono);
         let offset = self.replication.stream.offset();

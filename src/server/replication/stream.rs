@@ -196,6 +196,14 @@ impl Stream {
         self.begin_backlog();
     }
 
+    /// Nobody is expected to ask for it: its bytes are given back, and what follows is unrecorded.
+    pub fn forget(&mut self, replid: ReplId) {
+        self.replid = replid;
+        self.replid2 = None;
+        self.backlog = None;
+        self.selected = None;
+    }
+
     /// The history was lost (data loaded from elsewhere, flushed from outside): a new name.
     pub fn restart(&mut self, replid: ReplId) {
         self.adopt(replid, 0);
