@@ -17,6 +17,8 @@ pub struct Loaded {
     pub position: Option<Position>,
     /// Keys whose time had passed and that were left out.
     pub expired: u64,
+    /// The texts of its libraries of functions.
+    pub functions: Vec<Vec<u8>>,
 }
 
 /// Reads an image to its end. `expire_before_ms` leaves out keys whose time passed, unless the image
@@ -35,6 +37,7 @@ pub fn load_front(
     let mut reader = Reader::new(from)?;
     let mut keyspace = Keyspace::new(seed);
     let mut expired = 0;
+    let mut functions = Vec::new();
     let (mut replid, mut offset, mut stream_db) = (None, None, 0);
     loop {
         match reader.next_item()? {
@@ -64,6 +67,7 @@ pub fn load_front(
                 let value = to_store(entry.value, keyspace.seed());
                 keyspace.insert_loaded(db, &entry.key, value, entry.expires_at_ms);
             }
+            Item::Function(text) => functions.push(text),
             Item::End => break,
         }
     }
@@ -71,7 +75,7 @@ pub fn load_front(
         (Some(replid), Some(offset)) if stream_db < DATABASES => Some(Position { replid, offset, stream_db }),
         _ => None,
     };
-    Ok((Loaded { keyspace, position, expired }, reader.offset()))
+    Ok((Loaded { keyspace, position, expired, functions }, reader.offset()))
 }
 
 /// Version and checksum behind the value of a DUMP.

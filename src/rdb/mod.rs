@@ -6,6 +6,7 @@
 //! instead of dropped. Has never heard of a file, a socket or a role.
 
 mod error;
+mod functions;
 mod load;
 mod lzf;
 mod output;
@@ -21,6 +22,7 @@ mod write;
 mod zipmap;
 
 pub use error::RdbError;
+pub use functions::{dump_functions, restore_functions};
 pub use load::{DUMP_FOOT_BYTES, Loaded, load, load_front, restore};
 pub use read::{Entry, Item, Reader};
 pub use value::Decoded;

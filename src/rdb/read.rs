@@ -24,6 +24,8 @@ pub enum Item {
         value: Vec<u8>,
     },
     Entry(Entry),
+    /// The text of a library of functions.
+    Function(Vec<u8>),
     /// The image is whole and its checksum holds. Nothing may be asked after it.
     End,
 }
@@ -94,10 +96,7 @@ impl<R: Read> Reader<R> {
                 opcode::FREQUENCY => {
                     source.byte()?;
                 }
-                // Code that this server does not run.
-                opcode::FUNCTION => {
-                    source.string()?;
-                }
+                opcode::FUNCTION => return Ok(Item::Function(source.string()?)),
                 opcode::FUNCTION_PRE_RELEASE => {
                     return Err(source.malformed("functions of a Redis 7 release candidate"));
                 }

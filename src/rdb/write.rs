@@ -73,6 +73,16 @@ impl ImageWriter {
         ImageWriter { out, sums: manner.sum, unsummed: 0, digest, db: None, entries: 0 }
     }
 
+    /// Libraries of functions; they stand in front of the keys.
+    #[must_use]
+    pub fn with_functions<'a>(mut self, texts: impl Iterator<Item = &'a [u8]>) -> Self {
+        for text in texts {
+            self.out.push(opcode::FUNCTION);
+            put_string(&mut self.out, text);
+        }
+        self
+    }
+
     /// Bytes that wait to be drained.
     pub fn len(&self) -> usize {
         self.out.len()
