@@ -53,7 +53,9 @@ impl Follower for Engine {
     ) -> Result<(), LinkFault> {
         let stream_db = data.position.as_ref().map_or(0, |position| position.stream_db);
         self.with(|server, now| {
-            server.link_install(now, generation, data.keyspace, stream_db, replid, offset)
+            server.link_install(now, generation, data.keyspace, stream_db, replid, offset)?;
+            server.take_functions(&data.functions);
+            Ok(())
         })
     }
 

@@ -12,6 +12,7 @@ pub mod aof;
 pub mod blocking;
 pub mod evict;
 pub mod execute;
+pub mod function;
 pub mod gate;
 pub mod latency;
 pub mod loading;
@@ -192,6 +193,7 @@ pub struct Server {
     pub(in crate::server) actions: Vec<Action>,
     pub(in crate::server) propagation: propagate::Propagation,
     pub(in crate::server) scripting: script::Scripting,
+    pub(in crate::server) functions: function::Functions,
     pub(in crate::server) started: Now,
     pub(in crate::server) loading: bool,
     pub(in crate::server) loads: Option<loading::Loading>,
@@ -237,6 +239,7 @@ impl Server {
             actions: Vec::new(),
             propagation: propagate::Propagation::default(),
             scripting: script::Scripting::default(),
+            functions: function::Functions::default(),
             started: now,
             loading: false,
             loads: None,
@@ -418,6 +421,7 @@ impl Server {
     pub fn load(&mut self, now: Now, loaded: crate::rdb::Loaded) {
         let old = std::mem::replace(&mut self.keyspace, loaded.keyspace);
         self.keyspace.inherit(&old, (now.wall.as_millis() / 1000) as u32);
+        self.take_functions(&loaded.functions);
         self.admin.snapshot.last_saved = now.wall;
     }
 

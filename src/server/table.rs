@@ -1,6 +1,6 @@
 //! Every command by name: rows of the data, session and server families in one table.
 
-use super::{Handler, ServerCommand, admin, blocking, replication, script, transaction};
+use super::{Handler, ServerCommand, admin, blocking, function, replication, script, transaction};
 use crate::commands::{self, DataCommand};
 use crate::resp::spec::CommandSpec;
 use crate::session;
@@ -41,7 +41,7 @@ impl Table {
         for row in session::COMMANDS.iter().copied().flatten() {
             table.add(row.spec, Run::Session(row.handler));
         }
-        let own = [transaction::COMMANDS, blocking::COMMANDS, script::COMMANDS].into_iter();
+        let own = [transaction::COMMANDS, blocking::COMMANDS, script::COMMANDS, function::COMMANDS].into_iter();
         let own = own.chain(super::aof::COMMANDS.iter().copied());
         let own = own.chain(admin::COMMANDS.iter().copied()).chain(replication::COMMANDS.iter().copied());
         for ServerCommand { spec, handler } in own.flatten() {

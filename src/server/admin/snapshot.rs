@@ -96,7 +96,8 @@ impl Server {
     fn begin_save(&mut self, now: Now, waiting: Option<SessionId>) -> Result<(), CommandError> {
         let created_s = now.wall.as_millis() / 1000;
         let position = self.replication.position();
-        let sink = Box::new(ImageWriter::new(self.image_manner(), position.as_ref(), created_s));
+        let image = ImageWriter::new(self.image_manner(), position.as_ref(), created_s);
+        let sink = Box::new(self.image_with_functions(image));
         if self.admin.snapshot.running.as_ref().is_some_and(|running| running.is_base) {
             return Err("ERR Background append only file rewriting in progress: can't save right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.".into());
         }

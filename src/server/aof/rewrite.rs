@@ -104,6 +104,7 @@ impl Server {
         self.flush_log(now);
         let position = self.replication.position();
         let sink = ImageWriter::base(self.image_manner(), position.as_ref(), now.wall.as_millis() / 1000);
+        let sink = self.image_with_functions(sink);
         if !self.begin_base_walk(now, Box::new(sink)) {
             return false;
         }

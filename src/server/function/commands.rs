@@ -218,7 +218,7 @@ fn function(s: &mut Server, c: &mut Session, now: Now, argv: &[&[u8]], out: &mut
         b"list" => s.list_functions(argv, out),
         b"stats" => {
             arity(2, 2)?;
-            s.function_stats(now, out)
+            s.function_stats(out)
         }
         b"kill" => {
             arity(2, 2)?;

@@ -6,7 +6,6 @@ use crate::resp::Writer;
 use crate::server::Server;
 use crate::server::script::Kind;
 use crate::stdx::glob;
-use crate::stdx::time::Now;
 
 type Done = Result<(), CommandError>;
 
@@ -39,8 +38,8 @@ impl Server {
     }
 
     /// What runs now, and how much there is.
-    pub(super) fn function_stats(&self, now: Now, out: &mut Writer<'_>) -> Done {
-        let standing = self.scripting.standing(now);
+    pub(super) fn function_stats(&self, out: &mut Writer<'_>) -> Done {
+        let standing = self.scripting.standing();
         if let Some((Kind::Eval, ..)) = standing {
             return Err("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.".into());
         }

@@ -47,6 +47,8 @@ impl Patience {
 pub type Said = Vec<(u8, Vec<u8>)>;
 
 impl Functions {
+    /// The machine; built if there is none. While a function holds it, libraries that come (a replica's
+    /// master may send some) get another one, and those that are here move there.
     fn machine(&mut self) -> Result<&mut Machine, String> {
         if self.machine.is_none() {
             let world = build(|_, _| Ok(())).map_err(|error| format!("functions cannot run here: {error}"))?;
@@ -54,6 +56,10 @@ impl Functions {
             let machine =
                 Machine::new(world).map_err(|error| format!("no memory for the stack of functions: {error}"))?;
             self.machine = Some(Box::new(machine));
+            for (name, library) in std::mem::take(&mut self.libraries) {
+                let moved = self.read(&library.text, Patience::unlimited(), &mut Vec::new())?;
+                self.libraries.insert(name, moved);
+            }
         }
         self.machine.as_deref_mut().ok_or_else(|| "functions cannot run here".to_owned())
     }

@@ -52,7 +52,10 @@ impl Functions {
     /// A script on the machine of functions ended.
     pub(in crate::server) fn put_machine_back(&mut self, machine: Box<Machine>) {
         self.request.clear();
-        self.machine = Some(machine);
+        // Libraries that came meanwhile stand on a machine of their own.
+        if self.machine.is_none() {
+            self.machine = Some(machine);
+        }
     }
 
     /// Without regard to case, as Redis looks functions up.

@@ -77,6 +77,7 @@ impl Server {
                 let position = self.replication.position();
                 let writer =
                     ImageWriter::new(self.image_manner(), position.as_ref(), now.wall.as_millis() / 1000);
+                let writer = self.image_with_functions(writer);
                 self.keyspace.begin_snapshot(Box::new(writer));
                 let mut mark = [0; MARK_BYTES];
                 for digit in &mut mark {

@@ -14,8 +14,8 @@ mod chance;
 mod convert;
 mod eval;
 pub mod libraries;
-mod link;
-mod machine;
+pub mod link;
+pub mod machine;
 pub mod manners;
 pub mod native;
 mod run;
@@ -35,7 +35,7 @@ pub use shebang::Flags;
 use super::Server;
 use crate::commands::CommandError;
 use crate::session::{Outbox, Session};
-use crate::stdx::time::Instant;
+use crate::stdx::time::{Duration, Instant};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -65,6 +65,17 @@ impl Scripting {
     /// A script stands in the middle, and everybody else is told BUSY.
     pub fn is_busy(&self) -> bool {
         self.standing.is_some()
+    }
+
+    pub fn clock(&self) -> Option<fn() -> Instant> {
+        self.clock
+    }
+
+    /// Of the script that stands in the middle: whose it is, its name, and since when it runs.
+    pub fn standing(&self) -> Option<(Kind, &str, Duration)> {
+        let run = self.standing.as_deref()?;
+        let breaths = Duration::from_millis(u64::from(run.breaths));
+        Some((run.kind, &run.name, self.clock.map_or(breaths, |clock| clock().since(run.began))))
     }
 
     /// The machine of EVAL.

@@ -213,7 +213,8 @@ impl Server {
     fn put_machine_back(&mut self, kind: Kind, machine: Box<Machine>) {
         machine.tidy();
         match kind {
-            Kind::Eval | Kind::Function => self.scripting.machine = Some(machine),
+            Kind::Eval => self.scripting.machine = Some(machine),
+            Kind::Function => self.functions.put_machine_back(machine),
         }
     }
 }
