@@ -2,17 +2,18 @@
 //! checksum that DUMP of a key ends with, too.
 
 use super::load::DUMP_FOOT_BYTES;
-use super::primitive::put_string;
+use super::output::Output;
 use super::source::Source;
 use super::{VERSION_READ_MAX, VERSION_WRITTEN, opcode};
 use crc_fast::CrcAlgorithm;
 
 pub fn dump_functions<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = Output::new(Vec::new(), true);
     for text in texts {
         out.push(opcode::FUNCTION);
-        put_string(&mut out, text);
+        out.put_string(text);
     }
+    let mut out = out.into_bytes();
     out.extend_from_slice(&VERSION_WRITTEN.to_le_bytes());
     let sum = crc_fast::checksum(CrcAlgorithm::Crc64Redis, &out);
     out.extend_from_slice(&sum.to_le_bytes());

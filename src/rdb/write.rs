@@ -78,7 +78,7 @@ impl ImageWriter {
     pub fn with_functions<'a>(mut self, texts: impl Iterator<Item = &'a [u8]>) -> Self {
         for text in texts {
             self.out.push(opcode::FUNCTION);
-            put_string(&mut self.out, text);
+            self.out.put_string(text);
         }
         self
     }

@@ -41,7 +41,8 @@ impl Table {
         for row in session::COMMANDS.iter().copied().flatten() {
             table.add(row.spec, Run::Session(row.handler));
         }
-        let own = [transaction::COMMANDS, blocking::COMMANDS, script::COMMANDS, function::COMMANDS].into_iter();
+        let own =
+            [transaction::COMMANDS, blocking::COMMANDS, script::COMMANDS, function::COMMANDS].into_iter();
         let own = own.chain(super::aof::COMMANDS.iter().copied());
         let own = own.chain(admin::COMMANDS.iter().copied()).chain(replication::COMMANDS.iter().copied());
         for ServerCommand { spec, handler } in own.flatten() {

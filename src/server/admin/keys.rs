@@ -9,7 +9,9 @@ pub fn positions(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<usize> {
     // Where the number of keys stands, and whether a destination stands before it.
     let (count_at, destination) = match spec.name {
         "lmpop" | "zmpop" | "sintercard" | "zintercard" | "zunion" | "zinter" | "zdiff" => (1, None),
-        "blmpop" | "bzmpop" | "eval" | "evalsha" | "eval_ro" | "evalsha_ro" | "fcall" | "fcall_ro" => (2, None),
+        "blmpop" | "bzmpop" | "eval" | "evalsha" | "eval_ro" | "evalsha_ro" | "fcall" | "fcall_ro" => {
+            (2, None)
+        }
         "zunionstore" | "zinterstore" | "zdiffstore" => (2, Some(1)),
         "sort" | "georadius" | "georadiusbymember" => {
             return spec.keys.positions(argv.len()).chain(stored(spec.name, argv)).collect();

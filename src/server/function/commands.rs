@@ -191,9 +191,9 @@ fn function(s: &mut Server, c: &mut Session, now: Now, argv: &[&[u8]], out: &mut
                 return Err(surplus());
             }
             // Either way it is done at once: what is dropped is small beside a data set.
-            let known = argv.get(2).is_none_or(|how| {
-                how.eq_ignore_ascii_case(b"sync") || how.eq_ignore_ascii_case(b"async")
-            });
+            let known = argv
+                .get(2)
+                .is_none_or(|how| how.eq_ignore_ascii_case(b"sync") || how.eq_ignore_ascii_case(b"async"));
             if !known {
                 return Err("ERR FUNCTION FLUSH only supports SYNC|ASYNC option".into());
             }

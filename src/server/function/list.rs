@@ -25,9 +25,9 @@ impl Server {
             }
         }
         let is_wanted = |library: &&Library| {
-            pattern.as_ref().is_none_or(|pattern| {
-                glob::matches(pattern, library.name.to_ascii_lowercase().as_bytes())
-            })
+            pattern
+                .as_ref()
+                .is_none_or(|pattern| glob::matches(pattern, library.name.to_ascii_lowercase().as_bytes()))
         };
         let wanted: Vec<&Library> = self.functions.libraries.values().filter(is_wanted).collect();
         out.array(wanted.len());
@@ -41,7 +41,10 @@ impl Server {
     pub(super) fn function_stats(&self, out: &mut Writer<'_>) -> Done {
         let standing = self.scripting.standing();
         if let Some((Kind::Eval, ..)) = standing {
-            return Err("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.".into());
+            return Err(
+                "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+                    .into(),
+            );
         }
         out.map(2);
         out.bulk(b"running_script");

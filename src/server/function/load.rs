@@ -4,8 +4,8 @@
 use super::library::Library;
 use super::register::{self, Collector, Names};
 use super::{Functions, metadata};
-use crate::server::script::machine::{Outcome, Step};
 use crate::server::script::link::{Answer, Ask};
+use crate::server::script::machine::{Outcome, Step};
 use crate::server::script::{Machine, build};
 use crate::stdx::time::{Duration, Instant};
 use mlua::MultiValue;
@@ -51,10 +51,11 @@ impl Functions {
     /// master may send some) get another one, and those that are here move there.
     fn machine(&mut self) -> Result<&mut Machine, String> {
         if self.machine.is_none() {
-            let world = build(|_, _| Ok(())).map_err(|error| format!("functions cannot run here: {error}"))?;
+            let world =
+                build(|_, _| Ok(())).map_err(|error| format!("functions cannot run here: {error}"))?;
             register::prepare(&world.lua).map_err(|error| format!("functions cannot run here: {error}"))?;
-            let machine =
-                Machine::new(world).map_err(|error| format!("no memory for the stack of functions: {error}"))?;
+            let machine = Machine::new(world)
+                .map_err(|error| format!("no memory for the stack of functions: {error}"))?;
             self.machine = Some(Box::new(machine));
             for (name, library) in std::mem::take(&mut self.libraries) {
                 let moved = self.read(&library.text, Patience::unlimited(), &mut Vec::new())?;
@@ -122,7 +123,9 @@ impl Functions {
     }
 
     fn all_fit(&self, others: &Functions, replace: bool) -> Result<(), String> {
-        if !replace && let Some(name) = others.libraries.keys().find(|name| self.libraries.contains_key(*name)) {
+        if !replace
+            && let Some(name) = others.libraries.keys().find(|name| self.libraries.contains_key(*name))
+        {
             return Err(format!("Library {name} already exists"));
         }
         let stays = |library: &&Library| !others.libraries.contains_key(&library.name);

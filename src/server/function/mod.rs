@@ -61,9 +61,8 @@ impl Functions {
     /// Without regard to case, as Redis looks functions up.
     fn find(&self, name: &[u8]) -> Option<(&Library, &library::Function)> {
         self.libraries.values().find_map(|library| {
-            let found = library.functions.iter().find(|function| {
-                function.name.as_bytes().eq_ignore_ascii_case(name)
-            });
+            let found =
+                library.functions.iter().find(|function| function.name.as_bytes().eq_ignore_ascii_case(name));
             Some((library, found?))
         })
     }

@@ -214,7 +214,10 @@ fn named(lua: &Lua, arguments: &Arguments<'_>) -> Result<Given, Failure> {
             b"callback" => match value {
                 Value::Function(given) => callback = Some(given),
                 _ => {
-                    return fail(lua, "callback argument given to redis.register_function must be a function");
+                    return fail(
+                        lua,
+                        "callback argument given to redis.register_function must be a function",
+                    );
                 }
             },
             b"flags" => {
