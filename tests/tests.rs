@@ -12,6 +12,7 @@ mod command_line;
 mod consensus;
 mod differential;
 mod drill;
+mod functions;
 mod layers;
 mod local_fleet;
 mod locks;

@@ -320,6 +320,10 @@ impl Server {
         let mut out = Writer::new(scratch, session.protocol);
         match self.table.entry(id).run {
             Run::Data(_) | Run::Session(_) => self.call(now, session, id, argv, &mut out),
+            // Libraries of functions are data of the server itself.
+            Run::Server(_) if name.eq_ignore_ascii_case(b"function") => {
+                self.call(now, session, id, argv, &mut out);
+            }
             Run::Server(_) => return Err(unknown()),
         }
         if scratch.first() == Some(&b'-') {
