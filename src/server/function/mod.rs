@@ -14,8 +14,6 @@ mod load;
 mod metadata;
 mod persist;
 mod register;
-#[cfg(test)]
-mod tests;
 
 pub use commands::COMMANDS;
 
