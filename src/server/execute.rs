@@ -225,6 +225,14 @@ impl Server {
             self.actions.push(Action::AclFile { session: session.id, order });
         } else if argv[0].eq_ignore_ascii_case(b"publish") || argv[0].eq_ignore_ascii_case(b"spublish") {
             self.feed_replicas(session.db, argv);
+        } else if let [client, pause, ms, ..] = argv
+            && client.eq_ignore_ascii_case(b"client")
+            && pause.eq_ignore_ascii_case(b"pause")
+            && self.replication.supervision.supervisors.contains(&session.id)
+        {
+            // A sentinel holds writes back only for a planned switchover.
+            let ms = crate::stdx::number::parse_i64(ms).and_then(|ms| u64::try_from(ms).ok());
+            self.hub.announce_failover(ms.unwrap_or(0).div_ceil(1000));
         } else if argv[0].eq_ignore_ascii_case(b"reset") {
             self.forget_transaction(session.id);
             session.multi = None;
@@ -236,7 +244,8 @@ impl Server {
     /// CLIENT TRACKING: the keys of a read are cached by the client from now on.
     fn remember_what_was_read(&mut self, session: &Session, id: CommandId, argv: &[&[u8]]) {
         let spec = self.table.entry(id).spec;
-        if spec.has(READONLY) && self.hub.tracking.remembers(session.id) {
+        let reads = spec.has(READONLY) || super::monitor::runs_script(spec.name);
+        if reads && self.hub.tracking.remembers(session.id) {
             let keys = super::admin::keys::positions(&spec, argv);
             self.hub.keys_were_read(session.id, keys.into_iter().map(|at| argv[at]));
         }

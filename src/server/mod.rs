@@ -218,8 +218,10 @@ impl Server {
         let password = config.requirepass.as_ref().map(|secret| secret.expose().as_bytes().to_vec());
         let table = table::Table::new();
         let gate = Arc::new(Gate::default());
+        let mut hub = Hub::new(settings, password);
+        hub.tracking.keys_max = config.tracking_keys_max;
         let mut server = Server {
-            hub: Hub::new(settings, password),
+            hub,
             keyspace: Keyspace::new(rng.u64(..)),
             replication: replication::Replication::new(&config, &mut rng, gate.clone()),
             gate,
@@ -383,6 +385,12 @@ impl Server {
         self.hub.limit_tracking(1000);
         self.note_memory_peak();
         self.evict(now);
+        for peer in self.hub.close_over_total(self.config.clients_bytes_max) {
+            self.log(
+                Level::Warning,
+                format!("closed {peer}: clients take more than maxmemory-clients allows"),
+            );
+        }
         self.retry_shutdown(now);
         self.consider_save_points(now);
         self.log_cron(now);

@@ -56,7 +56,17 @@ impl Server {
         let administers = catalogue::of_request(argv)
             .is_none_or(|index| catalogue::entries()[index].categories & admin_bit() != 0);
         if !administers && !spec.has(SUPERVISOR) && !runs_script(spec.name) {
-            self.show(now, session.db, &session.peer.to_string(), argv);
+            self.show(now, session.db, &self.shown_as(session), argv);
+        }
+    }
+
+    /// Commands without a connection are a script's, or come from the master.
+    fn shown_as(&self, session: &Session) -> String {
+        match (session.id, self.replication.upstream()) {
+            (0, _) if self.propagation.capture.is_some() => "lua".to_owned(),
+            (0, Some(upstream)) => upstream.master.to_string(),
+            (0, None) => "lua".to_owned(),
+            _ => session.peer.to_string(),
         }
     }
 
@@ -79,7 +89,8 @@ impl Server {
     }
 }
 
-fn runs_script(name: &str) -> bool {
+/// These read what their keys name.
+pub(super) fn runs_script(name: &str) -> bool {
     matches!(name, "eval" | "evalsha" | "eval_ro" | "evalsha_ro" | "fcall" | "fcall_ro")
 }
 

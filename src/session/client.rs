@@ -3,8 +3,8 @@
 
 use super::SessionError;
 use super::handshake::client_name;
-use super::tracking;
 use super::{Class, Close, Hub, ReplyMode, Session, SessionCommand, SessionId};
+use super::{maintenance, tracking};
 use crate::resp::spec::{ADMIN, Arity, CommandSpec, LOADING, NO_KEYS, STALE};
 use crate::resp::{Protocol, Writer};
 use crate::stdx::number::parse_i64;
@@ -100,6 +100,10 @@ fn client(hub: &mut Hub, session: &mut Session, now: Now, argv: &[&[u8]], out: &
             arity(count == 3, "caching")?;
             tracking::command::caching(hub, session, argv[2], out)?;
         }
+        b"maint_notifications" => {
+            arity(count > 2, "maint_notifications")?;
+            maintenance::command(session, &argv[2..], out)?;
+        }
         b"trackinginfo" => {
             arity(count == 2, "trackinginfo")?;
             tracking::command::info(hub, session, out);
@@ -110,6 +114,7 @@ fn client(hub: &mut Hub, session: &mut Session, now: Now, argv: &[&[u8]], out: &
                 "CLIENT <subcommand> [<arg> ...]",
                 "GETNAME | SETNAME <name> | ID | INFO | SETINFO <option> <value>",
                 "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]] [OPTIN] [OPTOUT] [NOLOOP]",
+                "MAINT_NOTIFICATIONS (ON [moving-endpoint-type <type>]|OFF)",
                 "TRACKINGINFO | GETREDIR | CACHING (YES|NO)",
                 "UNBLOCK <client-id> [TIMEOUT|ERROR]",
                 "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <id> ...]",

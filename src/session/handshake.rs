@@ -167,6 +167,7 @@ fn reset(hub: &mut Hub, session: &mut Session, _: Now, _: &[&[u8]], out: &mut Wr
     hub.tracking.forget(session.id);
     session.tracks = false;
     session.monitors = false;
+    session.maintenance = false;
     session.class = Class::Normal;
     session.protocol = Protocol::Resp2;
     session.db = 0;

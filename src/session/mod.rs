@@ -10,6 +10,7 @@ pub mod client;
 pub mod error;
 pub mod guesses;
 pub mod handshake;
+pub mod maintenance;
 pub mod outbox;
 pub mod pause;
 pub mod pubsub;
@@ -95,6 +96,8 @@ pub struct Session {
     pub shard_channels: BTreeSet<Box<[u8]>>,
     /// CLIENT TRACKING is on.
     pub tracks: bool,
+    /// It is told of planned switchovers.
+    pub maintenance: bool,
     /// It is shown every command.
     pub monitors: bool,
     /// Requests queued since MULTI; `None` outside.
@@ -144,6 +147,7 @@ impl Session {
             shard_channels: BTreeSet::new(),
             tracks: false,
             monitors: false,
+            maintenance: false,
             multi: None,
             watching: 0,
             blocked: false,
@@ -230,6 +234,9 @@ pub struct Hub {
     sessions: BTreeMap<SessionId, Option<Box<Session>>>,
     /// The one that was taken out, and how it is to be spoken to.
     running: Option<(SessionId, Protocol, bool)>,
+    /// Messages about planned switchovers so far, and whether one is under way.
+    announced: u64,
+    announcing: bool,
     next_id: SessionId,
     /// Those that have not logged in where they must, and some that have meanwhile.
     strangers: BTreeSet<SessionId>,
@@ -257,6 +264,8 @@ impl Hub {
             pubsub: PubSub::default(),
             tracking: tracking::Tracking::default(),
             running: None,
+            announced: 0,
+            announcing: false,
             pause: None,
             sessions: BTreeMap::new(),
             next_id: 1,
@@ -368,6 +377,29 @@ impl Hub {
                 session.outbox.close(Close::Now);
                 closed.push(session.peer);
             }
+        }
+        closed
+    }
+
+    /// Closes those for whom most waits until all together take no more than this; who they were. Replicas
+    /// and those that asked for NO-EVICT stay. 0: any number of bytes.
+    pub fn close_over_total(&mut self, bytes_max: u64) -> Vec<SocketAddr> {
+        if bytes_max == 0 {
+            return Vec::new();
+        }
+        let size = |session: &Session| (size_of::<Session>() + session.outbox.len()) as u64;
+        let may_go = |session: &&Session| session.class != Class::Replica && !session.no_evict;
+        let mut total: u64 = self.others().filter(|session| session.class != Class::Replica).map(size).sum();
+        let mut all: Vec<&Session> = self.others().filter(may_go).collect();
+        all.sort_by_key(|session| std::cmp::Reverse(size(session)));
+        let mut closed = Vec::new();
+        for session in all {
+            if total <= bytes_max {
+                break;
+            }
+            total = total.saturating_sub(size(session));
+            session.outbox.close(Close::Now);
+            closed.push(session.peer);
         }
         closed
     }

@@ -46,6 +46,7 @@ impl Hub {
         if !over {
             return;
         }
+        self.announce_end();
         let waiting = self.pause.take().map(|pause| pause.waiting).unwrap_or_default();
         for id in waiting {
             if let Some(session) = self.session(id) {
