@@ -185,7 +185,7 @@ impl Shell {
                 Begun::Link(event) => self.link(event)?,
                 Begun::Client(arrived) => self.client(arrived)?,
                 Begun::Newcomer(newcomer) => self.accept(newcomer),
-                Begun::Secrets(secrets) => self.take_up(secrets)?,
+                Begun::Secrets(secrets) => self.take_up(*secrets)?,
                 Begun::Webhook(progress) => self.input(clock::now(), Input::Webhook(progress))?,
                 Begun::Ask(ask) => self.ask(ask)?,
                 Begun::DrillEnded(card) => {

@@ -47,7 +47,9 @@ impl Work<'_> {
         let Some((_, path)) = book.holder.as_ref().filter(|(holder, _)| holder == address) else {
             return direct.or_else(|| self.next_relay(None));
         };
-        let patience = lease * 2 / 5;
+        // Longer than two renewals are ever apart, and what is granted by then has not run out, or the
+        // replicas carry it.
+        let patience = lease * 11 / 20;
         let answers = self.now.since(book.heard_at.unwrap_or(book.path_since)) < patience;
         match path {
             Path::Direct { generation } => match direct {

@@ -33,7 +33,7 @@ pub(super) enum Begun {
     Link(LinkEvent<Address>),
     Client(Arrived),
     Newcomer(Newcomer),
-    Secrets(Secrets),
+    Secrets(Box<Secrets>),
     Webhook(Progress),
     Ask(Ask),
     DrillEnded(Scorecard),
@@ -173,7 +173,9 @@ impl Shell {
             Source::Peers => some(self.peer_events.poll_recv(context), Begun::Peer),
             Source::PeerConnections => some(self.to_peers.poll_recv(context), Begun::PeerConnection),
             Source::Newcomers => some(self.newcomers.poll_recv(context), Begun::Newcomer),
-            Source::Secrets => some(self.fresh_secrets.poll_recv(context), Begun::Secrets),
+            Source::Secrets => {
+                some(self.fresh_secrets.poll_recv(context), |secrets| Begun::Secrets(Box::new(secrets)))
+            }
             Source::Webhooks => some(self.alert_progress.poll_recv(context), Begun::Webhook),
             Source::Asks => some(self.asks.poll_next(context), Begun::Ask),
             Source::Drills => some(self.drills.poll_ended(context), Begun::DrillEnded),
