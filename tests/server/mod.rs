@@ -1,5 +1,6 @@
 //! The data server as a process: what people and clients meet at its port.
 
+mod caching;
 mod hostile;
 mod limits;
 mod loading;
