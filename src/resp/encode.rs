@@ -41,6 +41,11 @@ impl<'a> Writer<'a> {
         self.out.is_empty()
     }
 
+    /// What was written since `mark`.
+    pub fn since(&self, mark: usize) -> &[u8] {
+        self.out.get(mark..).unwrap_or_default()
+    }
+
     /// Takes back what was written since `mark`: an error replaces a half-written reply.
     pub fn truncate(&mut self, mark: usize) {
         self.out.truncate(mark);

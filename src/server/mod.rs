@@ -197,6 +197,8 @@ pub struct Server {
     pub(in crate::server) started: Now,
     pub(in crate::server) loading: bool,
     pub(in crate::server) loads: Option<loading::Loading>,
+    /// Asked to end while a script stood in the way.
+    terminating: bool,
     next_cron: Instant,
     refusal_told: Option<Instant>,
 }
@@ -245,6 +247,7 @@ impl Server {
             started: now,
             loading: false,
             loads: None,
+            terminating: false,
             next_cron: now.mono,
             refusal_told: None,
             config,
@@ -268,6 +271,10 @@ impl Server {
                 self.tick_snapshot(now);
             }
             Input::SnapshotEnded { result } => self.snapshot_ended(now, result),
+            Input::Terminate if self.scripting.is_busy() => {
+                self.terminating = true;
+                self.script_is_to_end();
+            }
             Input::Terminate => self.terminate(now),
             Input::Secrets(news) => self.take_secrets(now, news),
             Input::Log(told) => self.log_told(now, told),
@@ -364,6 +371,9 @@ impl Server {
         }
         if self.scripting.is_busy() && self.go_on_with_script(now) {
             return;
+        }
+        if std::mem::take(&mut self.terminating) {
+            self.terminate(now);
         }
         self.hub.end_pause(Some(now.mono));
         self.expire_blocked(now);

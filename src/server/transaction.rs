@@ -8,7 +8,7 @@ use crate::resp::spec::{Arity, CommandSpec, FAST, Flags, KEYS_ALL, Keys, LOADING
 use crate::resp::{Argv, Writer};
 use crate::session::{Session, SessionId};
 use crate::stdx::time::Now;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 type Done = Result<(), CommandError>;
 type Key = (usize, Box<[u8]>);
@@ -185,6 +185,7 @@ fn exec(server: &mut Server, session: &mut Session, now: Now, _: &[&[u8]], out: 
     if session.multi.is_none() {
         return Err("ERR EXEC without MULTI".into());
     }
+    let mark = out.len();
     let expired = server.watched_key_expired(now, session.id);
     let transaction = server.transactions.by_session.get_mut(&session.id).map(std::mem::take);
     let mut transaction = transaction.unwrap_or_default();
@@ -203,25 +204,60 @@ fn exec(server: &mut Server, session: &mut Session, now: Now, _: &[&[u8]], out: 
         return Ok(());
     }
     out.array(transaction.queue.len());
-    let db = session.db;
+    let queue = Rest { queue: transaction.queue.into(), db: session.db, replies: Vec::new() };
     server.begin_exec();
-    for Queued { command, argv } in &transaction.queue {
-        let argv: Argv<'_> = argv.iter().map(|word| &**word).collect();
-        let mut writer_protocol = session.protocol;
-        // Rules may have changed since it was queued.
-        if let Some(refusal) = server.forbids(session, now, *command, &argv) {
-            out.error(&refusal.to_string());
-            continue;
-        }
-        server.call(now, session, *command, &argv, out);
-        if session.protocol != writer_protocol {
-            writer_protocol = session.protocol;
-            out.set_protocol(writer_protocol);
-        }
-        server.stats.called(*command, crate::stdx::time::Duration::ZERO);
-    }
-    server.end_exec(db);
+    server.exec_queue(session, now, queue, mark, out);
     Ok(())
+}
+
+/// Of a transaction whose script was left standing: what is answered already, and what is still to run.
+#[derive(Debug)]
+pub struct Rest {
+    queue: VecDeque<Queued>,
+    /// Where EXEC began.
+    db: usize,
+    pub replies: Vec<u8>,
+}
+
+impl Rest {
+    pub fn db(&self) -> usize {
+        self.db
+    }
+}
+
+impl Server {
+    /// Runs what is queued. A script that takes too long leaves the rest, with the replies since `mark`,
+    /// to the end of the script.
+    pub(in crate::server) fn exec_queue(
+        &mut self,
+        session: &mut Session,
+        now: Now,
+        mut rest: Rest,
+        mark: usize,
+        out: &mut Writer<'_>,
+    ) {
+        while let Some(Queued { command, argv }) = rest.queue.pop_front() {
+            let argv: Argv<'_> = argv.iter().map(|word| &**word).collect();
+            let mut writer_protocol = session.protocol;
+            // Rules may have changed since it was queued.
+            if let Some(refusal) = self.forbids(session, now, command, &argv) {
+                out.error(&refusal.to_string());
+                continue;
+            }
+            self.call(now, session, command, &argv, out);
+            if session.protocol != writer_protocol {
+                writer_protocol = session.protocol;
+                out.set_protocol(writer_protocol);
+            }
+            self.stats.called(command, crate::stdx::time::Duration::ZERO);
+            if self.scripting.is_busy() {
+                rest.replies = out.since(mark).to_vec();
+                out.truncate(mark);
+                return self.scripting.leave_rest(rest);
+            }
+        }
+        self.end_exec(rest.db);
+    }
 }
 
 fn watch(server: &mut Server, session: &mut Session, now: Now, argv: &[&[u8]], out: &mut Writer<'_>) -> Done {

@@ -6,6 +6,7 @@ mod limits;
 mod loading;
 mod memory;
 mod notifications;
+mod scripts;
 mod start;
 mod story;
 mod strangers;

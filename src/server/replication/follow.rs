@@ -230,6 +230,10 @@ impl Server {
         let upstream = self.replication.current(generation)?;
         upstream.last_io = Some(now.mono);
         self.replication.master_heard_at = Some(now.mono);
+        if self.scripting.is_busy() {
+            // What a script reads does not change under it: it is taken with the bytes that come next.
+            return Ok(Applied { consumed: 0, acknowledge: None });
+        }
         let mut batch = Batch::default();
         batch
             .fill(&mut Parser::default(), buffer, &Limits::AFTER_AUTH, usize::MAX)

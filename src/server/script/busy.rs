@@ -8,7 +8,9 @@ use super::run::{Kind, Run};
 use crate::commands::CommandError;
 use crate::resp::Writer;
 use crate::resp::spec::Flags;
+use crate::server::transaction::Rest;
 use crate::server::{Level, Server};
+use crate::session::SessionId;
 use crate::stdx::time::{Duration, Now};
 use bytes::Bytes;
 
@@ -90,12 +92,50 @@ impl Server {
             self.scripting.standing = Some(run);
             return true;
         };
-        let (caller, protocol, wrote) = (run.caller, run.protocol, run.wrote);
+        let (caller, protocol) = (run.caller, run.protocol);
+        let mut wrote = run.wrote;
+        let rest = run.rest.take();
         let mut reply = Vec::new();
-        self.finish_script(run, outcome, &mut Writer::new(&mut reply, protocol));
+        let mut out = Writer::new(&mut reply, protocol);
+        if let Some(rest) = &rest {
+            out.raw(&rest.replies);
+        }
+        self.finish_script(run, outcome, &mut out);
+        if let Some(rest) = rest {
+            wrote = true;
+            self.finish_transaction(now, caller, rest, &mut out);
+            if self.scripting.is_busy() {
+                // Another script of the same transaction.
+                return true;
+            }
+        }
         self.serve_ready(now);
         let gated = wrote.then(|| self.hold());
         self.unblock(caller, Bytes::from(reply), gated);
         false
+    }
+
+    /// What is queued behind the script runs, whether its client is still there or not.
+    fn finish_transaction(&mut self, now: Now, caller: SessionId, rest: Rest, out: &mut Writer<'_>) {
+        if let Some(mut session) = self.hub.take(caller) {
+            self.exec_queue(&mut session, now, rest, 0, out);
+            self.hub.put_back(session);
+        } else {
+            let mut stand_in = super::nobody();
+            if let Some(speaker) = &self.scripting.speaker {
+                stand_in.user.clone_from(&speaker.user);
+            }
+            stand_in.db = rest.db();
+            self.exec_queue(&mut stand_in, now, rest, 0, out);
+        }
+    }
+
+    /// The process is to end: a script that changed nothing ends first, one that did is waited for.
+    pub(in crate::server) fn script_is_to_end(&mut self) {
+        if let Some(run) = &mut self.scripting.standing
+            && !run.wrote
+        {
+            run.doomed = true;
+        }
     }
 }

@@ -82,6 +82,8 @@ pub fn is_answered_while_busy(name: &str, flags: Flags, argv: &[&[u8]]) -> bool 
     match name {
         "script" => word(&["kill"]),
         "function" => word(&["kill", "stats"]),
+        // Half of what a script does is in no snapshot.
+        "shutdown" => argv.iter().skip(1).any(|given| given.eq_ignore_ascii_case(b"nosave")),
         _ => flags & ALLOW_BUSY != 0,
     }
 }

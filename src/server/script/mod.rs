@@ -33,6 +33,7 @@ pub use sandbox::{World, build};
 pub use shebang::Flags;
 
 use super::Server;
+use super::transaction::Rest;
 use crate::commands::CommandError;
 use crate::session::{Outbox, Session};
 use crate::stdx::time::{Duration, Instant};
@@ -53,12 +54,18 @@ pub struct Scripting {
 
 impl Default for Scripting {
     fn default() -> Self {
-        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let mut speaker = Session::new(0, nowhere, nowhere, Arc::new(Outbox::default()), Instant::ZERO);
-        speaker.authenticated = true;
+        let mut speaker = nobody();
         speaker.in_script = true;
-        Scripting { machine: None, standing: None, speaker: Some(Box::new(speaker)), clock: None }
+        Scripting { machine: None, standing: None, speaker: Some(speaker), clock: None }
     }
+}
+
+/// A session without a connection.
+fn nobody() -> Box<Session> {
+    let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let mut session = Session::new(0, nowhere, nowhere, Arc::new(Outbox::default()), Instant::ZERO);
+    session.authenticated = true;
+    Box::new(session)
 }
 
 impl Scripting {
@@ -76,6 +83,13 @@ impl Scripting {
         let run = self.standing.as_deref()?;
         let breaths = Duration::from_millis(u64::from(run.breaths));
         Some((run.kind, &run.name, self.clock.map_or(breaths, |clock| clock().since(run.began))))
+    }
+
+    /// The transaction goes on when the script ends.
+    pub fn leave_rest(&mut self, rest: Rest) {
+        if let Some(run) = &mut self.standing {
+            run.rest = Some(rest);
+        }
     }
 
     /// The machine of EVAL.

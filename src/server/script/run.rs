@@ -6,6 +6,7 @@ use super::machine::{Failure, Machine, Outcome, Step};
 use super::{Flags, api, convert};
 use crate::commands::CommandError;
 use crate::resp::{Protocol, Writer};
+use crate::server::transaction::Rest;
 use crate::server::{Level, Server};
 use crate::session::{Session, SessionId};
 use crate::stdx::time::{Duration, Instant, Now};
@@ -53,8 +54,10 @@ pub struct Run {
     /// Whom effects go to: bits of `redis.set_repl`.
     pub targets: u8,
     pub effects: Vec<Captured>,
-    /// It cannot be left: EXEC or the log waits for it.
+    /// It cannot be left: the log or a master's stream waits for it.
     pub in_one_go: bool,
+    /// Of the transaction that it is part of.
+    pub rest: Option<Rest>,
     pub speaker: Box<Session>,
     pub machine: Box<Machine>,
 }
@@ -104,7 +107,8 @@ impl Server {
             doomed: false,
             targets: api::TO_AOF | api::TO_REPLICAS,
             effects: Vec::new(),
-            in_one_go: self.propagation.in_exec || obeys,
+            in_one_go: obeys,
+            rest: None,
             speaker,
             machine,
         };
@@ -198,11 +202,12 @@ impl Server {
         match outcome {
             Outcome::Returned(value) => convert::to_reply(&value, speaker.protocol, out),
             Outcome::Failed(Failure { text, place }) => {
-                self.stats.error_replies += 1;
-                match place {
-                    Some(place) => out.error(&format!("{text} script: {name}, on {place}.")),
-                    None => out.error(&format!("{text} script: {name}")),
-                }
+                let text = match place {
+                    Some(place) => format!("{text} script: {name}, on {place}."),
+                    None => format!("{text} script: {name}"),
+                };
+                out.error(&text);
+                self.stats.error(&text);
             }
         }
         self.release_effects(effects);
