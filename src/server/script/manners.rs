@@ -1,7 +1,7 @@
 //! What commands are when scripts are concerned, by name: which cannot be called from one, and which
 //! are answered while one stands in the way. As Redis 7.0 has it, and our own.
 
-use crate::resp::spec::{ALLOW_BUSY, Flags, NO_SCRIPT};
+use crate::resp::spec::{ALLOW_BUSY, Flags, MAY_REPLICATE, NO_SCRIPT};
 
 const NOT_FROM_SCRIPTS: &[&str] = &[
     "acl",
@@ -70,6 +70,9 @@ pub fn flags_of(name: &str) -> Flags {
     }
     if WHILE_BUSY.contains(&name) {
         flags |= ALLOW_BUSY;
+    }
+    if matches!(name, "publish" | "spublish") {
+        flags |= MAY_REPLICATE;
     }
     flags
 }
