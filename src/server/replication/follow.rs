@@ -232,7 +232,7 @@ impl Server {
         self.replication.master_heard_at = Some(now.mono);
         if self.scripting.is_busy() {
             // What a script reads does not change under it: it is taken with the bytes that come next.
-            return Ok(Applied { consumed: 0, acknowledge: None });
+            return Ok(Applied { consumed: 0, acknowledge: None, awaits_exec: false });
         }
         let mut batch = Batch::default();
         batch
