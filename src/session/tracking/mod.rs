@@ -242,7 +242,8 @@ impl Hub {
         let keys = keys_bytes(&[key]);
         for id in readers {
             let Some(tracker) = self.tracking.trackers.get(&id) else { continue };
-            if !tracker.mode.broadcast && !(tracker.mode.no_loop && by == Some(id)) {
+            let is_own = tracker.mode.no_loop && by == Some(id);
+            if !tracker.mode.broadcast && !is_own {
                 self.push_invalidation(id, &keys);
             }
         }
