@@ -8,6 +8,7 @@
 )]
 
 mod aof;
+mod chaos;
 mod command_line;
 mod consensus;
 mod differential;

@@ -1,0 +1,149 @@
+"""Machines to break: network namespaces on a bridge, or, without root, addresses of loopback.
+
+The caller re-executes itself in a network and mount namespace of its own first (`enclosed`), so everything
+made here vanishes with that process however it ends. Knows processes and cables, not what they are for.
+"""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+
+def enclosed():
+    """True inside namespaces of our own; re-executes into them when root; False where that is impossible."""
+    if os.environ.get("CHAOS_ENCLOSED"):
+        return os.environ["CHAOS_ENCLOSED"] == "yes"
+    tools = all(shutil.which(tool) for tool in ("unshare", "ip", "nft", "mount"))
+    possible = os.geteuid() == 0 and tools and not os.environ.get("CHAOS_LOOPBACK")
+    if possible:
+        trial = "ip link set lo up && mount -t tmpfs none /run/netns && ip link add va type veth peer name vb && nft list tables"
+        os.makedirs("/run/netns", exist_ok=True)
+        possible = subprocess.run(["unshare", "--net", "--mount", "sh", "-c", trial], capture_output=True).returncode == 0
+    os.environ["CHAOS_ENCLOSED"] = "yes" if possible else "no"
+    if possible:
+        inside = 'mount -t tmpfs none /run/netns && ip link set lo up && exec "$@"'
+        os.execvp("unshare", ["unshare", "--net", "--mount", "sh", "-c", inside, "sh", sys.executable] + sys.argv)
+    return False
+
+
+def command(*words, text=None, check=True):
+    done = subprocess.run(words, input=text, capture_output=True, text=True)
+    if check and done.returncode:
+        raise RuntimeError("%s: %s" % (" ".join(words), done.stderr.strip()))
+    return done
+
+
+class Machine:
+    """One name, one address, its cable and its processes."""
+
+    def __init__(self, lab, name, number):
+        self.lab, self.name, self.number, self.processes = lab, name, number, {}
+        self.ip = "%s.%d" % (lab.net, number)
+        self.dir = os.path.join(lab.dir, name)
+        os.mkdir(self.dir)
+        if lab.real:
+            self.cable()
+
+    def cable(self):
+        command("ip", "netns", "add", self.name)
+        command("ip", "link", "add", "v" + self.name, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+        command("ip", "link", "set", "v" + self.name, "master", "br0", "up")
+        command("ip", "-n", self.name, "addr", "add", self.ip + "/24", "dev", "eth0")
+        command("ip", "-n", self.name, "link", "set", "eth0", "up")
+        command("ip", "-n", self.name, "link", "set", "lo", "up")
+        self.nft(
+            "add table inet chaos\nadd chain inet chaos in { type filter hook input priority 0; }\n"
+            "add chain inet chaos refuse\nadd rule inet chaos in jump refuse\n"
+        )
+
+    def nft(self, text):
+        command("ip", "netns", "exec", self.name, "nft", "-f", "-", text=text)
+
+    def deaf_to(self, others, percent=100):
+        """Drops that part of what arrives from the others; a one-way fault."""
+        chance = "" if percent >= 100 else "numgen random mod 100 < %d " % percent
+        self.nft("".join("add rule inet chaos refuse ip saddr %s %sdrop\n" % (other.ip, chance) for other in others))
+
+    def small_disk(self, megabytes):
+        command("mount", "-t", "tmpfs", "-o", "size=%dm" % megabytes, "none", self.dir)
+
+    def spawn(self, name, argv):
+        if self.lab.real:
+            argv = ["ip", "netns", "exec", self.name] + argv
+        with open(os.path.join(self.lab.dir, "%s.log" % name), "ab") as log:
+            process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=self.dir)
+        self.processes[name] = process
+        return process
+
+    def signal(self, number):
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.send_signal(number)
+                if number == signal.SIGKILL:
+                    process.wait()
+
+    def empty(self):
+        for entry in os.listdir(self.dir):
+            path = os.path.join(self.dir, entry)
+            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+
+
+class Lab:
+    """All machines of one run."""
+
+    def __init__(self, real):
+        self.real = real
+        self.dir = tempfile.mkdtemp(prefix="chaos-")
+        # Every 127.x.y.z is ours on loopback; a network of chance keeps runs side by side apart.
+        self.net = "10.77.0" if real else "127.%d.%d" % (random.randint(1, 254), random.randint(0, 254))
+        self.machines = {}
+        if real:
+            command("ip", "link", "add", "br0", "type", "bridge")
+            command("ip", "addr", "add", self.net + ".1/24", "dev", "br0")
+            command("ip", "link", "set", "br0", "up")
+
+    def add(self, name, number):
+        self.machines[name] = Machine(self, name, number)
+        return self.machines[name]
+
+    def cut(self, some, others):
+        """Nothing passes between the two sides."""
+        for machine in some:
+            machine.deaf_to(others)
+        for machine in others:
+            machine.deaf_to(some)
+
+    def heal(self):
+        if self.real:
+            for machine in self.machines.values():
+                machine.nft("flush chain inet chaos refuse\n")
+
+    def close(self, keep=False):
+        for machine in self.machines.values():
+            machine.signal(signal.SIGCONT)
+            machine.signal(signal.SIGKILL)
+        if self.real:
+            for machine in self.machines.values():
+                # The namespace goes when its last process has; the cable at once.
+                command("ip", "link", "del", "v" + machine.name, check=False)
+                command("ip", "netns", "del", machine.name, check=False)
+                command("umount", "-l", machine.dir, check=False)
+            command("ip", "link", "del", "br0", check=False)
+        if keep:
+            print("kept:", self.dir)
+        else:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def wait_for(what, condition, seconds):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.1)
+    raise TimeoutError("not within %s s: %s" % (seconds, what))
