@@ -25,7 +25,17 @@ fn a_killed_and_a_cut_off_master_lose_nothing_that_was_promised() {
     let found = dir.path().join("found.json");
     let output = Command::new("python3")
         .arg(here("run"))
-        .args(["--only", "vedette", "--scenario", "kill-master", "--scenario", "minority", "--calm", "2", "--json"])
+        .args([
+            "--only",
+            "vedette",
+            "--scenario",
+            "kill-master",
+            "--scenario",
+            "minority",
+            "--calm",
+            "2",
+            "--json",
+        ])
         .arg(&found)
         .env("VEDETTE", env!("CARGO_BIN_EXE_vedette"))
         .env("TMPDIR", dir.path())
@@ -44,7 +54,9 @@ fn a_killed_and_a_cut_off_master_lose_nothing_that_was_promised() {
         assert!(figures["failovers"].as_u64() >= Some(1), "{scenario}\n{told}");
         assert!(figures["converged_s"].is_number(), "{scenario}\n{told}");
         // How many failovers a starved machine sees is its own affair; these hold on any.
-        for nothing in ["lost_waited", "old_acks", "wiped", "epochs_shared", "locks_overlap", "lists", "told_twice"] {
+        for nothing in
+            ["lost_waited", "old_acks", "wiped", "epochs_shared", "locks_overlap", "lists", "told_twice"]
+        {
             assert_eq!(figures[nothing].as_u64(), Some(0), "{scenario}: {nothing}\n{told}");
         }
     }
