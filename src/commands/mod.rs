@@ -164,6 +164,7 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count);
-        assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+        let plain = |b: u8| b.is_ascii_lowercase() || b"_-".contains(&b);
+        assert!(names.iter().all(|name| name.bytes().all(plain)));
     }
 }

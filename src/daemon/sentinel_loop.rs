@@ -188,9 +188,7 @@ impl Shell {
                 Begun::Secrets(secrets) => self.take_up(*secrets)?,
                 Begun::Webhook(progress) => self.input(clock::now(), Input::Webhook(progress))?,
                 Begun::Ask(ask) => self.ask(ask)?,
-                Begun::DrillEnded(card) => {
-                    self.input(clock::now(), Input::DrillEnded { card: Box::new(card) })?;
-                }
+                Begun::DrillEnded(card) => self.input(clock::now(), Input::DrillEnded { card })?,
                 Begun::Errand(news) => self.errand_news(news)?,
                 Begun::Stop(name) => self.stopping = Some(name.to_owned()),
                 Begun::Time => {}

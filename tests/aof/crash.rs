@@ -28,7 +28,7 @@ fn nothing_that_was_acknowledged_without_syncing_is_lost_by_a_crash_of_the_proce
 
 /// A crash after so many acknowledged writes, and whatever the writers come to until it happens.
 fn nothing_acknowledged_is_lost(fsync: &str, after: u64) {
-    let threads = if after % 200 == 0 { "2" } else { "1" };
+    let threads = if after.is_multiple_of(200) { "2" } else { "1" };
     let mut server =
         Process::vedette(&["--appendonly", "yes", "--appendfsync", fsync, "--io-threads", threads]);
     let acknowledged: Vec<Arc<AtomicU64>> = (0..4).map(|_| Arc::default()).collect();

@@ -29,6 +29,10 @@ fn handed_over(master: Process, replica: Process) {
         })
     };
     eventually("some writes", || acknowledged.load(Ordering::SeqCst) > 50);
+    eventually("the replica is online to its master", || {
+        let text = master.connect().line("INFO replication");
+        text.as_str().is_some_and(|text| text.contains("state=online"))
+    });
     let port = replica.port.to_string();
     let reply = master.connect().ask(&["FAILOVER", "TO", "127.0.0.1", &port, "TIMEOUT", "20000"]);
     assert!(reply.is_ok(), "{reply:?}");

@@ -36,7 +36,7 @@ pub(super) enum Begun {
     Secrets(Box<Secrets>),
     Webhook(Progress),
     Ask(Ask),
-    DrillEnded(Scorecard),
+    DrillEnded(Box<Scorecard>),
     Errand(News),
     Stop(&'static str),
     /// It is time for something.
@@ -178,7 +178,7 @@ impl Shell {
             }
             Source::Webhooks => some(self.alert_progress.poll_recv(context), Begun::Webhook),
             Source::Asks => some(self.asks.poll_next(context), Begun::Ask),
-            Source::Drills => some(self.drills.poll_ended(context), Begun::DrillEnded),
+            Source::Drills => some(self.drills.poll_ended(context), |card| Begun::DrillEnded(Box::new(card))),
             Source::Errands => some(self.errand_news.poll_recv(context), Begun::Errand),
             Source::Stop => {
                 let Poll::Ready(name) = self.sources.stop.as_mut().poll(context) else {

@@ -100,7 +100,7 @@ impl Server {
         if let Some(rest) = &rest {
             out.raw(&rest.replies);
         }
-        self.finish_script(run, outcome, &mut out);
+        self.finish_script(*run, outcome, &mut out);
         if let Some(rest) = rest {
             wrote = true;
             self.finish_transaction(now, caller, rest, &mut out);

@@ -136,7 +136,7 @@ fn write(value: &Value, script: Protocol, out: &mut Writer<'_>, depth: usize) {
 /// As a C compiler converts on x86: what does not fit is the least number.
 fn whole(value: f64) -> i64 {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
-    if value >= -LIMIT && value < LIMIT { value as i64 } else { i64::MIN }
+    if (-LIMIT..LIMIT).contains(&value) { value as i64 } else { i64::MIN }
 }
 
 fn write_table(table: &Table, script: Protocol, out: &mut Writer<'_>, depth: usize) {

@@ -76,8 +76,11 @@ impl Server {
     }
 }
 
+/// Some of the words of a request.
+pub type Words<'a> = &'a [&'a [u8]];
+
 /// `numkeys key ... arg ...` from the third word on.
-pub fn split_keys<'a>(argv: &'a [&'a [u8]]) -> Result<(&'a [&'a [u8]], &'a [&'a [u8]]), CommandError> {
+pub fn split_keys<'a>(argv: &'a [&'a [u8]]) -> Result<(Words<'a>, Words<'a>), CommandError> {
     let count = parse_i64(argv[2]).ok_or(CommandError::NotInteger)?;
     if count > argv.len() as i64 - 3 {
         return Err("ERR Number of keys can't be greater than number of args".into());

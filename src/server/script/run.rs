@@ -118,7 +118,7 @@ impl Server {
             Err(text) => Step::Ends(Outcome::Failed(Failure { text, place: None })),
         };
         match self.drive(&mut run, step, None) {
-            Some(outcome) => self.finish_script(run, outcome, out),
+            Some(outcome) => self.finish_script(*run, outcome, out),
             None => {
                 self.block(session);
                 self.leave_standing(run);
@@ -197,8 +197,8 @@ impl Server {
     }
 
     /// The reply, the effects, and everything back in its place.
-    pub(super) fn finish_script(&mut self, run: Box<Run>, outcome: Outcome, out: &mut Writer<'_>) {
-        let Run { kind, name, effects, speaker, machine, .. } = *run;
+    pub(super) fn finish_script(&mut self, run: Run, outcome: Outcome, out: &mut Writer<'_>) {
+        let Run { kind, name, effects, speaker, machine, .. } = run;
         match outcome {
             Outcome::Returned(value) => convert::to_reply(&value, speaker.protocol, out),
             Outcome::Failed(Failure { text, place }) => {

@@ -22,7 +22,7 @@ pub fn table(lua: &Lua) -> mlua::Result<Table> {
 }
 
 fn pack(arguments: &Arguments<'_>) -> Result<Vec<u8>, Failure> {
-    if arguments.len() == 0 {
+    if arguments.is_empty() {
         return super::native::argument(0, "MessagePack pack needs input.");
     }
     let mut out = Vec::new();
@@ -67,7 +67,7 @@ fn put_number(out: &mut Vec<u8>, number: f64) {
 fn put_integer(out: &mut Vec<u8>, number: i64) {
     let bytes = number.to_be_bytes();
     let (mark, length) = match number {
-        0..=0x7f | -32..=-1 => return out.push(number as u8),
+        -32..=0x7f => return out.push(number as u8),
         0x80..=0xff => (0xcc, 1),
         0x100..=0xffff => (0xcd, 2),
         0x1_0000..=0xffff_ffff => (0xce, 4),

@@ -115,6 +115,10 @@ impl Arguments<'_> {
         self.values.len()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
     /// By position from 1.
     pub fn get(&self, position: usize) -> Option<&Value> {
         self.values.get(position.checked_sub(1)?)
