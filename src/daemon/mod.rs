@@ -15,6 +15,7 @@ mod loading;
 pub mod lock;
 pub mod logging;
 pub mod memory_meter;
+mod migration;
 pub mod reload;
 mod replica_follower;
 mod secret_file;

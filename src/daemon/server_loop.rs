@@ -8,6 +8,7 @@ use super::clock;
 use super::freeing;
 use super::loading::{self, Loader, Loading};
 use super::memory_meter;
+use super::migration;
 use super::reload;
 use super::secret_files::SecretFiles;
 use super::shutdown::Shutdown;
@@ -22,6 +23,7 @@ use crate::net::service::Service;
 use crate::net::tls::{Acceptor, Connector, Versions};
 use crate::resp::{Batch, Limits};
 use crate::server::gate::Proof;
+use crate::server::migrate::{Errand, Outcome};
 use crate::server::replication::divergent::Content;
 use crate::server::{Action, Gate, Input, Level, Server};
 use crate::session::outbox::Hold;
@@ -433,7 +435,7 @@ struct Hands {
 }
 
 /// In order; the exit code when the process is to end.
-fn carry_out(engine: &Engine, hands: &Hands, actions: Vec<Action>) -> Option<u8> {
+fn carry_out(engine: &Arc<Engine>, hands: &Hands, actions: Vec<Action>) -> Option<u8> {
     let logger = &engine.logger;
     for action in actions {
         match action {
@@ -460,6 +462,7 @@ fn carry_out(engine: &Engine, hands: &Hands, actions: Vec<Action>) -> Option<u8>
                 let _held = engine.server.lock();
                 std::thread::sleep(duration);
             }
+            Action::Migrate { session, errand } => migrate(engine, session, errand),
             Action::Crash => crash(logger),
             Action::AclFile { session, order } => {
                 let result = acl_file::carry_out(hands.aclfile.as_deref(), &order);
@@ -493,6 +496,19 @@ fn carry_out(engine: &Engine, hands: &Hands, actions: Vec<Action>) -> Option<u8>
         }
     }
     None
+}
+
+/// The network is waited for elsewhere.
+fn migrate(engine: &Arc<Engine>, session: SessionId, errand: Errand) {
+    let teller = engine.clone();
+    let carry = move || {
+        let outcome = migration::carry(&errand);
+        teller.tell(Input::Migrated { session, outcome });
+    };
+    if let Err(error) = std::thread::Builder::new().name("migrate".into()).spawn(carry) {
+        let failed = Some(format!("IOERR no thread to carry the keys: {error}"));
+        engine.tell(Input::Migrated { session, outcome: Outcome { failed, ..Outcome::default() } });
+    }
 }
 
 /// The end that a drill asks for: the real one.

@@ -16,6 +16,7 @@ pub mod function;
 pub mod gate;
 pub mod latency;
 pub mod loading;
+pub mod migrate;
 pub mod monitor;
 pub mod notify;
 pub mod permissions;
@@ -70,6 +71,8 @@ pub enum Input {
     Terminate,
     /// Password files hold something else than before.
     Secrets(NewSecrets),
+    /// `Action::Migrate` is over.
+    Migrated { session: SessionId, outcome: migrate::Outcome },
     /// What the writer of the append-only file has to say.
     Log(aof::Told),
     /// `Action::Keep` is done, or failed.
@@ -113,6 +116,11 @@ pub enum Action {
     },
     /// Sync, rename, sync the directory; answered by `Input::SnapshotEnded`.
     SnapshotEnd,
+    /// Carry keys to another server; answered by `Input::Migrated`.
+    Migrate {
+        session: SessionId,
+        errand: migrate::Errand,
+    },
     /// DEBUG SLEEP: the engine stands still, as a stuck one would.
     Stall {
         duration: Duration,
@@ -195,6 +203,7 @@ pub struct Server {
     pub(in crate::server) scripting: script::Scripting,
     pub(in crate::server) functions: function::Functions,
     pub(in crate::server) started: Now,
+    pub(in crate::server) migrations: migrate::Migrations,
     pub(in crate::server) loading: bool,
     pub(in crate::server) loads: Option<loading::Loading>,
     /// Asked to end while a script stood in the way.
@@ -245,6 +254,7 @@ impl Server {
             scripting: script::Scripting::default(),
             functions: function::Functions::default(),
             started: now,
+            migrations: migrate::Migrations::default(),
             loading: false,
             loads: None,
             terminating: false,
@@ -277,6 +287,7 @@ impl Server {
             }
             Input::Terminate => self.terminate(now),
             Input::Secrets(news) => self.take_secrets(now, news),
+            Input::Migrated { session, outcome } => self.migrated(now, session, outcome),
             Input::Log(told) => self.log_told(now, told),
             Input::Kept { ticket, result } => self.order_kept(now, ticket, result),
             Input::DivergentKept { report, result } => self.divergent_kept(now, report, result),

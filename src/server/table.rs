@@ -43,7 +43,7 @@ impl Table {
         }
         let own =
             [transaction::COMMANDS, blocking::COMMANDS, script::COMMANDS, function::COMMANDS].into_iter();
-        let own = own.chain(super::aof::COMMANDS.iter().copied());
+        let own = own.chain([super::migrate::COMMANDS]).chain(super::aof::COMMANDS.iter().copied());
         let own = own.chain(admin::COMMANDS.iter().copied()).chain(replication::COMMANDS.iter().copied());
         for ServerCommand { spec, handler } in own.flatten() {
             table.add(*spec, Run::Server(*handler));

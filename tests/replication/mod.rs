@@ -2,6 +2,7 @@
 //! Debian's redis-server, in both directions.
 
 mod failover;
+mod migrate;
 mod restart;
 mod supervised;
 mod sync;

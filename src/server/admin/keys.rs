@@ -16,6 +16,7 @@ pub fn positions(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<usize> {
         "sort" | "georadius" | "georadiusbymember" => {
             return spec.keys.positions(argv.len()).chain(stored(spec.name, argv)).collect();
         }
+        "migrate" => return crate::server::migrate::key_positions(argv),
         "xread" | "xreadgroup" => return crate::commands::stream_read::key_positions(argv).collect(),
         _ => return spec.keys.positions(argv.len()).collect(),
     };

@@ -1,0 +1,81 @@
+//! MIGRATE between bundled servers and Debian's redis-server.
+
+use super::*;
+
+fn move_all(from: &Process, to: &Process) {
+    let (mut source, mut target) = (from.connect(), to.connect());
+    for line in ALL_TYPES {
+        assert!(source.line(line).error().is_none(), "{line}");
+    }
+    let long = "long and long and long and ".repeat(40);
+    assert!(source.ask(&["SET", "compressed", &long]).is_ok());
+    let before = content(from);
+    let port = to.port.to_string();
+    let all = [
+        "text",
+        "number",
+        "passing",
+        "list",
+        "ints",
+        "words",
+        "hash",
+        "zset",
+        "stream",
+        "compressed",
+        "none",
+    ];
+    let head = ["MIGRATE", "127.0.0.1", &port, "", "0", "20000"];
+    let moved = |wire: &mut Wire, more: &[&str]| wire.ask(&[&head[..], more, &["KEYS"], &all].concat());
+    assert!(moved(&mut source, &["COPY"]).is_ok());
+    assert_eq!(content(from), before, "a copy leaves them");
+    let again = moved(&mut source, &[]);
+    let busy = "ERR Target instance replied with error: BUSYKEY Target key name already exists.";
+    assert_eq!(again.error(), Some(busy));
+    assert_eq!(content(from), before, "what was refused stays");
+    assert!(moved(&mut source, &["REPLACE"]).is_ok());
+    assert_eq!(source.line("DBSIZE"), Reply::Integer(0));
+    assert_eq!(target.line("DBSIZE"), Reply::Integer(before.len() as i64));
+    assert_eq!(target.line("GET compressed").as_str(), Some(long.as_str()));
+    let without_times = |lines: Vec<String>| -> Vec<String> {
+        lines.into_iter().filter(|line| !line.starts_with("passing")).collect()
+    };
+    assert_eq!(without_times(content(to)), without_times(before));
+    let left = target.line("PTTL passing").as_integer().unwrap();
+    assert!(left > 90_000_000 && left <= 100_000_000, "{left}");
+    assert_eq!(moved(&mut source, &[]).as_str(), Some("NOKEY"));
+}
+
+#[test]
+fn keys_of_all_types_move_between_bundled_servers_and_to_redis_and_back() {
+    move_all(&Process::vedette(&[]), &Process::vedette(&[]));
+    move_all(&Process::vedette(&[]), &Process::redis(&[]));
+    move_all(&Process::redis(&[]), &Process::vedette(&[]));
+}
+
+#[test]
+fn what_cannot_be_moved_stays_and_the_reply_is_that_of_redis() {
+    let (ours, theirs) = (Process::vedette(&[]), Process::redis(&[]));
+    let locked = Process::redis(&["--requirepass", "secret"]);
+    for server in [&ours, &theirs] {
+        assert!(server.connect().line("SET key value").is_ok());
+    }
+    let port = locked.port;
+    for line in [
+        "MIGRATE 127.0.0.1 1 key 0 1000".to_owned(),
+        format!("MIGRATE 127.0.0.1 {port} key 0 1000"),
+        format!("MIGRATE 127.0.0.1 {port} key 0 1000 AUTH wrong"),
+        format!("MIGRATE 127.0.0.1 {port} key 99 1000 AUTH secret"),
+        format!("MIGRATE 127.0.0.1 {port} key 0 x"),
+        format!("MIGRATE 127.0.0.1 {port} key 0 1000 KEYS a"),
+        format!("MIGRATE 127.0.0.1 {port} key 0 1000 bogus"),
+        format!("MIGRATE 127.0.0.1 {port} none 0 1000"),
+        "MIGRATE 127.0.0.1".to_owned(),
+    ] {
+        assert_eq!(ours.connect().line(&line), theirs.connect().line(&line), "{line}");
+        assert_eq!(ours.connect().line("GET key").as_str(), Some("value"), "{line}");
+    }
+    let moved = ours.connect().line(&format!("MIGRATE 127.0.0.1 {port} key 0 20000 AUTH2 default secret"));
+    assert!(moved.is_ok(), "{moved:?}");
+    assert_eq!(ours.connect().line("EXISTS key"), Reply::Integer(0));
+    assert!(ours.connect().line("SET key again").is_ok(), "writes go on");
+}
