@@ -14,6 +14,7 @@ mod consensus;
 mod differential;
 mod drill;
 mod functions;
+mod fuzz;
 mod layers;
 mod local_fleet;
 mod locks;

@@ -1,4 +1,4 @@
-//! Carries keys to another server, for MIGRATE: one connection, all requests at once, one line of
+//! Carries keys to another server, for MIGRATE: one connection, all keys at once, one line of
 //! answer each. In a thread of its own, for it waits for the network.
 
 use crate::server::migrate::{Errand, Outcome};
@@ -27,14 +27,15 @@ fn converse(errand: &Errand, answers: &mut Vec<Option<String>>) -> Result<(), St
     })?;
     let set = stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(Some(timeout)));
     set.and_then(|()| stream.set_write_timeout(Some(timeout))).map_err(|_| CONNECTING)?;
-    // Answers are short and wait in the socket meanwhile.
-    (&stream).write_all(&errand.request).map_err(|_| WRITING)?;
+    (&stream).write_all(&errand.preamble).map_err(|_| WRITING)?;
     let mut reader = BufReader::new(&stream);
-    for _ in 0..errand.preamble {
+    for _ in 0..errand.preamble_answers {
         if let Some(why) = answer(&mut reader)? {
             return Err(format!("ERR Target instance replied with error: {why}"));
         }
     }
+    // Answers are short and wait in the socket meanwhile.
+    (&stream).write_all(&errand.request).map_err(|_| WRITING)?;
     for _ in 0..errand.keys {
         answers.push(answer(&mut reader)?);
     }

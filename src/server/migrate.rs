@@ -24,13 +24,15 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Dial, write and read may each take the timeout.
 const PHASES: u32 = 3;
 
-/// What goes to the other server; `preamble` and `keys` are answered by one line each.
+/// What goes to the other server; each request is answered by one line.
 pub struct Errand {
     pub target: Address,
     pub timeout: Duration,
-    /// May hold a password.
+    /// Sent first, for keys must not land in another database than the one that was asked for; may hold
+    /// a password.
+    pub preamble: Bytes,
+    pub preamble_answers: usize,
     pub request: Bytes,
-    pub preamble: usize,
     pub keys: usize,
 }
 
@@ -137,16 +139,15 @@ fn migrate(
         Ok(ms @ 1..) => Duration::from_millis(ms).min(TIMEOUT_MAX),
         _ => TIMEOUT_DEFAULT,
     };
-    let mut request = Vec::new();
-    let mut preamble = 1;
+    let (mut preamble, mut preamble_answers) = (Vec::new(), 1);
     if !options.login.is_empty() {
-        preamble += 1;
+        preamble_answers += 1;
         let mut words = vec![&b"AUTH"[..]];
         words.extend(&argv[options.login]);
-        encode::command(&mut request, &words);
+        encode::command(&mut preamble, &words);
     }
-    encode::command(&mut request, &[&b"SELECT"[..], db.to_string().as_bytes()]);
-    let mut keys = Vec::new();
+    encode::command(&mut preamble, &[&b"SELECT"[..], db.to_string().as_bytes()]);
+    let (mut request, mut keys) = (Vec::new(), Vec::new());
     for &at in &options.keys {
         let key = argv[at];
         let payload = server.ask_data(now, session.db, &[b"DUMP", key]);
@@ -170,7 +171,8 @@ fn migrate(
     let paused = server.hub.pause.is_none();
     server.hub.pause(now.mono + timeout * PHASES, true);
     let target = Address::new(String::from_utf8_lossy(argv[1]).into_owned(), port);
-    let errand = Errand { target, timeout, request: request.into(), preamble, keys: keys.len() };
+    let (preamble, request) = (preamble.into(), request.into());
+    let errand = Errand { target, timeout, preamble, preamble_answers, request, keys: keys.len() };
     let migration = Migration { db: session.db, keys, copy: options.copy, paused };
     server.migrations.0.insert(session.id, migration);
     server.actions.push(Action::Migrate { session: session.id, errand });
@@ -275,8 +277,9 @@ mod tests {
         let errand = Errand {
             target: Address::new("h", 1),
             timeout: TIMEOUT_DEFAULT,
-            request: Bytes::from_static(b"AUTH secret"),
-            preamble: 1,
+            preamble: Bytes::from_static(b"AUTH secret"),
+            preamble_answers: 1,
+            request: Bytes::new(),
             keys: 1,
         };
         assert!(!format!("{errand:?}").contains("secret"));

@@ -60,6 +60,8 @@ fn what_cannot_be_moved_stays_and_the_reply_is_that_of_redis() {
         assert!(server.connect().line("SET key value").is_ok());
     }
     let port = locked.port;
+    let mut target = locked.connect();
+    assert!(target.line("AUTH secret").is_ok());
     for line in [
         "MIGRATE 127.0.0.1 1 key 0 1000".to_owned(),
         format!("MIGRATE 127.0.0.1 {port} key 0 1000"),
@@ -71,7 +73,11 @@ fn what_cannot_be_moved_stays_and_the_reply_is_that_of_redis() {
         format!("MIGRATE 127.0.0.1 {port} none 0 1000"),
         "MIGRATE 127.0.0.1".to_owned(),
     ] {
-        assert_eq!(ours.connect().line(&line), theirs.connect().line(&line), "{line}");
+        let said = ours.connect().line(&line);
+        assert_eq!(target.line("DBSIZE"), Reply::Integer(0), "nothing is left where it was refused: {line}");
+        assert_eq!(said, theirs.connect().line(&line), "{line}");
+        // Redis sends the keys even when the database was refused.
+        assert!(target.line("FLUSHALL").is_ok());
         assert_eq!(ours.connect().line("GET key").as_str(), Some("value"), "{line}");
     }
     let moved = ours.connect().line(&format!("MIGRATE 127.0.0.1 {port} key 0 20000 AUTH2 default secret"));
