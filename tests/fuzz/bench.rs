@@ -47,7 +47,11 @@ impl Bench {
                 self.server.execute_batch(now, self.client, &batch, &self.buffer, &|| now.mono, &mut out);
             let done = turn.executed == batch.len();
             self.closed = matches!(turn.stop, Stop::Close | Stop::Blocked);
-            if done && let Err(error) = cut {
+            // Behind QUIT nobody reads.
+            if done
+                && !self.closed
+                && let Err(error) = cut
+            {
                 out.extend_from_slice(format!("-ERR Protocol error: {error}\r\n").as_bytes());
                 self.closed = true;
             }

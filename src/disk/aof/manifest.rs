@@ -71,10 +71,7 @@ impl Manifest {
         let base = self.base.iter().map(|part| (part, 'b'));
         let history = self.history.iter().map(|part| (part, 'h'));
         for (part, kind) in base.chain(history).chain(self.increments.iter().map(|part| (part, 'i'))) {
-            let name = match part.name.contains([' ', '"', '\\', '\'']) {
-                true => format!("\"{}\"", part.name.replace('\\', "\\\\").replace('"', "\\\"")),
-                false => part.name.clone(),
-            };
+            let name = quoted(&part.name);
             text.push_str(&format!("file {name} seq {} type {kind}\n", part.seq));
         }
         text
@@ -97,6 +94,24 @@ impl Manifest {
         history.extend(old);
         Manifest { base: Some(base), increments, history }
     }
+}
+
+/// As a word of a line; in quotes where it needs them.
+fn quoted(name: &str) -> String {
+    if !name.contains(|c: char| c.is_ascii_whitespace() || c.is_ascii_control() || "\"\\'".contains(c)) {
+        return name.to_owned();
+    }
+    let mut text = String::from("\"");
+    for c in name.chars() {
+        match c {
+            '"' | '\\' => text.extend(['\\', c]),
+            // It would end the line, or be lost at its end.
+            c if c.is_ascii_control() => text.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c => text.push(c),
+        }
+    }
+    text.push('"');
+    text
 }
 
 #[cfg(test)]

@@ -322,7 +322,16 @@ impl Server {
         let id = self.table.find(name).ok_or_else(unknown)?;
         scratch.clear();
         let mut out = Writer::new(scratch, session.protocol);
-        match self.table.entry(id).run {
+        let entry = self.table.entry(id);
+        // Handlers rely on it, and what a master sends was not looked at by anybody.
+        if !entry.spec.arity.accepts(argv.len()) {
+            let name = String::from_utf8_lossy(name);
+            return Err(LinkFault::Protocol(format!(
+                "'{name}' has {} words, which is no command",
+                argv.len()
+            )));
+        }
+        match entry.run {
             Run::Data(_) | Run::Session(_) => self.call(now, session, id, argv, &mut out),
             // Libraries of functions are data of the server itself.
             Run::Server(_) if name.eq_ignore_ascii_case(b"function") => {
