@@ -123,8 +123,12 @@ fn fresh_enough(visitor: &Visitor<'_>) -> Option<CommandError> {
     if visitor.flags & STALE != 0 { None } else { visitor.server.replication.refuse_read(visitor.now) }
 }
 
+/// PING too, as in Redis: sentinels learn by it that this master serves no write, and replace it.
 fn disk_works(visitor: &Visitor<'_>) -> Option<CommandError> {
-    if visitor.flags & WRITE == 0 { None } else { visitor.server.refuses_by_disk() }
+    if visitor.flags & WRITE == 0 && visitor.name != "ping" {
+        return None;
+    }
+    visitor.server.refuses_by_disk()
 }
 
 /// Role, vouching and enough replicas, in this order.

@@ -113,6 +113,9 @@ fn a_full_disk(fsync: &str) {
     let refused = format!("{:?}", wire.line("SET other 1"));
     assert!(refused.contains("MISCONF Errors writing to the AOF file"), "{refused}");
     assert!(wire.line("GET other").error().is_none(), "reads go on");
+    // By this sentinels learn that it serves no write, and replace it.
+    let pinged = format!("{:?}", wire.line("PING"));
+    assert!(pinged.contains("MISCONF"), "{pinged}");
     std::fs::remove_file(disk.path("ballast")).unwrap();
     eventually("writing works again", || wire.line("SET other 1").is_ok());
     eventually("and says so", || info(&mut wire, "aof_last_write_status") == "ok");

@@ -224,9 +224,9 @@ def no_descriptors(world):
     process = master.processes[master.name]
     world.fault()
     used = len(os.listdir("/proc/%d/fd" % process.pid))
-    command("prlimit", "--pid", str(process.pid), "--nofile=%d:65536" % used)
+    command("prlimit", "--pid", str(process.pid), "--nofile=%d:" % used)
     time.sleep(10)
-    command("prlimit", "--pid", str(process.pid), "--nofile=65536:65536")
+    command("prlimit", "--pid", str(process.pid), "--nofile=1024:")
 
 
 @scenario("power-cut", "everything dies at once; data servers return first, sentinels 4 s later", None)

@@ -1,4 +1,4 @@
-"""One RESP2 connection with a deadline on every call, and nothing else."""
+"""One RESP2 connection with a deadline on every call, and how a result is put into a document."""
 
 import socket
 
@@ -73,3 +73,13 @@ def pairs(reply):
 def info(address, section):
     text = ask(address, "INFO", section, password=PASSWORD) or ""
     return dict(line.split(":", 1) for line in text.split("\r\n") if ":" in line)
+
+
+def write_between(path, mark, text):
+    """Replaces what stands between `<!-- mark:begin -->` and `<!-- mark:end -->`."""
+    with open(path) as file:
+        whole = file.read()
+    begin, end = "<!-- %s:begin -->" % mark, "<!-- %s:end -->" % mark
+    head, rest = whole.split(begin, 1)
+    with open(path, "w") as file:
+        file.write(head + begin + "\n" + text + end + rest.split(end, 1)[1])

@@ -87,8 +87,9 @@ impl Handshake {
         match self.step {
             Step::Start => self.start(),
             Step::Ping => match error {
-                // Without our password it will not even answer PING; AUTH comes next.
-                Some(why) if !why.starts_with("NOAUTH") && !why.starts_with("NOPERM") => {
+                // Without our password it will not even answer PING; AUTH comes next. One whose disk is
+                // full still has data to give away.
+                Some(why) if !["NOAUTH", "NOPERM", "MISCONF"].iter().any(|known| why.starts_with(known)) => {
                     Outcome::Failed(Fault::Ping(why.to_owned()))
                 }
                 _ => self.auth(),
