@@ -20,6 +20,7 @@ mod local_fleet;
 mod locks;
 mod page;
 mod processes;
+mod programs;
 mod replication;
 mod security;
 mod sentinel;

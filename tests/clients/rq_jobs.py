@@ -30,12 +30,12 @@ def main():
     print("queued", len(queue), len(high), waiting.get_status(), later.get_status())
     print("scheduled", len(ScheduledJobRegistry(queue=queue)))
 
-    SimpleWorker([high, queue], connection=connection).work(burst=True, logging_level="ERROR")
+    SimpleWorker([high, queue], connection=connection).work(burst=True, logging_level="CRITICAL")
     print("done", first.return_value(), waiting.return_value(), urgent.return_value())
     print("many", sorted(job.return_value() for job in many))
     print("finished", len(FinishedJobRegistry(queue=queue)), len(FinishedJobRegistry(queue=high)))
     failing.refresh()
-    print("failed", failing.get_status(), list(FailedJobRegistry(queue=queue)) == [failing.id])
+    print("failed", failing.get_status(), FailedJobRegistry(queue=queue).get_job_ids() == [failing.id])
     print("why", failing.latest_result().exc_string.strip().splitlines()[-1])
     print("meta", Job.fetch(urgent.id, connection=connection).get_meta())
 
@@ -47,7 +47,7 @@ def main():
         time.sleep(0.05)
         scheduler.enqueue_scheduled_jobs()
     scheduler.release_locks()
-    SimpleWorker([queue], connection=connection).work(burst=True, logging_level="ERROR")
+    SimpleWorker([queue], connection=connection).work(burst=True, logging_level="CRITICAL")
     print("later", later.return_value())
     FailedJobRegistry(queue=queue).requeue(failing.id)
     print("again", len(queue), queue.empty(), len(queue))

@@ -3,6 +3,7 @@
 //!
 //! What may be asked is in `templates`.
 
+use super::served;
 use super::streams;
 use super::templates::TEMPLATES;
 use vedette::stdx::Rng;
@@ -125,6 +126,16 @@ impl Generator {
         Self::of(seed, &[streams::TEMPLATES, streams::AROUND])
     }
 
+    /// All data commands, streams among them.
+    pub fn mixed(seed: u64) -> Self {
+        Self::of(seed, &[TEMPLATES, streams::TEMPLATES, streams::AROUND])
+    }
+
+    /// What only a whole server answers.
+    pub fn served(seed: u64) -> Self {
+        Self::of(seed, &[served::TEMPLATES])
+    }
+
     fn of(seed: u64, templates: &[&[&'static str]]) -> Self {
         Generator {
             rng: Rng::with_seed(seed),
@@ -224,6 +235,10 @@ impl Generator {
             words.push(word.into_bytes());
             return;
         }
+        if let Some(word) = served::word(kind, &mut self.rng) {
+            words.push(word.into_bytes());
+            return;
+        }
         let text = match kind {
             "s" | "l" | "h" | "t" | "z" | "y" | "b" | "g" | "r" | "q" => {
                 family(&mut self.rng, kind.as_bytes()[0].into())
@@ -282,8 +297,10 @@ impl Generator {
                 3 if self.rng.u32(..4) == 0 => self.pick(&["abc", "", "(", "[", "-x"]),
                 _ => format!("[m{}", self.rng.u32(..10)),
             },
-            "ttl" => self.pick(&["100", "200", "5000", "77777", "0", "-1"]),
-            "pttl" => self.pick(&["100000", "345678", "5000000", "99999999", "0", "-5"]),
+            // Longer than a run takes on the busiest machine: what ends on the way ends on both sides
+            // at its own moment.
+            "ttl" => self.pick(&["10000", "20000", "50000", "77777", "0", "-1"]),
+            "pttl" => self.pick(&["10000000", "34567890", "50000000", "99999999", "0", "-5"]),
             "at" => (now_s + 1000 * u64::from(self.rng.u32(1..9))).to_string(),
             "pat" => (now_s * 1000 + 1_000_000 * u64::from(self.rng.u32(1..9))).to_string(),
             "p" => self.pick(PATTERNS),

@@ -8,8 +8,7 @@ use vedette::resp::Protocol;
 use vedette::resp::reply::parse;
 
 pub struct Stock {
-    child: Child,
-    _dir: tempfile::TempDir,
+    child: Option<(Child, tempfile::TempDir)>,
     stream: TcpStream,
     buffer: Vec<u8>,
     start: usize,
@@ -37,7 +36,7 @@ impl Stock {
                 if let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) {
                     stream.set_nodelay(true).expect("a socket option");
                     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket option");
-                    return Stock { child, _dir: dir, stream, buffer: Vec::new(), start: 0 };
+                    return Stock { child: Some((child, dir)), stream, buffer: Vec::new(), start: 0 };
                 }
                 std::thread::sleep(Duration::from_millis(10));
             }
@@ -45,6 +44,14 @@ impl Stock {
             let _ = child.wait();
         }
         panic!("redis-server does not answer on any port it was given");
+    }
+
+    /// A connection to a server that is somebody else's to end.
+    pub fn of(port: u16) -> Stock {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
+        stream.set_nodelay(true).expect("a socket option");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket option");
+        Stock { child: None, stream, buffer: Vec::new(), start: 0 }
     }
 
     /// Empty, and speaking `protocol`.
@@ -82,7 +89,9 @@ impl Stock {
 
 impl Drop for Stock {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some((child, _)) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! REPLCONF, PSYNC, SYNC, REPLICAOF, ROLE, WAIT.
 
-use super::replica::Phase;
+use super::replica::{Phase, WithoutKeys};
 use super::stream::Resume;
 use super::{Role, Settings};
 use crate::commands::CommandError;
@@ -14,6 +14,7 @@ use crate::server::{Level, Server, ServerCommand};
 use crate::session::{Class, Session};
 use crate::stdx::number::parse_i64;
 use crate::stdx::time::{Duration, Now};
+use crate::stdx::words::split_words;
 use bytes::Bytes;
 
 type Done = Result<(), CommandError>;
@@ -83,7 +84,21 @@ fn replconf(
                 out.integer(i64::try_from(own_epoch).unwrap_or(i64::MAX));
                 return Ok(());
             }
-            b"rdb-only" | b"rdb-filter-only" => {}
+            b"rdb-only" => {
+                replica.reads_image_only = parse_i64(value).ok_or(CommandError::NotInteger)? == 1;
+            }
+            b"rdb-filter-only" => {
+                let words = split_words(value).ok_or("ERR Missing rdb-filter-only values")?;
+                if let Some(other) = words.iter().find(|word| !word.eq_ignore_ascii_case(b"functions")) {
+                    let other = text(other);
+                    return Err(CommandError::Text(format!(
+                        "ERR Unsupported rdb-filter-only option: {other}"
+                    )));
+                }
+                let functions = !words.is_empty();
+                replica.without_keys =
+                    Some(if functions { WithoutKeys::Functions } else { WithoutKeys::Nothing });
+            }
             _ => {
                 return Err(CommandError::Text(format!(
                     "ERR Unrecognized REPLCONF option: {}",
@@ -221,7 +236,14 @@ impl Server {
         }
         session.class = Class::Replica;
         replica.heard_at = now.mono;
+        replica.is_of_old = wanted.is_none();
+        let without_keys = replica.without_keys;
         let address = replica.address.clone();
+        if let Some(holds) = without_keys {
+            self.stats.sync_full += 1;
+            self.serve_image_without_keys(session.id, holds, now);
+            return Ok(());
+        }
         match resume {
             Resume::Continue(missed) => {
                 let mut bytes = match replica.takes_new_id {

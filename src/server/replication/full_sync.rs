@@ -2,10 +2,11 @@
 //! far, slice by slice between commands.
 
 use super::image::{Image, MARK_BYTES};
-use super::replica::{Phase, Replica};
+use super::replica::{Phase, Replica, WithoutKeys};
 use super::{IMAGE_PERIOD, Role, Settings};
 use crate::rdb::ImageWriter;
 use crate::server::{Level, Server};
+use crate::session::SessionId;
 use crate::stdx::time::Now;
 use crate::store::SnapshotSink;
 use bytes::Bytes;
@@ -79,10 +80,7 @@ impl Server {
                     ImageWriter::new(self.image_manner(), position.as_ref(), now.wall.as_millis() / 1000);
                 let writer = self.image_with_functions(writer);
                 self.keyspace.begin_snapshot(Box::new(writer));
-                let mut mark = [0; MARK_BYTES];
-                for digit in &mut mark {
-                    *digit = b"0123456789abcdef"[self.rng.usize(0..16)];
-                }
+                let mark = self.image_mark();
                 let stream = &mut self.replication.stream;
                 if matches!(self.replication.role, Role::Master) {
                     stream.forget_selected();
@@ -95,6 +93,35 @@ impl Server {
                     format!("full sync begins at offset {}", self.replication.stream.offset()),
                 );
             }
+        }
+    }
+
+    /// Bytes that end an image, which nothing in it can be.
+    fn image_mark(&mut self) -> [u8; MARK_BYTES] {
+        std::array::from_fn(|_| b"0123456789abcdef"[self.rng.usize(0..16)])
+    }
+
+    /// An image that holds no keys needs no walk: those that want one get it at once.
+    pub(super) fn serve_image_without_keys(&mut self, session: SessionId, holds: WithoutKeys, now: Now) {
+        let position = self.replication.position();
+        let writer = ImageWriter::new(self.image_manner(), position.as_ref(), now.wall.as_millis() / 1000);
+        let mut writer = match holds {
+            WithoutKeys::Functions => self.image_with_functions(writer),
+            WithoutKeys::Nothing => writer,
+        };
+        let mut image = Image::new(self.replication.stream.offset(), self.image_mark());
+        image.push(writer.drain());
+        image.push(writer.finish());
+        image.finish();
+        let limit = self.replication.settings.limit;
+        if let Some(replica) = self.replication.replicas.get_mut(session) {
+            if !replica.is_of_old {
+                let stream = &self.replication.stream;
+                let announce = format!("+FULLRESYNC {} {}\r\n", stream.replid(), stream.offset());
+                replica.send(announce.into(), &limit);
+            }
+            replica.phase = Phase::Image { next_chunk: 0 };
+            image.serve(replica, &limit);
         }
     }
 

@@ -112,10 +112,8 @@ impl Image {
         if self.complete && next_chunk > self.first + self.chunks.len() as u64 {
             if replica.takes_eof_mark {
                 replica.send(Bytes::copy_from_slice(&self.mark), limit);
-                replica.phase = Phase::Loading;
-            } else {
-                replica.go_online(limit);
             }
+            replica.has_image(limit);
         }
     }
 

@@ -34,6 +34,13 @@ impl Phase {
     }
 }
 
+/// What an image without keys holds: `REPLCONF rdb-filter-only`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutKeys {
+    Functions,
+    Nothing,
+}
+
 /// `client-output-buffer-limit replica`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputLimit {
@@ -51,6 +58,12 @@ pub struct Replica {
     pub address: Address,
     pub takes_eof_mark: bool,
     pub takes_new_id: bool,
+    /// Asked with SYNC: no line that names the stream comes before its image.
+    pub is_of_old: bool,
+    /// No replica but the reader of one image, whose connection ends with it.
+    pub reads_image_only: bool,
+    /// Of the image it gets no keys, and of the functions what this says.
+    pub without_keys: Option<WithoutKeys>,
     pub version: String,
     /// The epoch it showed in its handshake.
     pub epoch: Option<Epoch>,
@@ -79,6 +92,9 @@ impl Replica {
             address,
             takes_eof_mark: false,
             takes_new_id: false,
+            is_of_old: false,
+            reads_image_only: false,
+            without_keys: None,
             version: String::new(),
             epoch: None,
             phase: Phase::Handshake,
@@ -122,6 +138,7 @@ impl Replica {
     /// The next bytes of the stream: on their way at once, or kept behind the image.
     pub fn stream(&mut self, bytes: &Bytes, limit: &OutputLimit) {
         match self.phase {
+            _ if self.reads_image_only => {}
             Phase::Online => self.send(bytes.clone(), limit),
             Phase::Image { .. } | Phase::Loading => {
                 self.held_bytes += bytes.len();
@@ -140,6 +157,19 @@ impl Replica {
         self.held_bytes = 0;
         for bytes in std::mem::take(&mut self.held) {
             self.send(bytes, limit);
+        }
+    }
+
+    /// The image is through. Who wanted nothing else is sent home; with a mark at its end, the stream
+    /// waits for a first acknowledgement.
+    pub fn has_image(&mut self, limit: &OutputLimit) {
+        if self.reads_image_only {
+            self.outbox.close(Close::AfterFlush);
+            self.is_closed = true;
+        } else if self.takes_eof_mark {
+            self.phase = Phase::Loading;
+        } else {
+            self.go_online(limit);
         }
     }
 

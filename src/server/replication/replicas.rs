@@ -154,7 +154,9 @@ impl Replicas {
     pub fn join_image(&mut self, announce: &Bytes, limit: &OutputLimit) {
         for replica in self.0.values_mut().filter(|replica| !replica.is_closed) {
             if replica.phase == Phase::WaitingImage {
-                replica.send(announce.clone(), limit);
+                if !replica.is_of_old {
+                    replica.send(announce.clone(), limit);
+                }
                 replica.phase = Phase::Image { next_chunk: 0 };
             }
         }
