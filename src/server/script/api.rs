@@ -107,8 +107,11 @@ fn single(lua: &Lua, field: &'static str) -> mlua::Result<Function> {
         };
         let text = match (field, text.split_first()) {
             ("ok", _) => text,
-            (_, Some((b'-', rest))) => rest.to_vec(),
-            _ => [b"ERR ", text.as_slice()].concat(),
+            // With a first word it has its code already, with or without a dash before it.
+            (_, first) => {
+                let text = if let Some((b'-', rest)) = first { rest } else { text.as_slice() };
+                if text.contains(&b' ') { text.to_vec() } else { [b"ERR ", text].concat() }
+            }
         };
         table.raw_set(field, lua.create_string(text)?)?;
         one(Value::Table(table))
