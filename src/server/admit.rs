@@ -1,6 +1,7 @@
 //! What stands between a request and its execution: one list, in order, first refusal wins.
 
 use super::Server;
+use super::admin::interface;
 use super::table::CommandId;
 use crate::commands::CommandError;
 use crate::resp::spec::{DENYOOM, Flags, LOADING, NO_AUTH, STALE, SUPERVISOR, WRITE};
@@ -159,6 +160,10 @@ fn not_listening(visitor: &Visitor<'_>) -> Option<CommandError> {
     ];
     let name = visitor.name;
     (visitor.session.is_in_subscribe_mode() && !ALLOWED.contains(&name)).then(|| {
+        let word = visitor.argv.get(1).map(|word| String::from_utf8_lossy(word).to_lowercase());
+        let full = word.map(|word| format!("{name}|{word}"));
+        let known = full.filter(|full| interface::subcommands(name).any(|line| line.name() == full));
+        let name = known.as_deref().unwrap_or(name);
         CommandError::Text(format!(
             "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
         ))

@@ -149,7 +149,9 @@ impl Generator {
         let template = self.templates[self.rng.usize(..self.templates.len())];
         let mut words = Vec::new();
         self.expand(template, &mut words);
-        if self.rng.u32(..30) == 0 {
+        // Who is told that it said a word too many, is told so in its own words by some.
+        let may_spoil = !self.templates.contains(&"EXEC");
+        if self.rng.u32(..30) == 0 && may_spoil {
             self.spoil(&mut words);
         }
         if self.rng.u32(..8) == 0 {

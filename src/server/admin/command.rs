@@ -40,9 +40,9 @@ pub(super) fn command(
                     (Some(spec), _) => row(spec, out),
                     (None, true) => match interface::find(&name) {
                         Some(line) => line.info(out),
-                        None => out.null_array(),
+                        None => out.null(),
                     },
-                    (None, false) => out.null_array(),
+                    (None, false) => out.null(),
                 }
             }
         }
@@ -50,13 +50,13 @@ pub(super) fn command(
         b"list" => list(server, &argv[2..], out)?,
         b"docs" => docs(server, &argv[2..], out),
         b"getkeys" => {
-            arity(argv.len() > 2, "getkeys")?;
+            arity(argv.len() > 3, "getkeys")?;
             let (_, positions) = keys_of(server, &argv[2..])?;
             out.array(positions.len());
             positions.into_iter().for_each(|position| out.bulk(argv[2 + position]));
         }
         b"getkeysandflags" => {
-            arity(argv.len() > 2, "getkeysandflags")?;
+            arity(argv.len() > 3, "getkeysandflags")?;
             keys_and_flags(server, &argv[2..], out)?;
         }
         b"help" => help(

@@ -4,7 +4,7 @@ mod command;
 mod config;
 mod elsewhere;
 mod info;
-mod interface;
+pub(in crate::server) mod interface;
 pub mod keys;
 mod latency_command;
 mod memory;
