@@ -83,8 +83,8 @@ pub const DUMP_FOOT_BYTES: usize = 10;
 
 /// The value in a DUMP payload, for RESTORE.
 pub fn restore(payload: &[u8], seed: &HashSeed) -> Result<Value, RdbError> {
-    let body = payload.len().checked_sub(DUMP_FOOT_BYTES).filter(|&body| body > 0);
-    let body = body.ok_or(RdbError::Truncated(payload.len() as u64))?;
+    let cut_off = || RdbError::Truncated(payload.len() as u64);
+    let body = payload.len().checked_sub(DUMP_FOOT_BYTES).ok_or_else(cut_off)?;
     let (value, foot) = payload.split_at(body);
     let version = u16::from_le_bytes([foot[0], foot[1]]);
     if version > VERSION_READ_MAX {
@@ -95,9 +95,11 @@ pub fn restore(payload: &[u8], seed: &HashSeed) -> Result<Value, RdbError> {
     if found != computed {
         return Err(RdbError::Checksum { found, computed });
     }
-    let mut source = Source::new(&value[1..]);
-    let decoded = value::read(&mut source, value[0], b"")?;
-    if source.offset() != value.len() as u64 - 1 || decoded.is_empty_aggregate() {
+    // A foot alone is no value, but its version and checksum are looked at first, as Redis does.
+    let (kind, rest) = value.split_first().ok_or_else(cut_off)?;
+    let mut source = Source::new(rest);
+    let decoded = value::read(&mut source, *kind, b"")?;
+    if source.offset() != rest.len() as u64 || decoded.is_empty_aggregate() {
         return Err(source.malformed("payload is not exactly one value"));
     }
     Ok(to_store(decoded, seed))

@@ -1,6 +1,7 @@
 //! MULTI, EXEC, DISCARD, WATCH, UNWATCH. Queued commands were admitted when they were queued; EXEC is
 //! admitted with the flags of all of them.
 
+use super::admin::interface;
 use super::table::CommandId;
 use super::{Server, ServerCommand};
 use crate::commands::CommandError;
@@ -104,6 +105,20 @@ pub(super) fn runs_inside(name: &str) -> bool {
     matches!(name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
 }
 
+/// Why a subcommand of data is not queued: it does not exist, or words are missing.
+fn refused_subcommand(name: &'static str, argv: &[&[u8]]) -> Option<String> {
+    if !matches!(name, "object" | "xgroup" | "xinfo") {
+        return None;
+    }
+    let word = String::from_utf8_lossy(argv.get(1)?);
+    let full = format!("{name}|{}", word.to_lowercase());
+    match interface::subcommands(name).find(|line| line.name() == full) {
+        None => Some(format!("ERR unknown subcommand '{word}'. Try {} HELP.", name.to_uppercase())),
+        Some(line) if line.takes(argv.len()) => None,
+        Some(_) => Some(CommandError::Arity(full).to_string()),
+    }
+}
+
 impl Server {
     pub(in crate::server) fn queue(
         &mut self,
@@ -116,6 +131,11 @@ impl Server {
         if spec.has(NO_MULTI) {
             self.transactions.fail(session.id);
             out.error("ERR Command not allowed inside a transaction");
+            return;
+        }
+        if let Some(why) = refused_subcommand(spec.name, argv) {
+            self.transactions.fail(session.id);
+            out.error(&why);
             return;
         }
         let bytes_max = usize::try_from(self.config.query_buffer_bytes_max).unwrap_or(usize::MAX);

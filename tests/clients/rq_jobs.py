@@ -39,7 +39,7 @@ def main():
     print("why", failing.latest_result().exc_string.strip().splitlines()[-1])
     print("meta", Job.fetch(urgent.id, connection=connection).get_meta())
 
-    scheduler = RQScheduler([queue], connection=connection)
+    scheduler = RQScheduler([queue], connection=connection, logging_level="CRITICAL")
     print("locked", sorted(scheduler.acquire_locks()))
     deadline = time.monotonic() + 20
     while len(queue) == 0:

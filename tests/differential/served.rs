@@ -116,7 +116,7 @@ pub const TEMPLATES: &[&str] = &[
     // the server
     "COMMAND GETKEYS @",
     "COMMAND GETKEYSANDFLAGS @",
-    "COMMAND GETKEYS EVAL x {c} {s} {s}",
+    "COMMAND GETKEYS EVAL x (0|1|2) {s} {s}",
     "COMMAND LIST FILTERBY PATTERN (x*|getr*|zran*)",
     "COMMAND LIST FILTERBY (ACLCAT|MODULE|foo) (hyperloglog|foo)",
     "COMMAND INFO nosuch",
@@ -141,7 +141,9 @@ pub const TEMPLATES: &[&str] = &[
     "REPLICAOF NO ONE",
     "SLAVEOF NO ONE",
     "ROLE",
-    "SLOWLOG (LEN|RESET|HELP|foo)",
+    "SLOWLOG RESET",
+    "SLOWLOG LEN",
+    "SLOWLOG (HELP|foo)",
     "SLOWLOG GET (0|abc|-2)",
     "TIME",
     "CLUSTER (INFO|MYID|NODES|SLOTS|SHARDS|LINKS|RESET|FLUSHSLOTS|BUMPEPOCH|SAVECONFIG|FAILOVER)",
@@ -335,6 +337,9 @@ pub fn word(kind: &str, rng: &mut Rng) -> Option<String> {
     }
 }
 
+/// What templates change of the configuration, as both begin.
+const LISTPACKS: &str = "CONFIG SET hash-max-listpack-entries 128 maxmemory 0\r\n";
+
 struct Asker {
     served: Generator,
     data: Generator,
@@ -405,7 +410,7 @@ fn mode_of(argv: &[Vec<u8>]) -> Mode {
         (b"acl", b"genpass")
         | (b"client", b"id" | b"list" | b"info")
         | (b"time" | b"lastsave" | b"role", _) => Mode::Shape,
-        (b"function", b"dump") | (b"memory", b"usage" | b"doctor") => Mode::Shape,
+        (b"function", b"dump") | (b"memory", b"usage" | b"doctor") | (b"slowlog", b"len") => Mode::Shape,
         // Commands and words of help that Redis 7.0 has, Vedette has in 7.2's words.
         (_, b"help") => Mode::Errors,
         _ => compare::mode_of(argv),
@@ -416,7 +421,7 @@ fn ask_both(seed: u64, commands: usize, ours: &mut Stock, theirs: &mut Stock) ->
     let protocol = if seed.is_multiple_of(2) { Protocol::Resp3 } else { Protocol::Resp2 };
     for server in [&mut *ours, &mut *theirs] {
         server.reset(protocol);
-        for line in ["SCRIPT FLUSH\r\n", "FUNCTION FLUSH\r\n", "ACL DELUSER u1 u2 u3\r\n"] {
+        for line in ["SCRIPT FLUSH\r\n", "FUNCTION FLUSH\r\n", "ACL DELUSER u1 u2 u3\r\n", LISTPACKS] {
             server.send(line.as_bytes());
             server.receive();
         }

@@ -54,6 +54,12 @@ impl<'a> Interface<'a> {
         self.columns[0]
     }
 
+    /// Whether a request may have so many words.
+    pub fn takes(&self, words: usize) -> bool {
+        let (arity, words) = (number(self.columns[1]), i64::try_from(words).unwrap_or(i64::MAX));
+        if arity < 0 { words >= -arity } else { words == arity }
+    }
+
     pub fn has_flag(&self, flag: &str) -> bool {
         self.columns[2].split(' ').any(|known| known == flag)
     }

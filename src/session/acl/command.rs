@@ -165,7 +165,9 @@ fn genpass(hub: &Hub, bits: Option<&[u8]>, out: &mut Writer<'_>) -> Done {
     let bad = "ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to 4096";
     let bits = match bits {
         None => 256,
-        Some(word) => parse_i64(word).filter(|bits| (1..=GENPASS_BITS_MAX).contains(bits)).ok_or(bad)?,
+        Some(word) => Some(parse_i64(word).ok_or("ERR value is not an integer or out of range")?)
+            .filter(|bits| (1..=GENPASS_BITS_MAX).contains(bits))
+            .ok_or(bad)?,
     };
     let digits = (bits as usize).div_ceil(4);
     let mut bytes = vec![0; digits.div_ceil(2)];
