@@ -15,6 +15,7 @@ use crate::stdx::time::Now;
 use mlua::{Function, MultiValue};
 
 type Done = Result<(), CommandError>;
+type Words<'a> = &'a [&'a [u8]];
 
 /// A script of the cache, compiled.
 #[derive(Clone)]
