@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 /// The 48 bits of POSIX `lrand48` before any seed.
-const START: u64 = 0x1234_ABCD_330E;
+pub const START: u64 = 0x1234_ABCD_330E;
 
 fn next(state: &Cell<u64>) -> f64 {
     let value = state.get().wrapping_mul(0x5_DEEC_E66D).wrapping_add(0xB) & ((1 << 48) - 1);
@@ -15,9 +15,10 @@ fn next(state: &Cell<u64>) -> f64 {
     ((value >> 17) % MAX) as f64 / MAX as f64
 }
 
-/// Replaces the two functions in `math`.
-pub fn install(lua: &Lua, math: &Table) -> mlua::Result<()> {
+/// Replaces the two functions in `math`; gives where the sequence stands.
+pub fn install(lua: &Lua, math: &Table) -> mlua::Result<Rc<Cell<u64>>> {
     let state = Rc::new(Cell::new(START));
+    let kept = state.clone();
     let seeded = state.clone();
     let random = super::native::placed(
         lua,
@@ -44,7 +45,8 @@ pub fn install(lua: &Lua, math: &Table) -> mlua::Result<()> {
         seeded.set(u64::from(seed) << 16 | 0x330E);
         Ok(())
     })?;
-    math.raw_set("randomseed", super::native::placed(lua, randomseed)?)
+    math.raw_set("randomseed", super::native::placed(lua, randomseed)?)?;
+    Ok(kept)
 }
 
 fn whole(function: &str, at: usize, value: Option<&Value>) -> mlua::Result<f64> {

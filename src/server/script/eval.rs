@@ -15,7 +15,6 @@ use crate::stdx::time::Now;
 use mlua::{Function, MultiValue};
 
 type Done = Result<(), CommandError>;
-type Words<'a> = &'a [&'a [u8]];
 
 /// A script of the cache, compiled.
 #[derive(Clone)]
@@ -158,7 +157,7 @@ fn script(s: &mut Server, _: &mut Session, _: Now, argv: &[&[u8]], out: &mut Wri
             if argv.len() > 3 || !how {
                 return Err("ERR SCRIPT FLUSH only support SYNC|ASYNC option".into());
             }
-            s.scripting.machine = None;
+            s.scripting.forget_machine();
             out.ok();
         }
         b"kill" if argv.len() != 2 => return arity("kill"),

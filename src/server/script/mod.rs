@@ -50,13 +50,21 @@ pub struct Scripting {
     speaker: Option<Box<Session>>,
     /// Real time; without it a breath counts as a millisecond.
     clock: Option<fn() -> Instant>,
+    /// Where `math.random` stood when the cache was flushed.
+    chance: u64,
 }
 
 impl Default for Scripting {
     fn default() -> Self {
         let mut speaker = nobody();
         speaker.in_script = true;
-        Scripting { machine: None, standing: None, speaker: Some(speaker), clock: None }
+        Scripting {
+            machine: None,
+            standing: None,
+            speaker: Some(speaker),
+            clock: None,
+            chance: chance::START,
+        }
     }
 }
 
@@ -92,12 +100,20 @@ impl Scripting {
         }
     }
 
+    /// Drops all cached scripts. The sequence of `math.random` goes on, as in Redis.
+    fn forget_machine(&mut self) {
+        if let Some(machine) = self.machine.take() {
+            self.chance = machine.world().chance.get();
+        }
+    }
+
     /// The machine of EVAL.
     fn machine(&mut self) -> Result<&mut Machine, CommandError> {
         if self.machine.is_none() {
             let world = sandbox::build(|_, _| Ok(())).map_err(|error| {
                 CommandError::Text(format!("ERR scripts cannot run here: {}", native::text_of(&error)))
             })?;
+            world.chance.set(self.chance);
             let machine = Machine::new(world).map_err(|error| {
                 CommandError::Text(format!("ERR no memory for the stack of scripts: {error}"))
             })?;

@@ -5,6 +5,7 @@ use super::link::Link;
 use super::native::{self, Faces};
 use super::{api, chance, libraries};
 use mlua::{Lua, LuaOptions, StdLib, Table, Value};
+use std::cell::Cell;
 use std::rc::Rc;
 
 /// What Lua may take of memory, beyond which scripts fail with "not enough memory".
@@ -51,6 +52,8 @@ pub struct World {
     /// Notes where an error was raised.
     pub handler: mlua::Function,
     pub link: Rc<Link>,
+    /// Where its `math.random` stands.
+    pub chance: Rc<Cell<u64>>,
 }
 
 /// Builds a world. `more` adds to the `redis` table what only one kind of script has.
@@ -60,7 +63,7 @@ pub fn build(more: impl FnOnce(&Lua, &Table) -> mlua::Result<()>) -> mlua::Resul
     let lua = Lua::new_with(StdLib::TABLE | StdLib::STRING | StdLib::MATH, options)?;
     let link = Rc::new(Link::default());
     let stock = lua.globals();
-    chance::install(&lua, &stock.raw_get("math")?)?;
+    let chance = chance::install(&lua, &stock.raw_get("math")?)?;
     native::patch(&lua, &stock)?;
     libraries::install(&lua)?;
     let xpcall: mlua::Function = stock.raw_get("xpcall")?;
@@ -94,7 +97,7 @@ pub fn build(more: impl FnOnce(&Lua, &Table) -> mlua::Result<()>) -> mlua::Resul
 
     native::set_hook(&lua, &link)?;
     lua.set_memory_limit(MEMORY_BYTES_MAX)?;
-    Ok(World { lua, globals, xpcall, handler, link })
+    Ok(World { lua, globals, xpcall, handler, link, chance })
 }
 
 fn behind_face(lua: &Lua, faces: &Faces, value: Value) -> mlua::Result<Value> {
