@@ -360,7 +360,7 @@ impl Work<'_> {
                 }
                 if !take_risk || (holding.is_empty() && last_resort.is_none()) {
                     let reason = self.explain_short(&short.explain(), &conduct.frozen);
-                    self.own.fruitless = !silent_ones;
+                    self.own.fruitless = self.found_nobody_in_all(conduct);
                     return self.abort(failover, conduct, AbortKind::NoGoodReplica, reason);
                 }
                 Some(short.explain())
@@ -373,7 +373,7 @@ impl Work<'_> {
                     Some(choice) => choice,
                     None if self.fetch_tail(failover, conduct) => return,
                     None => {
-                        self.own.fruitless = !silent_ones;
+                        self.own.fruitless = self.found_nobody_in_all(conduct);
                         return self.abort(failover, conduct, AbortKind::NoGoodReplica, reason);
                     }
                 },
@@ -417,6 +417,10 @@ impl Work<'_> {
             risk,
         });
         self.remember_preferred(failover, conduct, &address, offset);
+    }
+
+    fn found_nobody_in_all(&self, conduct: &Conduct) -> bool {
+        self.own.tried.as_ref().is_some_and(|tried| tried.all_in(&conduct.frozen))
     }
 
     /// The rule's own reason, and what is wrong with those that hold nothing.

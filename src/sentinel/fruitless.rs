@@ -47,6 +47,15 @@ pub(super) struct Inputs {
     master: Option<Shown>,
 }
 
+impl Inputs {
+    /// Whether everybody who could be reached when the attempt began is among those that stood still. One that
+    /// could, and did not in time, may do so the next time, though nothing that it shows has changed.
+    pub(super) fn all_in(&self, frozen: &BTreeMap<Address, Frozen>) -> bool {
+        let asked = self.replicas.iter().filter(|(_, (paused, shown))| !paused && shown.is_some());
+        asked.map(|(address, _)| address).all(|address| frozen.contains_key(address))
+    }
+}
+
 pub(super) fn inputs(cause: Cause, group: &Group, registry: &Registry, prospect: &Prospect) -> Inputs {
     let shown = |address: &Address| {
         let reachable = prospect.reachable.contains_key(address);
@@ -59,5 +68,40 @@ pub(super) fn inputs(cause: Cause, group: &Group, registry: &Registry, prospect:
         settings: group.settings.clone(),
         replicas: group.replicas.iter().map(|a| (a.clone(), (paused(a), shown(a)))).collect(),
         master: master.and_then(Frozen::from_facts).as_ref().map(Shown::from),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stdx::time::Instant;
+
+    /// Found by a test on a slow disk: both replicas stood still too late, and nobody asked them again.
+    #[test]
+    fn an_attempt_in_which_somebody_was_late_proves_nothing() {
+        let frozen = Frozen {
+            run_id: RunId::parse("a").unwrap(),
+            history: None,
+            offset: 1,
+            history2: None,
+            offset2: 0,
+            synced: true,
+            priority: 100,
+            at: Instant::ZERO,
+            heard_at: None,
+        };
+        let address = |port| Address::new("h", port);
+        let inputs = Inputs {
+            cause: Cause::Crashed,
+            settings: Settings::with_quorum(2),
+            replicas: BTreeMap::from([
+                (address(1), (false, Some(Shown::from(&frozen)))),
+                (address(2), (false, None)),
+                (address(3), (true, Some(Shown::from(&frozen)))),
+            ]),
+            master: None,
+        };
+        assert!(!inputs.all_in(&BTreeMap::new()));
+        assert!(inputs.all_in(&BTreeMap::from([(address(1), frozen)])), "nobody else could be asked");
     }
 }

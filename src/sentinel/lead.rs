@@ -76,7 +76,7 @@ pub(super) struct Supervision {
     retry_at: Instant,
     attempts: u32,
     /// What the last attempt began with.
-    tried: Option<Inputs>,
+    pub(super) tried: Option<Inputs>,
     /// It found nobody, and everyone had answered.
     pub fruitless: bool,
     pub countdown: Countdown,
