@@ -126,6 +126,8 @@ def old_acks(history, samples, faults):
         if first is None:
             continue
         fault = max((when for when in faults if when < first), default=begun)
+        # From the next fault on another reign may have begun that no sample shows yet.
+        until = min([until] + [when for when in faults if when > first])
         proven = [when for when, asked, server in acked if server != master and fault < asked and when < until
                   and (asked > first or when > first + late_s)]
         total += len(proven)

@@ -51,6 +51,8 @@ class Masters(unittest.TestCase):
         self.assertEqual(checks.old_acks(history, self.samples, [5]), 1)
         self.assertEqual(checks.old_acks([record("set", "k", 1, 4.9, 9.8), history[0]], self.samples, [5]), 0, "asked before the fault")
         self.assertEqual(checks.old_acks([record("set", "k", 1, 9.0, 9.5), history[0]], self.samples, [5]), 0, "before the new one began")
+        late = [history[0], record("set", "k", 1, 9.7, 9.9, server="A")]
+        self.assertEqual(checks.old_acks(late, self.samples, [5, 9.65]), 0, "another fault came: A may be master again")
 
     def test_epochs_and_switches(self):
         self.assertEqual(checks.reigns(self.samples), [(0, "A"), (10, "B")])
