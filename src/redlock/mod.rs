@@ -16,7 +16,7 @@
 //! let plan = Plan::new(1, Duration::from_secs(30)).unwrap();
 //! let now = Instant::from_millis(1000);
 //! let (mut lock, actions) = Lock::acquire(plan, "0f3b", 1, now);
-//! let Action::Ask { server: 0, id, request: Request::Acquire { .. } } = &actions[0] else { panic!() };
+//! let Action::Ask { server: 0, id, request: Request::Acquire { .. }, .. } = &actions[0] else { panic!() };
 //!
 //! // The shell sends what is asked for (`redlock::wire` has the commands) and hands in the answers.
 //! let granted = Answer::Granted { uptime: Duration::from_secs(3600) };
