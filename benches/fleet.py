@@ -1,6 +1,6 @@
 """Small fleets for the benches: real processes in a throw-away directory, ended by their own pids.
 
-Python's standard library only. Knows how three systems are started and nothing of what is measured.
+Python's standard library only; `resp` has the connection. Knows how three systems are started and nothing of what is measured.
 """
 
 import os
@@ -11,73 +11,25 @@ import subprocess
 import tempfile
 import time
 
+import resp
+from resp import ReplyError, pairs, wait_for, write_between  # noqa: F401
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VEDETTE = os.environ.get("VEDETTE", os.path.join(ROOT, "target", "release", "vedette"))
 GROUP = "mymaster"
 
 
-class ReplyError(Exception):
-    """The server answered with an error."""
-
-
-class Connection:
-    """One RESP2 connection with a deadline on every call."""
-
+class Connection(resp.Connection):
     def __init__(self, port, timeout):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.file = self.socket.makefile("rb")
-
-    def call(self, *words):
-        words = [str(word).encode() for word in words]
-        self.socket.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
-        return self.reply()
-
-    def reply(self):
-        line = self.file.readline()
-        if not line.endswith(b"\r\n"):
-            raise ConnectionError("closed")
-        kind, rest = line[:1], line[1:-2].decode()
-        if kind == b"+":
-            return rest
-        if kind == b"-":
-            raise ReplyError(rest)
-        if kind == b":":
-            return int(rest)
-        if kind == b"$":
-            if rest == "-1":
-                return None
-            return self.file.read(int(rest) + 2)[:-2].decode(errors="replace")
-        if kind == b"*":
-            return None if rest == "-1" else [self.reply() for _ in range(int(rest))]
-        raise ConnectionError("not RESP2: %r" % line)
-
-    def close(self):
-        self.file.close()
-        self.socket.close()
+        super().__init__(("127.0.0.1", port), timeout)
 
 
 def ask(port, *words, timeout=0.25):
-    """One question on a connection of its own; None when there is no answer."""
-    try:
-        connection = Connection(port, timeout)
-    except OSError:
-        return None
-    try:
-        return connection.call(*words)
-    except (OSError, ReplyError, ValueError):
-        return None
-    finally:
-        connection.close()
-
-
-def pairs(reply):
-    return dict(zip(reply[::2], reply[1::2])) if reply else {}
+    return resp.ask(("127.0.0.1", port), *words, timeout=timeout)
 
 
 def info(port, section):
-    text = ask(port, "INFO", section) or ""
-    return dict(line.split(":", 1) for line in text.split("\r\n") if ":" in line)
+    return resp.info(("127.0.0.1", port), section)
 
 
 def free_ports(count):
@@ -91,15 +43,6 @@ def free_ports(count):
     for holder in held:
         holder.close()
     return ports
-
-
-def wait_for(what, condition, seconds):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.05)
-    raise TimeoutError("not within %s s: %s" % (seconds, what))
 
 
 class Fleet:
@@ -207,14 +150,3 @@ class Fleet:
             print("kept:", self.dir)
         else:
             shutil.rmtree(self.dir, ignore_errors=True)
-
-
-def write_between(path, mark, text):
-    """Replaces what stands between `<!-- mark:begin -->` and `<!-- mark:end -->`."""
-    with open(path) as file:
-        whole = file.read()
-    begin, end = "<!-- %s:begin -->" % mark, "<!-- %s:end -->" % mark
-    head, rest = whole.split(begin, 1)
-    tail = rest.split(end, 1)[1]
-    with open(path, "w") as file:
-        file.write(head + begin + "\n" + text + end + tail)

@@ -9,8 +9,7 @@ import sys
 import threading
 import time
 
-from machines import wait_for
-from wire import GROUP, PASSWORD, Connection, ReplyError, ask, info, pairs
+from wire import GROUP, PASSWORD, Connection, ReplyError, ask, info, pairs, wait_for
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 VEDETTE = os.environ.get("VEDETTE", os.path.join(ROOT, "target", "release", "vedette"))

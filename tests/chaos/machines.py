@@ -138,12 +138,3 @@ class Lab:
             print("kept:", self.dir)
         else:
             shutil.rmtree(self.dir, ignore_errors=True)
-
-
-def wait_for(what, condition, seconds):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.1)
-    raise TimeoutError("not within %s s: %s" % (seconds, what))

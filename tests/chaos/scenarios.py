@@ -8,7 +8,8 @@ import signal
 import time
 from collections import namedtuple
 
-from machines import command, wait_for
+from machines import command
+from wire import wait_for
 
 Scenario = namedtuple("Scenario", "act failovers cables told")
 SCENARIOS = {}
