@@ -5,9 +5,9 @@ use super::{Functions, help, register};
 use crate::commands::CommandError;
 use crate::rdb;
 use crate::resp::Writer;
-use crate::resp::spec::{Arity, CommandSpec, Flags, MAY_REPLICATE, NO_KEYS, READONLY, STALE};
-use crate::server::script::{Call, Kind};
-use crate::server::{Handler, Server, ServerCommand};
+use crate::resp::spec::{Arity, MAY_REPLICATE, READONLY, STALE};
+use crate::server::script::{Call, Kind, row};
+use crate::server::{Server, ServerCommand};
 use crate::session::Session;
 use crate::session::client::unknown_subcommand;
 use crate::stdx::number::parse_i64;
@@ -239,19 +239,6 @@ fn fcall(s: &mut Server, c: &mut Session, now: Now, argv: &[&[u8]], out: &mut Wr
 
 fn fcall_ro(s: &mut Server, c: &mut Session, now: Now, argv: &[&[u8]], out: &mut Writer<'_>) -> Done {
     s.call_function(c, now, argv, true, out)
-}
-
-const fn row(
-    name: &'static str,
-    arity: Arity,
-    flags: Flags,
-    handler: Handler,
-    summary: &'static str,
-) -> ServerCommand {
-    ServerCommand {
-        spec: CommandSpec { name, arity, flags, keys: NO_KEYS, category: "@scripting", summary },
-        handler,
-    }
 }
 
 use Arity::AtLeast;

@@ -200,7 +200,8 @@ const HELP: &[&str] = &[
     "    Prints this help.",
 ];
 
-const fn row(
+/// What all commands of scripts and functions share.
+pub(in crate::server) const fn row(
     name: &'static str,
     arity: Arity,
     flags: CommandFlags,

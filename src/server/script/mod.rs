@@ -27,6 +27,7 @@ mod tests;
 pub use api::TO_REPLICAS;
 pub use calls::{Capture, Captured};
 pub use eval::COMMANDS;
+pub(in crate::server) use eval::row;
 pub use machine::Machine;
 pub use run::{Call, Kind, Run};
 pub use sandbox::{World, build};

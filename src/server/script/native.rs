@@ -5,6 +5,7 @@
 //! Everything here obeys one rule: an error of Lua jumps over the frames below it, so no value that
 //! must be dropped may live in a function that can raise one.
 
+use super::libraries::native::{Failure, failing};
 use super::link::{Answer, Ask, Link};
 use mlua::ffi::*;
 use mlua::{Function, Lua, MultiValue, Table, Value};
@@ -21,18 +22,11 @@ pub fn raising<F>(lua: &Lua, run: F) -> mlua::Result<Function>
 where
     F: Fn(&Lua, MultiValue) -> mlua::Result<Result<MultiValue, Value>> + 'static,
 {
-    let inner = lua.create_function(move |lua, args: MultiValue| {
-        let (fine, mut values) = match run(lua, args) {
-            Ok(Ok(values)) => (true, values),
-            Ok(Err(error)) => (false, MultiValue::from_vec(vec![error])),
-            Err(error) => {
-                (false, MultiValue::from_vec(vec![Value::String(lua.create_string(text_of(&error))?)]))
-            }
-        };
-        values.push_front(Value::Boolean(fine));
-        Ok(values)
-    })?;
-    wrapped(lua, raise, inner)
+    failing(lua, move |lua, args| match run(lua, args) {
+        Ok(Ok(values)) => Ok(values),
+        Ok(Err(error)) => Err(Failure::Value(error)),
+        Err(error) => Err(Failure::Bare(text_of(&error))),
+    })
 }
 
 /// What a Rust error has to say to a script.
@@ -46,17 +40,7 @@ pub fn text_of(error: &mlua::Error) -> String {
 
 /// A function of a library, whose Rust errors become texts with the place of the caller.
 pub fn placed(lua: &Lua, function: Function) -> mlua::Result<Function> {
-    let inner = lua.create_function(move |lua, args: MultiValue| {
-        let (fine, mut values) = match function.call::<MultiValue>(args) {
-            Ok(values) => (true, values),
-            Err(error) => {
-                (false, MultiValue::from_vec(vec![Value::String(lua.create_string(text_of(&error))?)]))
-            }
-        };
-        values.push_front(Value::Boolean(fine));
-        Ok(values)
-    })?;
-    wrapped(lua, raise_placed, inner)
+    failing(lua, move |_, args| function.call(args).map_err(|error| Failure::Message(text_of(&error))))
 }
 
 /// Closes `function` over `values`.
@@ -67,44 +51,6 @@ fn closure(lua: &Lua, function: lua_CFunction, values: impl mlua::IntoLuaMulti) 
             let count = lua_gettop(state);
             lua_pushcclosure(state, function, count);
         })
-    }
-}
-
-fn wrapped(lua: &Lua, function: lua_CFunction, inner: Function) -> mlua::Result<Function> {
-    closure(lua, function, inner)
-}
-
-/// The first result of the inner function tells whether the rest are results or an error.
-unsafe extern "C-unwind" fn raise(state: *mut lua_State) -> c_int {
-    // SAFETY: plain stack work on the arguments that Lua handed over; nothing here needs dropping.
-    unsafe {
-        let count = lua_gettop(state);
-        lua_pushvalue(state, lua_upvalueindex(1));
-        lua_insert(state, 1);
-        lua_call(state, count, LUA_MULTRET);
-        if lua_toboolean(state, 1) == 0 {
-            lua_settop(state, 2);
-            lua_error(state);
-        }
-        lua_gettop(state) - 1
-    }
-}
-
-unsafe extern "C-unwind" fn raise_placed(state: *mut lua_State) -> c_int {
-    // SAFETY: as `raise`.
-    unsafe {
-        let count = lua_gettop(state);
-        lua_pushvalue(state, lua_upvalueindex(1));
-        lua_insert(state, 1);
-        lua_call(state, count, LUA_MULTRET);
-        if lua_toboolean(state, 1) == 0 {
-            lua_settop(state, 2);
-            luaL_where(state, 1);
-            lua_insert(state, 2);
-            lua_concat(state, 2);
-            lua_error(state);
-        }
-        lua_gettop(state) - 1
     }
 }
 

@@ -50,10 +50,20 @@ pub fn function<R: IntoLuaMulti>(
     lua: &Lua,
     function: impl Fn(&Lua, &Arguments) -> Result<R, Failure> + 'static,
 ) -> mlua::Result<Function> {
-    let inner = lua.create_function(move |lua, values: MultiValue| {
+    failing(lua, move |lua, values| {
         let arguments = Arguments { lua, values: values.into_vec() };
-        let (how, mut results) = match function(lua, &arguments) {
-            Ok(results) => (DONE, results.into_lua_multi(lua)?),
+        Ok(function(lua, &arguments)?.into_lua_multi(lua)?)
+    })
+}
+
+/// The same for one that takes its arguments as they are.
+pub fn failing(
+    lua: &Lua,
+    run: impl Fn(&Lua, MultiValue) -> Result<MultiValue, Failure> + 'static,
+) -> mlua::Result<Function> {
+    let inner = lua.create_function(move |lua, values: MultiValue| {
+        let (how, mut results) = match run(lua, values) {
+            Ok(results) => (DONE, results),
             Err(Failure::Argument { position, message }) => {
                 let position = i64::try_from(position).unwrap_or(0);
                 (ARGUMENT, (message, position).into_lua_multi(lua)?)
