@@ -160,6 +160,11 @@ impl Work<'_> {
             facts.is_some_and(|facts| facts.follows(&self.group.master) && facts.link_up)
         };
         let streaming = set.members.keys().filter(|address| streams(address)).count();
+        // A replica's link is up before its master counts it (its next round, 100 ms later), and
+        // a master that counts none refuses writes. By number, since it may list another name of it.
+        let master = self.registry.get(&self.group.master).and_then(Instance::current);
+        let counted = master.map_or(0, |facts| facts.replicas.iter().filter(|listed| listed.online).count());
+        let streaming = streaming.min(counted);
         let lag_s = self.group.settings.down_after_ms.div_ceil(1000) + LAG_SPARE_S;
         (streaming.min(set.quorum), lag_s)
     }

@@ -127,7 +127,8 @@ fn stock_redis_fails_over_and_the_returned_master_follows() {
     let mut fleet = Fleet::start(&Plan { data: Data::Stock, ..Plan::default() });
     let old = fleet.master().unwrap();
     let mut client = Wire::connect(old, Duration::from_secs(2)).unwrap();
-    assert!(client.call(&["SET", "k", "v"]).is_some_and(|reply| reply.is_ok()));
+    let set = client.call(&["SET", "k", "v"]);
+    assert!(set.as_ref().is_some_and(|reply| reply.is_ok()), "{set:?}\n{}", fleet.logs());
     assert_eq!(client.call(&["WAIT", "2", "2000"]).and_then(|reply| reply.as_integer()), Some(2));
     let index = fleet.index_of(old);
     fleet.data[index].kill();

@@ -95,6 +95,9 @@ fn step(world: &mut Option<World>, line: &str) -> Vec<String> {
             let node = world.nodes.get_mut(&address(port)).unwrap();
             node.min_replicas = ((*count).to_owned(), (*lag).to_owned());
         }
+        ["counts", port, said] => {
+            world.nodes.get_mut(&address(port)).unwrap().slow_to_count = *said == "no";
+        }
         ["set", name, value @ ..] => world.command(&Command::Set {
             name: "m".into(),
             options: vec![((*name).to_owned(), value.join(" "))],

@@ -46,6 +46,8 @@ pub struct Node {
     pub writes_wait_until: u64,
     pub illness: Illness,
     pub min_replicas: (String, String),
+    /// It lists its replicas, and has not counted them since their sync: Redis does once in 100 ms.
+    pub slow_to_count: bool,
     /// Commands that it knows by another name only.
     pub renamed: Vec<(String, String)>,
 }
@@ -84,6 +86,7 @@ impl Node {
             writes_wait_until: 0,
             illness: Illness::None,
             min_replicas: ("0".into(), "10".into()),
+            slow_to_count: false,
             renamed: Vec::new(),
         }
     }
@@ -318,10 +321,11 @@ impl Node {
         }
         info.field("master_link_status", if self.link_up { "up" } else { "down" });
         info.field("slave_repl_offset", self.offset).field("slave_priority", self.priority);
+        let state = if self.slow_to_count { "wait_bgsave" } else { "online" };
         for (at, replica) in self.attached.iter().enumerate() {
             info.field(
                 &format!("slave{at}"),
-                format!("ip={},port={},state=online", replica.host, replica.port),
+                format!("ip={},port={},state={state}", replica.host, replica.port),
             );
         }
         info.field("master_replid", format!("{:040x}", self.history));
