@@ -38,7 +38,7 @@ impl Table {
         for DataCommand { spec, handler } in data {
             table.add(*spec, Run::Data(*handler));
         }
-        for row in session::COMMANDS.iter().copied().flatten() {
+        for row in session::COMMANDS.iter().copied().flatten().chain(session::DATA_COMMANDS) {
             table.add(row.spec, Run::Session(row.handler));
         }
         let own =

@@ -429,6 +429,9 @@ pub struct SessionCommand {
 pub const COMMANDS: [&[SessionCommand]; 4] =
     [handshake::COMMANDS, client::COMMANDS, subscribe::COMMANDS, acl::command::COMMANDS];
 
+/// What the port of a data server has besides.
+pub const DATA_COMMANDS: &[SessionCommand] = subscribe::SHARDED;
+
 /// The row of a command, or `None` when the name is not a session's.
 pub fn find(name: &[u8]) -> Option<&'static SessionCommand> {
     COMMANDS.iter().copied().flatten().find(|command| name.eq_ignore_ascii_case(command.spec.name.as_bytes()))

@@ -164,9 +164,13 @@ pub const COMMANDS: &[SessionCommand] = &[
     row("unsubscribe", AtLeast(1), 0, unsubscribe, "Stops listening to channels."),
     row("psubscribe", AtLeast(2), 0, psubscribe, "Listens to channels that match patterns."),
     row("punsubscribe", AtLeast(1), 0, punsubscribe, "Stops listening to patterns."),
+    row("publish", Exactly(3), FAST, publish, "Posts a message to a channel."),
+    row("pubsub", AtLeast(2), 0, pubsub, "Tells which channels have listeners."),
+];
+
+/// Where there may be shards: at a data server, and at no sentinel.
+pub const SHARDED: &[SessionCommand] = &[
     row("ssubscribe", AtLeast(2), 0, ssubscribe, "Listens for messages published to channels of a shard."),
     row("sunsubscribe", AtLeast(1), 0, sunsubscribe, "Stops listening to channels of a shard."),
     row("spublish", Exactly(3), FAST, spublish, "Posts a message to a channel of a shard."),
-    row("publish", Exactly(3), FAST, publish, "Posts a message to a channel."),
-    row("pubsub", AtLeast(2), 0, pubsub, "Tells which channels have listeners."),
 ];

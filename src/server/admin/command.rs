@@ -1,7 +1,7 @@
 //! COMMAND: what the table knows of every command, in Redis' shape where Redis has it too.
 
 use super::super::Server;
-use super::interface;
+use super::interface::{self, KeySpec};
 use super::keys;
 use crate::commands::CommandError;
 use crate::resp::Writer;
@@ -51,7 +51,7 @@ pub(super) fn command(
         b"docs" => docs(server, &argv[2..], out),
         b"getkeys" => {
             arity(argv.len() > 3, "getkeys")?;
-            let (_, positions) = keys_of(server, &argv[2..])?;
+            let (.., positions) = keys_of(server, &argv[2..])?;
             out.array(positions.len());
             positions.into_iter().for_each(|position| out.bulk(argv[2 + position]));
         }
@@ -121,28 +121,41 @@ fn row(spec: &CommandSpec, out: &mut Writer<'_>) {
     (0..3).for_each(|_| out.set(0));
 }
 
-/// The spec of a request and where its keys are.
-fn keys_of(server: &Server, argv: &[&[u8]]) -> Result<(CommandSpec, Vec<usize>), CommandError> {
-    let spec = server.table.spec_of(argv[0]).ok_or("ERR Invalid command specified")?;
-    let line = interface::find(spec.name);
-    let has_keys = spec.keys.first > 0 || line.is_some_and(|line| !line.key_specs().is_empty());
-    let of_subcommands = || interface::subcommands(spec.name).any(|line| !line.key_specs().is_empty());
-    if !has_keys && !of_subcommands() {
+/// What is told of a request's command, and where its keys are. A container is its subcommand here.
+fn keys_of(
+    server: &Server,
+    argv: &[&[u8]],
+) -> Result<(CommandSpec, Vec<KeySpec<'static>>, Vec<usize>), CommandError> {
+    let unknown = || CommandError::from("ERR Invalid command specified");
+    let spec = *server.table.spec_of(argv[0]).ok_or_else(unknown)?;
+    let is_container = interface::subcommands(spec.name).next().is_some();
+    let line = match argv.get(1) {
+        Some(word) if is_container => {
+            let name = format!("{}|{}", spec.name, String::from_utf8_lossy(word).to_lowercase());
+            Some(interface::find(&name).ok_or_else(unknown)?)
+        }
+        _ => interface::find(spec.name),
+    };
+    let specs = line.map(|line| line.key_specs()).unwrap_or_default();
+    if specs.is_empty() && (is_container || spec.keys.first == 0) {
         return Err("ERR The command has no key arguments".into());
     }
-    if !spec.arity.accepts(argv.len()) {
+    if !line.map_or(spec.arity.accepts(argv.len()), |line| line.takes(argv.len())) {
         return Err("ERR Invalid number of arguments specified for command".into());
     }
-    let positions = keys::positions(spec, argv);
+    let positions = match specs.iter().any(|one| one.is_counted() && one.positions(argv).is_none()) {
+        // More keys are announced than there are.
+        true => Vec::new(),
+        false => keys::positions(&spec, argv),
+    };
     if positions.is_empty() && line.is_none_or(|line| !line.has_flag("no_mandatory_keys")) {
         return Err("ERR Invalid arguments specified for command".into());
     }
-    Ok((*spec, positions))
+    Ok((spec, specs, positions))
 }
 
 fn keys_and_flags(server: &Server, argv: &[&[u8]], out: &mut Writer<'_>) -> Done {
-    let (spec, positions) = keys_of(server, argv)?;
-    let specs = interface::find(spec.name).map(|line| line.key_specs()).unwrap_or_default();
+    let (spec, specs, positions) = keys_of(server, argv)?;
     let flags_of = |position: usize| -> Vec<&str> {
         let reads = |words: &[&str]| {
             argv[1..].iter().any(|word| words.iter().any(|name| word.eq_ignore_ascii_case(name.as_bytes())))
@@ -158,9 +171,8 @@ fn keys_and_flags(server: &Server, argv: &[&[u8]], out: &mut Writer<'_>) -> Done
             "bitfield" if !reads(&["set", "incrby"]) => vec!["RO", "access"],
             "bitfield" => vec!["RW", "access", "update"],
             _ => {
-                let holds = |one: &&interface::KeySpec<'_>| {
-                    one.positions(argv).is_some_and(|found| found.contains(&position))
-                };
+                let holds =
+                    |one: &&KeySpec<'_>| one.positions(argv).is_some_and(|found| found.contains(&position));
                 // Where no specification says, it is the destination of a STORE.
                 let found = specs.iter().find(holds).map(|one| one.flags.clone());
                 found.unwrap_or_else(|| vec!["OW", "update"])

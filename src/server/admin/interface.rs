@@ -194,6 +194,11 @@ impl<'a> KeySpec<'a> {
         }
     }
 
+    /// The request says how many keys it has.
+    pub fn is_counted(&self) -> bool {
+        self.find.0 == "keynum"
+    }
+
     /// Positions in `argv`; `None` where the specification does not say.
     pub fn positions(&self, argv: &[&[u8]]) -> Option<Vec<usize>> {
         let count = argv.len() as i64;
