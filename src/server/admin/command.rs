@@ -143,8 +143,10 @@ fn keys_of(
     if !line.map_or(spec.arity.accepts(argv.len()), |line| line.takes(argv.len())) {
         return Err("ERR Invalid number of arguments specified for command".into());
     }
-    let positions = match specs.iter().any(|one| one.is_counted() && one.positions(argv).is_none()) {
-        // More keys are announced than there are.
+    let miscounted =
+        |one: &KeySpec<'_>| one.is_counted() && one.positions(argv).is_none_or(|keys| keys.is_empty());
+    let positions = match specs.iter().any(miscounted) {
+        // No key is announced, or more than there are.
         true => Vec::new(),
         false => keys::positions(&spec, argv),
     };

@@ -187,7 +187,9 @@ fn dry_run(hub: &Hub, argv: &[&[u8]], out: &mut Writer<'_>) -> Done {
     let argv = &argv[1..];
     let name = text(argv[0]).to_ascii_lowercase();
     let known = hub.settings.port.knows.is_none_or(|knows| knows(&name));
-    let index = catalogue::of_request(argv).filter(|_| known);
+    // A container takes the word after it for a subcommand, whatever it is.
+    let mistaken = |index| argv.len() > 1 && catalogue::subcommands(index).next().is_some();
+    let index = catalogue::of_request(argv).filter(|index| known && !mistaken(*index));
     let index = index.ok_or_else(|| error(format!("Command '{}' not found", text(argv[0]))))?;
     let keys = match hub.settings.port.keys {
         Some(keys) => keys(argv).map_err(SessionError::Text)?,
