@@ -21,6 +21,7 @@ use crate::net::listener::{self, IoThreads};
 use crate::net::replica_link::ReplicaLink;
 use crate::net::service::Service;
 use crate::net::tls::{Acceptor, Connector, Versions};
+use crate::net::unix;
 use crate::resp::{Batch, Limits};
 use crate::server::gate::Proof;
 use crate::server::migrate::{Errand, Outcome};
@@ -185,6 +186,17 @@ impl Service for Engine {
         opened
     }
 
+    fn open_unix(&self, path: &Arc<str>, outbox: Arc<Outbox>) -> Result<(SessionId, bool), Refusal> {
+        let mut server = self.server.lock();
+        let opened = server.open_unix(clock::now(), path, outbox);
+        let stirred = server.is_stirred();
+        drop(server);
+        if stirred {
+            self.stirred.notify_one();
+        }
+        opened
+    }
+
     fn run(&self, id: SessionId, batch: &Batch, buffer: &[u8], out: &mut Vec<u8>) -> Turn {
         let mut server = self.server.lock();
         // Read under the lock: time never goes back from one batch to the next.
@@ -251,8 +263,11 @@ pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> 
         listener::bind(&config.bind, port, config.tcp_backlog).map_err(|error| ServerError(error.to_string()))
     };
     let tls_listeners = if config.tls_port == 0 { Vec::new() } else { bind(config.tls_port)? };
-    // Without TLS port 0 is any free one, with it none.
-    let listeners = if config.port == 0 && config.tls_port != 0 { Vec::new() } else { bind(config.port)? };
+    let unix = config.unix.path.as_ref().map(|path| unix::bind(path, config.unix.mode, config.tcp_backlog));
+    let unix = unix.transpose().map_err(ServerError)?;
+    // With another way in port 0 is none, else any free one.
+    let is_reached = config.tls_port != 0 || unix.is_some();
+    let listeners = if config.port == 0 && is_reached { Vec::new() } else { bind(config.port)? };
     let threads = IoThreads::start(config.io_threads, "io", listener::handshakes_max(config.clients_max))
         .map_err(|error| ServerError(format!("cannot start I/O threads: {error}")))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -341,6 +356,14 @@ pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> 
                 info!(logger, "ready to accept connections"; "address" => %address, "tls" => tls.is_some());
             }
             tokio::spawn(listener::accept(listener, keepalive, threads.clone(), tls, engine.clone()));
+        }
+        // Until the end of the loop: then the file is removed.
+        let mut _socket_file = None;
+        if let Some(unix::Bound { listener, file }) = unix {
+            let path = file.path.display().to_string();
+            info!(logger, "ready to accept connections"; "unixsocket" => &path);
+            tokio::spawn(unix::accept(listener, path.into(), threads.clone(), engine.clone()));
+            _socket_file = Some(file);
         }
         material.watch(&engine, &hands)?;
         turn(&engine, &hands, shutdown, loading).await

@@ -10,7 +10,7 @@ use crate::resp::{Batch, Limits, Parser, Protocol, ProtocolError, Writer};
 use crate::session::outbox::Hold;
 use crate::session::{Close, Outbox, Passage, SessionId, Stop};
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -27,11 +27,25 @@ const OUTPUT_BYTES_MAX_BEFORE_AUTH: usize = 1024;
 const AUTH_DEADLINE: Duration = Duration::from_secs(10);
 const REFUSAL_DEADLINE: Duration = Duration::from_secs(1);
 
+/// How a connection came.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    Tcp(SocketAddr),
+    /// Over the socket at that path.
+    Unix(Arc<str>),
+}
+
 /// Serves a connection until it ends.
-pub async fn serve(mut stream: Stream, peer: SocketAddr, service: Arc<impl Service>) {
-    let Ok(local) = stream.local_addr() else { return };
+pub async fn serve(mut stream: Stream, origin: Origin, service: Arc<impl Service>) {
     let outbox = Arc::new(Outbox::default());
-    match service.open(peer, local, outbox.clone()) {
+    let (peer, opened) = match &origin {
+        Origin::Tcp(peer) => {
+            let Ok(local) = stream.local_addr() else { return };
+            (*peer, service.open(*peer, local, outbox.clone()))
+        }
+        Origin::Unix(path) => ((Ipv4Addr::LOCALHOST, 0).into(), service.open_unix(path, outbox.clone())),
+    };
+    match opened {
         Ok((id, authenticated)) => {
             let mut connection = Connection {
                 service: service.clone(),

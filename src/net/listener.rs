@@ -1,6 +1,6 @@
 //! Listening sockets, and the threads among which accepted connections are dealt out.
 
-use super::connection;
+use super::connection::{self, Origin};
 use super::service::Service;
 use super::tls::Acceptor;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{Notify, Semaphore};
 
 /// After an accept failed for want of descriptors or memory.
@@ -89,6 +89,14 @@ pub fn handshakes_max(clients_max: usize) -> usize {
     (clients_max / 4).clamp(1, 1000)
 }
 
+/// A connection that nobody serves yet.
+pub enum Accepted {
+    /// From whom, and the TLS that it is to begin with.
+    Tcp(std::net::TcpStream, SocketAddr, Option<Arc<Acceptor>>),
+    /// Over the socket at that path.
+    Unix(std::os::unix::net::UnixStream, Arc<str>),
+}
+
 /// Threads that do nothing but serve connections, each with a runtime of its own.
 pub struct IoThreads {
     handles: Vec<tokio::runtime::Handle>,
@@ -114,16 +122,18 @@ impl IoThreads {
     }
 
     /// Gives a connection to the next thread.
-    pub fn serve(
-        &self,
-        stream: std::net::TcpStream,
-        peer: SocketAddr,
-        tls: Option<Arc<Acceptor>>,
-        service: Arc<impl Service>,
-    ) {
+    pub fn serve(&self, accepted: Accepted, service: Arc<impl Service>) {
         let index = self.next.fetch_add(1, Ordering::Relaxed) % self.handles.len();
         let handshakes = self.handshakes.clone();
         self.handles[index].spawn(async move {
+            let (stream, peer, tls) = match accepted {
+                Accepted::Tcp(stream, peer, tls) => (stream, peer, tls),
+                Accepted::Unix(stream, path) => {
+                    let Ok(stream) = UnixStream::from_std(stream) else { return };
+                    connection::serve(stream.into(), Origin::Unix(path), service).await;
+                    return;
+                }
+            };
             let Ok(stream) = TcpStream::from_std(stream) else { return };
             let stream = match tls {
                 None => stream.into(),
@@ -140,7 +150,7 @@ impl IoThreads {
                     }
                 }
             };
-            connection::serve(stream, peer, service).await;
+            connection::serve(stream, Origin::Tcp(peer), service).await;
         });
     }
 }
@@ -179,7 +189,7 @@ pub async fn accept(
             let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
         }
         if let Ok(stream) = stream.into_std() {
-            threads.serve(stream, peer, tls.clone(), service.clone());
+            threads.serve(Accepted::Tcp(stream, peer, tls.clone()), service.clone());
         }
     }
 }

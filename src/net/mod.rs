@@ -14,3 +14,4 @@ pub mod served;
 pub mod service;
 pub mod stream;
 pub mod tls;
+pub mod unix;

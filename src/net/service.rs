@@ -18,6 +18,11 @@ pub trait Service: Send + Sync + 'static {
         outbox: Arc<Outbox>,
     ) -> Result<(SessionId, bool), Refusal>;
 
+    /// The same for one that came over the socket in the file system at `path`.
+    fn open_unix(&self, _path: &Arc<str>, _outbox: Arc<Outbox>) -> Result<(SessionId, bool), Refusal> {
+        Err(Refusal::Protected)
+    }
+
     /// Runs the requests of `batch`, cut from `buffer`; what was in the session's outbox goes before
     /// their replies. How late replies come: through the outbox.
     fn run(&self, id: SessionId, batch: &Batch, buffer: &[u8], out: &mut Vec<u8>) -> Turn;

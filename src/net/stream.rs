@@ -1,4 +1,4 @@
-//! A connection, with TLS or without: whoever reads and writes it need not care which.
+//! A connection, with TLS or without, or by the file system: whoever reads and writes it need not care which.
 //!
 //! Bytes that were read to find out who is there can be put back ([`Stream::unread`]).
 
@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub struct Stream {
 enum Wire {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    Unix(UnixStream),
 }
 
 impl From<TcpStream> for Stream {
@@ -35,28 +36,40 @@ impl From<TlsStream<TcpStream>> for Stream {
     }
 }
 
+impl From<UnixStream> for Stream {
+    fn from(stream: UnixStream) -> Self {
+        Stream { wire: Wire::Unix(stream), head: Vec::new() }
+    }
+}
+
+/// What a socket in the file system has no answer to.
+fn no_address() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "a unix socket has no network address")
+}
+
 impl Stream {
     pub fn is_tls(&self) -> bool {
         matches!(self.wire, Wire::Tls(_))
     }
 
-    fn socket(&self) -> &TcpStream {
+    fn socket(&self) -> io::Result<&TcpStream> {
         match &self.wire {
-            Wire::Plain(stream) => stream,
-            Wire::Tls(stream) => stream.get_ref().0,
+            Wire::Plain(stream) => Ok(stream),
+            Wire::Tls(stream) => Ok(stream.get_ref().0),
+            Wire::Unix(_) => Err(no_address()),
         }
     }
 
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.socket().peer_addr()
+        self.socket()?.peer_addr()
     }
 
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket().local_addr()
+        self.socket()?.local_addr()
     }
 
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.socket().set_nodelay(nodelay)
+        self.socket()?.set_nodelay(nodelay)
     }
 
     /// The next read begins with these bytes.
@@ -96,6 +109,7 @@ impl AsyncRead for Stream {
         match &mut self.wire {
             Wire::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Wire::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            Wire::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
@@ -109,6 +123,7 @@ impl AsyncWrite for Stream {
         match &mut self.wire {
             Wire::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             Wire::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+            Wire::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
@@ -116,6 +131,7 @@ impl AsyncWrite for Stream {
         match &mut self.wire {
             Wire::Plain(stream) => Pin::new(stream).poll_flush(context),
             Wire::Tls(stream) => Pin::new(stream).poll_flush(context),
+            Wire::Unix(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
@@ -123,6 +139,7 @@ impl AsyncWrite for Stream {
         match &mut self.wire {
             Wire::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Wire::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            Wire::Unix(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

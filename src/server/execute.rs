@@ -65,7 +65,7 @@ impl Server {
             if out.len() - mark > self.hub.settings.output_bytes_max(session.class) {
                 out.truncate(mark);
                 session.close = true;
-                let peer = session.peer;
+                let peer = session.peer_text();
                 self.log(
                     Level::Warning,
                     format!("closed {peer}: one reply is larger than client-output-buffer-limit allows"),

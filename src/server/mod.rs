@@ -45,7 +45,7 @@ use crate::store::garbage::Garbage;
 use bytes::Bytes;
 pub use gate::Gate;
 use replication::divergent::{Content, Diverged};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 /// The version whose manners clients may expect.
@@ -346,6 +346,19 @@ impl Server {
                 Err(refusal)
             }
         }
+    }
+
+    /// The same for one that came over the socket at `path`.
+    pub fn open_unix(
+        &mut self,
+        now: Now,
+        path: &Arc<str>,
+        outbox: Arc<Outbox>,
+    ) -> Result<(SessionId, bool), Refusal> {
+        let opened = self.hub.open_unix(now, path, outbox);
+        opened.map(|id| (id, !self.hub.auth.is_required())).inspect_err(|&refusal| {
+            self.note_refusal(now, (Ipv4Addr::LOCALHOST, 0).into(), refusal);
+        })
     }
 
     /// At most one line a second: whoever knocks without end must not fill the disk with it.

@@ -43,11 +43,16 @@ pub(super) fn monitor(
     Ok(())
 }
 
+/// Whom a line of MONITOR names.
+fn by(session: &Session) -> String {
+    session.unix.as_ref().map_or_else(|| session.peer.to_string(), |path| format!("unix:{path}"))
+}
+
 impl Server {
     /// Before what it runs; all other commands are shown when they have run.
     pub(super) fn show_script(&self, now: Now, session: &Session, id: CommandId, argv: &[&[u8]]) {
         if runs_script(self.table.entry(id).spec.name) {
-            self.show(now, session.db, &session.peer.to_string(), argv);
+            self.show(now, session.db, &by(session), argv);
         }
     }
 
@@ -66,7 +71,7 @@ impl Server {
             (0, _) if self.propagation.capture.is_some() => "lua".to_owned(),
             (0, Some(upstream)) => upstream.master.to_string(),
             (0, None) => "lua".to_owned(),
-            _ => session.peer.to_string(),
+            _ => by(session),
         }
     }
 

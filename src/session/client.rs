@@ -213,13 +213,16 @@ fn shown(session: &Session, now: Instant, tracking: &str, redirect: i64) -> Stri
     if session.blocked {
         flags.push('b');
     }
+    flags.push_str(tracking);
+    if session.unix.is_some() {
+        flags.push('U');
+    }
     if session.no_evict {
         flags.push('e');
     }
     if session.no_touch {
         flags.push('T');
     }
-    flags.push_str(tracking);
     if flags.is_empty() {
         flags.push('N');
     }
@@ -229,8 +232,8 @@ fn shown(session: &Session, now: Instant, tracking: &str, redirect: i64) -> Stri
         text,
         "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db={} sub={} psub={} ssub={} multi={} watch={} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={waiting} tot-mem={} events=r cmd={} user={} redir={redirect} resp={} lib-name={} lib-ver={}",
         session.id,
-        session.peer,
-        session.local,
+        session.peer_text(),
+        session.local_text(),
         session.name,
         now.since(session.created).as_secs(),
         now.since(session.last_interaction).as_secs(),
@@ -291,11 +294,11 @@ struct Filter<'a> {
 
 impl Filter<'_> {
     fn picks(&self, session: &Session, now: Instant) -> bool {
-        let is = |address: std::net::SocketAddr, text: &[u8]| address.to_string().as_bytes() == text;
+        let is = |address: String, text: &[u8]| address.as_bytes() == text;
         self.id.is_none_or(|id| session.id == id)
             && self.class.is_none_or(|class| class == Some(session.class))
-            && self.address.is_none_or(|text| is(session.peer, text))
-            && self.local.is_none_or(|text| is(session.local, text))
+            && self.address.is_none_or(|text| is(session.peer_text(), text))
+            && self.local.is_none_or(|text| is(session.local_text(), text))
             && self.user.as_ref().is_none_or(|user| *user == session.user)
             && self.age_s_min.is_none_or(|age| now.since(session.created).as_secs() >= age)
     }

@@ -27,7 +27,7 @@ pub use outbox::{Close, Outbox};
 pub use pause::Pause;
 pub use pubsub::PubSub;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 pub use turn::{Passage, Stop, Turn};
 
@@ -75,6 +75,8 @@ pub struct Session {
     pub id: SessionId,
     pub peer: SocketAddr,
     pub local: SocketAddr,
+    /// The socket in the file system that it came over; both addresses say loopback then.
+    pub unix: Option<Arc<str>>,
     pub outbox: Arc<Outbox>,
     pub protocol: Protocol,
     pub authenticated: bool,
@@ -128,6 +130,7 @@ impl Session {
             id,
             peer,
             local,
+            unix: None,
             outbox,
             protocol: Protocol::Resp2,
             authenticated: false,
@@ -161,6 +164,16 @@ impl Session {
 
     pub fn is_loopback(&self) -> bool {
         is_loopback(self.peer.ip())
+    }
+
+    /// Where it comes from, as Redis shows it.
+    pub fn peer_text(&self) -> String {
+        self.unix.as_ref().map_or_else(|| self.peer.to_string(), |path| format!("{path}:0"))
+    }
+
+    /// The end of the connection that is ours.
+    pub fn local_text(&self) -> String {
+        self.unix.as_ref().map_or_else(|| self.local.to_string(), |path| format!("{path}:0"))
     }
 
     pub fn is_subscribed(&self) -> bool {
@@ -317,6 +330,21 @@ impl Hub {
         Ok(id)
     }
 
+    /// The same for one that came over the socket at `path`, which protected mode has nothing against.
+    pub fn open_unix(
+        &mut self,
+        now: Now,
+        path: &Arc<str>,
+        outbox: Arc<Outbox>,
+    ) -> Result<SessionId, Refusal> {
+        let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let id = self.open(now, here, here, outbox)?;
+        if let Some(Some(session)) = self.sessions.get_mut(&id) {
+            session.unix = Some(path.clone());
+        }
+        Ok(id)
+    }
+
     /// Forgets a session and its subscriptions.
     pub fn close(&mut self, id: SessionId) -> Option<Box<Session>> {
         self.strangers.remove(&id);
@@ -363,7 +391,7 @@ impl Hub {
 
     /// Closes those for which more than the soft limit waited for too long; who they were. To be called
     /// several times a second. Replicas are watched by replication, which also knows what it holds back.
-    pub fn close_over_soft_limit(&mut self, now: Instant) -> Vec<SocketAddr> {
+    pub fn close_over_soft_limit(&mut self, now: Instant) -> Vec<String> {
         let mut closed = Vec::new();
         for session in self.sessions.values_mut().filter_map(|session| session.as_deref_mut()) {
             let (bytes_max, period) = self.settings.output_soft[session.class.index()];
@@ -375,7 +403,7 @@ impl Hub {
                 session.over_soft_since = None;
             } else if now.since(*session.over_soft_since.get_or_insert(now)) >= period {
                 session.outbox.close(Close::Now);
-                closed.push(session.peer);
+                closed.push(session.peer_text());
             }
         }
         closed
@@ -383,7 +411,7 @@ impl Hub {
 
     /// Closes those for whom most waits until all together take no more than this; who they were. Replicas
     /// and those that asked for NO-EVICT stay. 0: any number of bytes.
-    pub fn close_over_total(&mut self, bytes_max: u64) -> Vec<SocketAddr> {
+    pub fn close_over_total(&mut self, bytes_max: u64) -> Vec<String> {
         if bytes_max == 0 {
             return Vec::new();
         }
@@ -399,7 +427,7 @@ impl Hub {
             }
             total = total.saturating_sub(size(session));
             session.outbox.close(Close::Now);
-            closed.push(session.peer);
+            closed.push(session.peer_text());
         }
         closed
     }

@@ -11,3 +11,4 @@ mod start;
 mod story;
 mod strangers;
 mod streams;
+mod unix;

@@ -4,6 +4,7 @@ use super::ServerConfig;
 use super::aof::{Fsync, plain_name};
 use super::memory;
 use super::notify;
+use super::unix;
 use super::values::*;
 use crate::config::Secret;
 use crate::config::tls::AuthClients;
@@ -34,7 +35,7 @@ pub(super) const fn live(name: &'static str, get: Get, set: Set) -> Directive {
     Directive { name, alias: None, at_runtime: true, get, set }
 }
 
-const fn start(name: &'static str, get: Get, set: Set) -> Directive {
+pub(super) const fn start(name: &'static str, get: Get, set: Set) -> Directive {
     Directive { name, alias: None, at_runtime: false, get, set }
 }
 
@@ -59,8 +60,11 @@ fn only(words: &[String], value: &str, why: &str) -> Result<(), String> {
 
 pub(super) const COUNT_MAX: i64 = i32::MAX as i64;
 
-pub const DIRECTIVES: &[Directive] =
-    &joined::<{ GENERAL.len() + memory::ROWS.len() }>(&[GENERAL, memory::ROWS]);
+pub const DIRECTIVES: &[Directive] = &joined::<{ GENERAL.len() + memory::ROWS.len() + unix::ROWS.len() }>(&[
+    GENERAL,
+    memory::ROWS,
+    unix::ROWS,
+]);
 
 /// The rows of several lists as one.
 const fn joined<const COUNT: usize>(lists: &[&[Directive]]) -> [Directive; COUNT] {

@@ -9,6 +9,7 @@ pub mod memory;
 pub mod notify;
 mod scripts;
 pub mod sync;
+pub mod unix;
 mod values;
 
 use crate::config::Secret;
@@ -41,6 +42,7 @@ pub struct ServerConfig {
     pub tls_replication: bool,
     /// Expected in the master's certificate instead of the host that is dialled.
     pub tls_server_name: Option<String>,
+    pub unix: unix::UnixConfig,
     pub tcp_backlog: u32,
     pub tcp_keepalive_s: u64,
     /// Idle clients are closed after this; 0: never.
@@ -120,6 +122,7 @@ impl Default for ServerConfig {
             tls_auth_clients: AuthClients::Yes,
             tls_replication: false,
             tls_server_name: None,
+            unix: unix::UnixConfig::default(),
             tcp_backlog: 511,
             tcp_keepalive_s: 300,
             timeout_s: 0,

@@ -111,7 +111,7 @@ pub(super) fn shutdown(
             _ => return Err(CommandError::Syntax),
         }
     }
-    s.log(Level::Info, format!("SHUTDOWN asked for by {}", c.peer));
+    s.log(Level::Info, format!("SHUTDOWN asked for by {}", c.peer_text()));
     // No reply: the connection ends with the process.
     s.block(c);
     s.shut_down(now, save);

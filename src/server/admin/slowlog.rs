@@ -44,7 +44,7 @@ impl Slowlog {
                 _ => word.to_vec(),
             });
         }
-        let (peer, name) = (session.peer.to_string(), session.name.clone());
+        let (peer, name) = (session.peer_text(), session.name.clone());
         self.entries.push_front(Entry { id: self.next_id, at, took, words, peer, name });
         self.next_id += 1;
         self.entries.truncate(len_max);

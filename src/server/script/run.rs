@@ -85,6 +85,7 @@ impl Server {
         speaker.id = session.id;
         speaker.peer = session.peer;
         speaker.local = session.local;
+        speaker.unix.clone_from(&session.unix);
         speaker.user.clone_from(&session.user);
         speaker.unlimited_at = session.unlimited_at;
         speaker.db = session.db;
