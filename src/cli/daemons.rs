@@ -16,6 +16,11 @@ pub(super) fn server(process: &ProcessOptions, words: &[String]) -> Result<(), F
     let (process, words) = take_process_options(process, words)?;
     let config = ServerConfig::from_arguments(&words, |path| std::fs::read_to_string(path))
         .map_err(|error| Failure::usage(error.to_string()))?;
+    if config.stock.daemonize {
+        return Err(Failure::usage(
+            "'daemonize': the server stays in the foreground; start it with --daemonize no, and let systemd or the shell put it behind".to_owned(),
+        ));
+    }
     let level = match process.log_level {
         Some(level) => level,
         None => config.loglevel.parse().map_err(Failure::usage)?,

@@ -9,7 +9,7 @@ use super::loading::Counted;
 use super::server_loop::ServerError;
 use crate::config::server::ServerConfig;
 use crate::disk::aof::manifest::Manifest;
-use crate::disk::aof::{Folder, Log};
+use crate::disk::aof::{BaseKind, Folder, Log};
 use crate::rdb::{ImageWriter, Loaded, Manner, Position};
 use crate::server::Server;
 use crate::server::aof::replay::{End, Replay};
@@ -92,9 +92,9 @@ pub fn open(
             info!(logger, "the append-only file of an older version becomes the base of a new one"; "file" => %old.display());
             folder.take_over(&old, &config.aof.filename).map_err(unusable)?
         }
-        None => return begin(server, folder, snapshot, progress, logger),
+        None => return begin(server, config, folder, snapshot, progress, logger),
     };
-    folder.clean(&mut manifest).map_err(unusable)?;
+    folder.clean(&mut manifest, config.aof.keep_history).map_err(unusable)?;
     let position = read(server, &folder, &manifest, config.aof.load_truncated, progress, logger)?;
     let log = Log::open(folder.clone(), manifest).map_err(unusable)?;
     Ok(Opened { log, position })
@@ -103,6 +103,7 @@ pub fn open(
 /// No log yet.
 fn begin(
     server: &Mutex<Server>,
+    config: &ServerConfig,
     folder: Folder,
     snapshot: &Path,
     progress: &Progress,
@@ -124,13 +125,15 @@ fn begin(
             "keys" => loaded.keyspace.total_len(), "file" => %snapshot.display());
         position = loaded.position.clone();
         server.lock().load(now, loaded);
-        folder.begin(|path| {
+        folder.begin(BaseKind::Snapshot, |path| {
             // A snapshot is replaced, never changed, so one more name for it is enough.
             std::fs::hard_link(snapshot, path).or_else(|_| std::fs::copy(snapshot, path).map(drop))
         })
+    } else if !config.aof.rdb_preamble {
+        folder.begin(BaseKind::Commands, |path| std::fs::write(path, b""))
     } else {
         let empty = ImageWriter::base(Manner::default(), None, now.wall.as_millis() / 1000).finish();
-        folder.begin(|path| std::fs::write(path, empty))
+        folder.begin(BaseKind::Snapshot, |path| std::fs::write(path, empty))
     };
     let manifest = manifest.map_err(unusable)?;
     Ok(Opened { log: Log::open(folder.clone(), manifest).map_err(unusable)?, position })

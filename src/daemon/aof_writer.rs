@@ -125,6 +125,7 @@ impl Shared {
             let (idle, closing, in_trouble) = {
                 let mut pen = self.pen.lock();
                 let (items, closing) = self.queue.take(&waker);
+                pen.log.set_keeps_history(self.queue.policy().keeps_history);
                 let idle = items.is_empty() && pen.pending.is_empty();
                 pen.pending.extend(items);
                 pen.drop_superseded(self);
@@ -171,6 +172,15 @@ impl Shared {
         }
     }
 
+    /// For LATENCY.
+    fn note_slow(&self, event: &'static str, began: Instant) {
+        let slow_ms = self.queue.policy().slow_ms;
+        let took = began.elapsed();
+        if slow_ms > 0 && took.as_millis() >= u128::from(slow_ms) {
+            (self.tell)(Told::Slow { event, took });
+        }
+    }
+
     /// With the pen put down: who answers meanwhile writes on.
     fn sync_if_due(&self, closing: bool) {
         let policy = self.queue.policy();
@@ -193,7 +203,11 @@ impl Shared {
             pen.last_sync = Instant::now();
             (pen.log.file(), pen.written)
         };
+        let began = Instant::now();
         let result = file.map_or(Ok(()), |file| file.sync_data());
+        if policy.fsync == Fsync::Always {
+            self.note_slow("aof-fsync-always", began);
+        }
         self.pen.lock().synced(self, written, result);
     }
 }
@@ -233,9 +247,10 @@ impl Pen {
 
     /// Whether it worked; otherwise they are the first to be written again.
     fn write(&mut self, shared: &Shared, bytes: Vec<u8>, end: u64) -> bool {
-        if !self.is_void
-            && let Err(error) = self.log.append(&bytes)
-        {
+        let began = Instant::now();
+        let result = if self.is_void { Ok(()) } else { self.log.append(&bytes) };
+        shared.note_slow("aof-write", began);
+        if let Err(error) = result {
             self.in_trouble = true;
             (shared.tell)(Told::Trouble(error.to_string()));
             self.pending.push_front(Item::Bytes { bytes, end });

@@ -16,6 +16,7 @@ pub mod lock;
 pub mod logging;
 pub mod memory_meter;
 mod migration;
+mod pid_file;
 pub mod reload;
 mod replica_follower;
 mod secret_file;

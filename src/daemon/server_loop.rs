@@ -9,6 +9,7 @@ use super::freeing;
 use super::loading::{self, Loader, Loading};
 use super::memory_meter;
 use super::migration;
+use super::pid_file::PidFile;
 use super::reload;
 use super::secret_files::SecretFiles;
 use super::shutdown::Shutdown;
@@ -24,7 +25,7 @@ use crate::net::tls::{Acceptor, Connector, Versions};
 use crate::net::unix;
 use crate::resp::{Batch, Limits};
 use crate::server::gate::Proof;
-use crate::server::migrate::{Errand, Outcome};
+use crate::server::migrate::{Carrier, Errand, Outcome};
 use crate::server::replication::divergent::Content;
 use crate::server::{Action, Gate, Input, Level, Server};
 use crate::session::outbox::Hold;
@@ -62,7 +63,7 @@ impl Material {
         let secrets = SecretFiles::read_into(config, logger)?;
         let serving = config.tls_server()?;
         let serving = serving.map(|files| Serving::start(files, config.tls_auth_clients, None, logger));
-        let dialling = config.tls_to_master()?;
+        let dialling = config.tls_dialling()?;
         let dialling = dialling.map(|files| Dialling::start(files, Versions::All, logger));
         Ok(Material { secrets, serving: serving.transpose()?, dialling: dialling.transpose()? })
     }
@@ -258,6 +259,7 @@ impl Service for Engine {
 pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> {
     check_directory(&config)?;
     raise_descriptor_limit(&config, &logger);
+    let _pid_file = config.stock.pidfile.clone().map(PidFile::write).transpose().map_err(ServerError)?;
     let material = Material::read(&mut config, &logger).map_err(ServerError)?;
     let bind = |port| {
         listener::bind(&config.bind, port, config.tcp_backlog).map_err(|error| ServerError(error.to_string()))
@@ -326,14 +328,19 @@ pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> 
         snapshot_writer::start(snapshot_path.clone(), base_path, move |input| engine.tell(input))
             .map_err(|error| ServerError(format!("cannot start the snapshot thread: {error}")))?
     };
-    let link = ReplicaLink::start(engine.clone(), dir.clone(), silence_max, material.connector())
+    let is_supervised = settings.stock.supervised != "no";
+    let carries_by_tls = settings.stock.tls_cluster;
+    let carrier = migration::carrier(material.connector().filter(|_| carries_by_tls));
+    engine.server.lock().set_carrier(carrier.clone());
+    let to_master = material.connector().filter(|_| settings.tls_replication);
+    let link = ReplicaLink::start(engine.clone(), dir.clone(), silence_max, to_master)
         .map_err(|error| ServerError(format!("cannot start the replica link's thread: {error}")))?;
     let garbage = {
         let engine = engine.clone();
         freeing::start(move || engine.stirred.notify_one())
             .map_err(|error| ServerError(format!("cannot start the freeing thread: {error}")))?
     };
-    let hands = Hands { dir, snapshot, link, orders, garbage, aclfile };
+    let hands = Hands { dir, snapshot, link, orders, garbage, aclfile, carrier, is_supervised };
     let loader =
         Loader { engine: engine.clone(), config: settings, snapshot: snapshot_path, queue, progress };
     runtime.block_on(async {
@@ -377,7 +384,7 @@ async fn turn(
     mut shutdown: Shutdown,
     mut loading: Loading,
 ) -> Result<(), ServerError> {
-    let mut notifier = Notifier::from_environment();
+    let mut notifier = if hands.is_supervised { Notifier::from_environment() } else { Notifier::silent() };
     let mut extended = Instant::ZERO;
     if loading.is_over() {
         notifier.ready("serving");
@@ -455,6 +462,9 @@ struct Hands {
     orders: Sender<Order>,
     garbage: Sender<Vec<Garbage>>,
     aclfile: Option<PathBuf>,
+    carrier: Carrier,
+    /// Whoever started it is told that it is ready.
+    is_supervised: bool,
 }
 
 /// In order; the exit code when the process is to end.
@@ -485,7 +495,7 @@ fn carry_out(engine: &Arc<Engine>, hands: &Hands, actions: Vec<Action>) -> Optio
                 let _held = engine.server.lock();
                 std::thread::sleep(duration);
             }
-            Action::Migrate { session, errand } => migrate(engine, session, errand),
+            Action::Migrate { session, errand } => migrate(engine, hands.carrier.clone(), session, errand),
             Action::Crash => crash(logger),
             Action::AclFile { session, order } => {
                 let result = acl_file::carry_out(hands.aclfile.as_deref(), &order);
@@ -522,10 +532,10 @@ fn carry_out(engine: &Arc<Engine>, hands: &Hands, actions: Vec<Action>) -> Optio
 }
 
 /// The network is waited for elsewhere.
-fn migrate(engine: &Arc<Engine>, session: SessionId, errand: Errand) {
+fn migrate(engine: &Arc<Engine>, carrier: Carrier, session: SessionId, errand: Errand) {
     let teller = engine.clone();
     let carry = move || {
-        let outcome = migration::carry(&errand);
+        let outcome = carrier(&errand);
         teller.tell(Input::Migrated { session, outcome });
     };
     if let Err(error) = std::thread::Builder::new().name("migrate".into()).spawn(carry) {

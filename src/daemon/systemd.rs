@@ -27,6 +27,11 @@ impl Notifier {
         }
     }
 
+    /// One that tells nobody.
+    pub fn silent() -> Self {
+        Notifier { present: false, beat_every: None, last_beat: None, status: String::new() }
+    }
+
     /// Whether anybody reads what is told.
     pub fn is_heard(&self) -> bool {
         self.present

@@ -49,7 +49,7 @@ impl Server {
             && !may_anyway
             && let Some(refusal) = self.forbids(session, now, id, argv)
         {
-            self.stats.calls[id].rejected += 1;
+            self.stats.calls[self.table.slot(id, argv)].rejected += 1;
             return Err(refusal);
         }
         if self.config.memory.max_bytes > 0 {
@@ -59,7 +59,7 @@ impl Server {
         match CHECKS.iter().find_map(|check| check(&visitor)) {
             None => Ok(id),
             Some(refusal) => {
-                self.stats.calls[id].rejected += 1;
+                self.stats.calls[self.table.slot(id, argv)].rejected += 1;
                 Err(refusal)
             }
         }
@@ -114,6 +114,9 @@ fn supervisor(visitor: &Visitor<'_>) -> Option<CommandError> {
 /// Nothing stands in the way of everybody: neither the loading of data nor a long script.
 fn loaded(visitor: &Visitor<'_>) -> Option<CommandError> {
     if visitor.server.scripting.is_busy() {
+        if visitor.server.is_supervision(visitor.session, visitor.name, visitor.argv) {
+            return None;
+        }
         return visitor.server.refuses_while_busy(visitor.name, visitor.flags, visitor.argv);
     }
     (visitor.server.loading && visitor.flags & LOADING == 0)

@@ -53,7 +53,7 @@ impl Server {
                     self.note_call(now, &session, command, end.since(lap), &argv);
                     lap = end;
                 }
-                Ran::Refused => {}
+                Ran::Refused | Ran::NotNow => {}
                 Ran::Paused => {
                     executed -= 1;
                     self.hub.wait_for_end_of_pause(id);
@@ -102,10 +102,11 @@ impl Server {
             }
         };
         let spec = self.table.entry(id).spec;
-        session.last_command = spec.name;
+        session.last_command = self.table.name_of(self.table.slot(id, argv));
         if session.multi.is_some() && !super::transaction::runs_inside(spec.name) {
+            // Counted when it runs.
             self.queue(session, id, argv, out);
-            return Ran::Done { command: id, wrote: false };
+            return Ran::NotNow;
         }
         if self.hub.pause.is_some() {
             let flags = self.transactions.flags(session.id) | spec.flags;
@@ -156,7 +157,7 @@ impl Server {
             let text = error.to_string();
             out.error(&text);
             self.stats.error(&text);
-            self.stats.calls[id].failed += 1;
+            self.stats.calls[self.table.slot(id, argv)].failed += 1;
         }
         if shows {
             self.show_command(now, session, id, argv);
@@ -244,7 +245,11 @@ impl Server {
     /// CLIENT TRACKING: the keys of a read are cached by the client from now on.
     fn remember_what_was_read(&mut self, session: &Session, id: CommandId, argv: &[&[u8]]) {
         let spec = self.table.entry(id).spec;
-        let reads = spec.has(READONLY) || super::monitor::runs_script(spec.name);
+        // A script that read anything has read what it declares, as Redis 7.0 has it.
+        let reads = match super::monitor::runs_script(spec.name) {
+            true => self.scripting.has_read,
+            false => spec.has(READONLY),
+        };
         if reads && self.hub.tracking.remembers(session.id) {
             let keys = super::admin::keys::positions(&spec, argv);
             self.hub.keys_were_read(session.id, keys.into_iter().map(|at| argv[at]));
@@ -253,8 +258,13 @@ impl Server {
 }
 
 enum Ran {
-    Done { command: CommandId, wrote: bool },
+    Done {
+        command: CommandId,
+        wrote: bool,
+    },
     Refused,
+    /// EXEC will run it.
+    NotNow,
     Paused,
 }
 

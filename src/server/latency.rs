@@ -4,7 +4,7 @@
 use super::Server;
 use super::table::CommandId;
 use crate::model::info::InfoWriter;
-use crate::stdx::time::{Duration, Now};
+use crate::stdx::time::{Duration, Instant, Now};
 use std::collections::{BTreeMap, VecDeque};
 
 /// As many as Redis keeps of each kind.
@@ -131,6 +131,21 @@ impl Latency {
 }
 
 impl Server {
+    /// Work between commands that took long; `since`: when it began, as [`Server::watch`] told.
+    pub(in crate::server) fn note_cycle(&mut self, now: Now, event: &'static str, since: Option<Instant>) {
+        let threshold_ms = self.config.latency.threshold_ms;
+        let (Some(since), Some(clock)) = (since, self.scripting.clock()) else { return };
+        let took = clock().since(since);
+        if took.as_millis() as u64 >= threshold_ms {
+            self.latency.note(now, event, took);
+        }
+    }
+
+    /// What time it is, if anybody wants to know how long things take.
+    pub(in crate::server) fn watch(&self) -> Option<Instant> {
+        if self.config.latency.threshold_ms == 0 { None } else { self.scripting.clock().map(|clock| clock()) }
+    }
+
     /// DEBUG SLEEP: the only command that is slow outside of its handler.
     pub(in crate::server) fn note_stall(&mut self, now: Now, took: Duration) {
         let threshold_ms = self.config.latency.threshold_ms;
@@ -144,11 +159,11 @@ impl Server {
 pub(super) fn info(server: &Server, _: Now, out: &mut InfoWriter) {
     out.section("Latencystats");
     let percentiles = &server.config.latency.percentiles;
-    for (id, entry) in server.table.iter().enumerate() {
-        let Some(histogram) = server.latency.histogram_of(id) else { continue };
+    for slot in 0..server.table.slots() {
+        let Some(histogram) = server.latency.histogram_of(slot) else { continue };
         let shown: Vec<String> =
             percentiles.iter().map(|p| format!("p{p}={:.3}", histogram.percentile_us(*p))).collect();
-        out.field(&format!("latency_percentiles_usec_{}", entry.spec.name), shown.join(","));
+        out.field(&format!("latency_percentiles_usec_{}", server.table.name_of(slot)), shown.join(","));
     }
 }
 

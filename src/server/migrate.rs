@@ -2,19 +2,21 @@
 //! conversation is a shell's; writes wait meanwhile, so that what goes is what was sent, reads do not.
 //!
 //! Promise: a key is deleted here only after the other server said that it has it; whatever else
-//! happens it stays, and the reply says so. Not inside MULTI, because nothing there may wait.
+//! happens it stays, and the reply says so. Inside MULTI and scripts nothing may come between: there all
+//! wait for the other server, as they do in Redis, at most for the timeouts that the command names.
 
 use super::table::Run;
 use super::{Action, Server, ServerCommand};
 use crate::commands::CommandError;
 use crate::model::Address;
-use crate::resp::spec::{Arity, CommandSpec, NO_KEYS, NO_MULTI, WRITE};
+use crate::resp::spec::{Arity, CommandSpec, NO_KEYS, WRITE};
 use crate::resp::{Protocol, Writer, encode};
 use crate::session::{Session, SessionId};
 use crate::stdx::number::parse_i64;
 use crate::stdx::time::{Duration, Now};
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 type Done = Result<(), CommandError>;
 
@@ -51,9 +53,16 @@ pub struct Outcome {
     pub failed: Option<String>,
 }
 
-/// Those under way.
-#[derive(Debug, Default)]
-pub struct Migrations(BTreeMap<SessionId, Migration>);
+/// Has the conversation, for as long as it takes.
+pub type Carrier = Arc<dyn Fn(&Errand) -> Outcome + Send + Sync>;
+
+#[derive(Default)]
+pub struct Migrations {
+    /// Those under way.
+    by_session: BTreeMap<SessionId, Migration>,
+    /// For those that nothing may come between.
+    carrier: Option<Carrier>,
+}
 
 #[derive(Debug)]
 struct Migration {
@@ -168,13 +177,24 @@ fn migrate(
         out.simple("NOKEY");
         return Ok(());
     }
-    let paused = server.hub.pause.is_none();
-    server.hub.pause(now.mono + timeout * PHASES, true);
     let target = Address::new(String::from_utf8_lossy(argv[1]).into_owned(), port);
     let (preamble, request) = (preamble.into(), request.into());
     let errand = Errand { target, timeout, preamble, preamble_answers, request, keys: keys.len() };
-    let migration = Migration { db: session.db, keys, copy: options.copy, paused };
-    server.migrations.0.insert(session.id, migration);
+    let mut migration = Migration { db: session.db, keys, copy: options.copy, paused: false };
+    if server.propagation.in_exec {
+        let carrier = server.migrations.carrier.clone();
+        let outcome = carrier.ok_or("IOERR error or timeout connecting to the client")?(&errand);
+        return match server.settle_migration(now, &migration, outcome) {
+            None => {
+                out.ok();
+                Ok(())
+            }
+            Some(why) => Err(CommandError::Text(why)),
+        };
+    }
+    migration.paused = server.hub.pause.is_none();
+    server.hub.pause(now.mono + timeout * PHASES, true);
+    server.migrations.by_session.insert(session.id, migration);
     server.actions.push(Action::Migrate { session: session.id, errand });
     server.block(session);
     Ok(())
@@ -206,20 +226,25 @@ impl Server {
         bulk(&reply).is_none_or(|payload| sum_of(payload) == sum)
     }
 
-    /// The conversation is over: what is there goes from here.
-    pub(in crate::server) fn migrated(&mut self, now: Now, session: SessionId, outcome: Outcome) {
-        let Some(Migration { db, keys, copy, paused }) = self.migrations.0.remove(&session) else { return };
+    /// How keys are carried where nothing may come between.
+    pub fn set_carrier(&mut self, carrier: Carrier) {
+        self.migrations.carrier = Some(carrier);
+    }
+
+    /// What is there goes from here; what went wrong.
+    fn settle_migration(&mut self, now: Now, migration: &Migration, outcome: Outcome) -> Option<String> {
+        let Migration { db, keys, copy, .. } = migration;
         let mut error = None;
         let is_master = !self.replication.is_replica();
         for (Sent { key, sum }, answer) in keys.iter().zip(outcome.answers) {
             match answer {
-                None if copy => {}
+                None if *copy => {}
                 // The pause may have been ended early (CLIENT UNPAUSE, a slow peer): what was written since
                 // exists only here.
-                None if is_master && !self.is_as_sent(now, db, key, sum) => {
+                None if is_master && !self.is_as_sent(now, *db, key, sum) => {
                     error.get_or_insert("ERR a key was written while it was moved: it is on both".to_owned());
                 }
-                None if is_master => drop(self.ask_data(now, db, &[b"DEL", key])),
+                None if is_master => drop(self.ask_data(now, *db, &[b"DEL", key])),
                 None => {
                     error.get_or_insert(
                         "ERR this server is no master any more: the keys are on both".to_owned(),
@@ -230,9 +255,17 @@ impl Server {
                 }
             }
         }
+        error.or(outcome.failed)
+    }
+
+    /// The conversation is over.
+    pub(in crate::server) fn migrated(&mut self, now: Now, session: SessionId, outcome: Outcome) {
+        let Some(migration) = self.migrations.by_session.remove(&session) else { return };
+        let error = self.settle_migration(now, &migration, outcome);
+        let paused = migration.paused;
         let mut reply = Vec::new();
         let mut out = Writer::new(&mut reply, Protocol::Resp2);
-        match error.or(outcome.failed) {
+        match error {
             None => out.ok(),
             Some(why) => out.error(&why),
         }
@@ -249,7 +282,7 @@ pub const COMMANDS: &[ServerCommand] = &[ServerCommand {
     spec: CommandSpec {
         name: "migrate",
         arity: Arity::AtLeast(6),
-        flags: WRITE | NO_MULTI,
+        flags: WRITE,
         keys: NO_KEYS,
         category: "@keyspace",
         summary: "Moves keys to another server.",

@@ -231,6 +231,7 @@ impl Server {
         let gate = Arc::new(Gate::default());
         let mut hub = Hub::new(settings, password);
         hub.tracking.keys_max = config.tracking_keys_max;
+        hub.auth.acl.log.entries_max = config.stock.acl_log_max;
         let mut server = Server {
             hub,
             keyspace: Keyspace::new(rng.u64(..)),
@@ -239,8 +240,8 @@ impl Server {
             aof: aof::Aof::default(),
             transactions: transaction::Transactions::default(),
             blocking: blocking::Blocking::default(),
-            stats: stats::Stats::new(table.len()),
-            latency: latency::Latency::new(table.len()),
+            stats: stats::Stats::new(table.slots()),
+            latency: latency::Latency::new(table.slots()),
             monitors: monitor::Monitors::default(),
             table,
             // Save points count from the start, not from 1970.
@@ -418,13 +419,16 @@ impl Server {
         self.stats.sample(now.mono);
         self.hub.limit_tracking(1000);
         self.note_memory_peak();
+        let began = self.watch();
         self.evict(now);
+        self.note_cycle(now, "eviction-cycle", began);
         for peer in self.hub.close_over_total(self.config.clients_bytes_max) {
             self.log(
                 Level::Warning,
                 format!("closed {peer}: clients take more than maxmemory-clients allows"),
             );
         }
+        self.go_on_ending(now);
         self.retry_shutdown(now);
         self.consider_save_points(now);
         self.log_cron(now);
@@ -434,7 +438,9 @@ impl Server {
                 format!("closed {peer}: it did not read for as long as client-output-buffer-limit allows"),
             );
         }
+        let began = self.watch();
         self.expire_actively(now);
+        self.note_cycle(now, "expire-cycle", began);
         let timeout = Duration::from_secs(self.config.timeout_s);
         if !timeout.is_zero() {
             self.hub.close_where(|session| {
@@ -516,6 +522,6 @@ impl Server {
 
     fn terminate(&mut self, now: Now) {
         self.log(Level::Info, "asked to end");
-        self.shut_down(now, None);
+        self.begin_ending(now, None, false);
     }
 }

@@ -4,6 +4,7 @@ use super::{Handler, ServerCommand, admin, blocking, function, replication, scri
 use crate::commands::{self, DataCommand};
 use crate::resp::spec::CommandSpec;
 use crate::session;
+use crate::session::acl::catalogue;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -17,10 +18,23 @@ pub enum Run {
     Server(Handler),
 }
 
-#[derive(Clone, Copy)]
 pub struct Entry {
     pub spec: CommandSpec,
     pub run: Run,
+    /// Written `config|get`; counted apart, from this place on.
+    subcommands: Box<[&'static str]>,
+    first_subcommand: CommandId,
+}
+
+impl Entry {
+    fn slot_of(&self, argv: &[&[u8]]) -> Option<CommandId> {
+        let word = argv.get(1)?;
+        let is_it = |full: &&str| {
+            let name = full.split_once('|').map_or("", |(_, name)| name);
+            name.as_bytes().eq_ignore_ascii_case(word)
+        };
+        self.subcommands.iter().position(is_it).map(|at| self.first_subcommand + at)
+    }
 }
 
 /// Stands for one command; stable for the life of the table.
@@ -53,6 +67,12 @@ impl Table {
                 table.entries[id].run = Run::Server(handler);
             }
         }
+        // Behind all commands, for a command keeps its number there.
+        let mut next = table.entries.len();
+        for entry in &mut table.entries {
+            entry.first_subcommand = next;
+            next += entry.subcommands.len();
+        }
         table
     }
 
@@ -61,7 +81,9 @@ impl Table {
         debug_assert!(spec.name.len() <= NAME_BYTES_MAX);
         let earlier = self.by_name.insert(spec.name.as_bytes(), self.entries.len());
         debug_assert!(earlier.is_none(), "two commands are called {}", spec.name);
-        self.entries.push(Entry { spec, run });
+        let names = catalogue::find(spec.name).into_iter().flat_map(catalogue::subcommands);
+        let names: Vec<&'static str> = names.map(|at| catalogue::entries()[at].name).collect();
+        self.entries.push(Entry { spec, run, first_subcommand: 0, subcommands: names.into() });
     }
 
     /// Case does not matter.
@@ -76,6 +98,46 @@ impl Table {
 
     pub fn entry(&self, id: CommandId) -> &Entry {
         &self.entries[id]
+    }
+
+    /// Where a request is counted: at its subcommand, if it has one that is known.
+    #[inline]
+    pub fn slot(&self, id: CommandId, argv: &[&[u8]]) -> CommandId {
+        let entry = &self.entries[id];
+        if entry.subcommands.is_empty() { id } else { entry.slot_of(argv).unwrap_or(id) }
+    }
+
+    /// Places where requests are counted.
+    pub fn slots(&self) -> usize {
+        self.entries.iter().map(|entry| 1 + entry.subcommands.len()).sum()
+    }
+
+    /// As statistics name it.
+    pub fn name_of(&self, slot: CommandId) -> &'static str {
+        match self.entries.get(slot) {
+            Some(entry) => entry.spec.name,
+            None => {
+                let last = self.entries.partition_point(|entry| entry.first_subcommand <= slot);
+                // Those without subcommands begin where the next one does.
+                let entry = last.checked_sub(1).map(|at| &self.entries[at]);
+                entry
+                    .and_then(|entry| entry.subcommands.get(slot - entry.first_subcommand))
+                    .map_or("", |name| name)
+            }
+        }
+    }
+
+    /// The places of a command, or of a subcommand written `config|get`: a container's are those of all its
+    /// subcommands.
+    pub fn slots_named(&self, name: &str) -> Vec<CommandId> {
+        let name = name.to_ascii_lowercase();
+        let container = name.split('|').next().unwrap_or_default();
+        let Some(id) = self.find(container.as_bytes()) else { return Vec::new() };
+        let entry = &self.entries[id];
+        let own = (container == name).then_some(id);
+        let within = entry.subcommands.iter().enumerate();
+        let within = within.filter(|(_, full)| container == name || **full == name);
+        own.into_iter().chain(within.map(|(at, _)| entry.first_subcommand + at)).collect()
     }
 
     pub fn spec_of(&self, name: &[u8]) -> Option<&CommandSpec> {

@@ -269,7 +269,7 @@ impl Server {
                 writer_protocol = session.protocol;
                 out.set_protocol(writer_protocol);
             }
-            self.stats.called(command, crate::stdx::time::Duration::ZERO);
+            self.stats.called(self.table.slot(command, &argv), crate::stdx::time::Duration::ZERO);
             if self.scripting.is_busy() {
                 rest.replies = out.since(mark).to_vec();
                 out.truncate(mark);

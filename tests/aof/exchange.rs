@@ -126,3 +126,22 @@ fn a_snapshot_with_commands_behind_it_is_read_to_its_end() {
     tell(&saved, &["APPEND text !"]);
     assert_eq!(content(&server), content(&saved));
 }
+
+/// A master before 7, and its log, may hold scripts as they were called.
+#[test]
+fn scripts_in_a_log_are_run() {
+    let mut server = Process::vedette(&["--appendonly", "yes"]);
+    server.kill();
+    let mut bytes = Vec::new();
+    let script = "return redis.call('SET', KEYS[1], ARGV[1])";
+    encode::command(&mut bytes, &["SELECT", "0"]);
+    encode::command(&mut bytes, &["EVAL", script, "1", "by:text", "one"]);
+    encode::command(&mut bytes, &["SCRIPT", "LOAD", "redis.call('INCRBY', KEYS[1], 7) return 'x'"]);
+    let digest = vedette::stdx::sha1::hex(b"redis.call('INCRBY', KEYS[1], 7) return 'x'");
+    encode::command(&mut bytes, &["EVALSHA", &digest, "1", "by:digest"]);
+    std::fs::write(super::last_increment(&server), bytes).unwrap();
+    start(&mut server);
+    let mut wire = server.connect();
+    assert_eq!(wire.line("GET by:text").as_str(), Some("one"));
+    assert_eq!(wire.line("GET by:digest").as_str(), Some("7"));
+}

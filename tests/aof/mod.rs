@@ -4,6 +4,7 @@
 mod crash;
 mod disk_full;
 mod exchange;
+mod plain_base;
 mod replica;
 mod switch;
 mod sync_fails;

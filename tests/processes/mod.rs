@@ -8,6 +8,7 @@ pub mod fleet;
 mod languages;
 mod members;
 mod mistakes;
+mod patience;
 mod replace;
 mod scripts;
 mod situations;

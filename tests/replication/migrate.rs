@@ -85,3 +85,43 @@ fn what_cannot_be_moved_stays_and_the_reply_is_that_of_redis() {
     assert_eq!(ours.connect().line("EXISTS key"), Reply::Integer(0));
     assert!(ours.connect().line("SET key again").is_ok(), "writes go on");
 }
+
+/// Inside MULTI and scripts nothing comes between: it is over when the next command runs.
+#[test]
+fn in_a_transaction_and_in_a_script_it_is_what_redis_does() {
+    let said = |server: &Process, target: &Process| {
+        let (mut wire, mut other) = (server.connect(), target.connect());
+        let port = target.port.to_string();
+        let refused = format!("MIGRATE 127.0.0.1 1 b 0 300");
+        let mut said = Vec::new();
+        for line in [
+            "SET a 1",
+            "SET b 2",
+            "MULTI",
+            "SET c 3",
+            &format!("MIGRATE 127.0.0.1 {port} a 0 20000"),
+            "GET a",
+            &refused,
+            &format!("MIGRATE 127.0.0.1 {port} none 0 300"),
+            &format!("MIGRATE 127.0.0.1 {port} c 0 x"),
+            &format!("MIGRATE 127.0.0.1 {port} c 0 20000 COPY"),
+            &format!("MIGRATE 127.0.0.1 {port} c 0 20000"),
+            "SET d 4",
+            "EXEC",
+        ] {
+            said.push(wire.line(line));
+        }
+        let script = "return redis.call('MIGRATE','127.0.0.1',ARGV[1],'d','0','20000')";
+        said.push(wire.ask(&["EVAL", script, "0", &port]));
+        said.push(wire.ask(&["EVAL", "return redis.pcall('MIGRATE','127.0.0.1','1','b','0','300')", "0"]));
+        for line in ["GET a", "GET b", "GET c", "GET d"] {
+            said.extend([wire.line(line), other.line(line)]);
+        }
+        assert!(other.line("FLUSHALL").is_ok());
+        said
+    };
+    let (ours, theirs, target) = (Process::vedette(&[]), Process::redis(&[]), Process::vedette(&[]));
+    assert_eq!(said(&ours, &target), said(&theirs, &target));
+    // What went is gone from a replica and from the log as well, which saw one transaction.
+    assert_eq!(ours.connect().line("DBSIZE"), Reply::Integer(2));
+}

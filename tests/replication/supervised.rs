@@ -286,3 +286,45 @@ fn a_fenced_replica_gives_its_tail_to_one_of_its_own_epoch_and_to_nobody_else() 
     assert_eq!(to_stranger.line("DBSIZE"), Reply::Integer(0), "it asked for everything and got nothing");
     assert!(to_heir.line("VEDETTE PROMOTE g 3").is_ok());
 }
+
+/// Has written, and takes its time. (No time passes for a script, so it counts.)
+const LONG: &str = "redis.call('SET', KEYS[1], 'x') for n = 1, 60000000 do end return 'over'";
+
+/// What sentinels say and ask is answered while a script stands; what clients ask is not.
+#[test]
+fn a_master_with_a_long_script_keeps_its_lease_for_as_long_as_it_is_given() {
+    let master = Process::vedette(&["--busy-reply-threshold", "100"]);
+    let (mut sentinel, mut client, mut other) = (master.connect(), master.connect(), master.connect());
+    let (mut stamp, _) = lease(&mut sentinel, 1, 5000, 0, 0, "");
+    client.send(&["EVAL", LONG, "1", "key"]);
+    eventually("clients are told BUSY", || {
+        stamp = lease(&mut sentinel, 1, 5000, stamp, 0, "").0;
+        other.line("PING").error().is_some_and(|why| why.starts_with("BUSY"))
+    });
+    // More than one grant, each counted from the answer to the one before.
+    for _ in 0..3 {
+        let (next, vouched) = lease(&mut sentinel, 1, 5000, stamp, 0, "");
+        assert!(vouched && next >= stamp);
+        stamp = next;
+    }
+    assert_eq!(info(&mut sentinel, "vedette_vouched_by").as_deref(), Some("lease"));
+    assert!(other.line("INFO").error().is_some_and(|why| why.starts_with("BUSY")));
+    let follow = sentinel.line("VEDETTE FOLLOW g 2 127.0.0.1 1");
+    assert!(
+        follow.error().is_some_and(|why| why.starts_with("BUSY")),
+        "no other data under a script: {follow:?}"
+    );
+    assert_eq!(client.next().expect("an answer").as_str(), Some("over"));
+    assert!(client.line("SET key after").is_ok());
+
+    // Fenced meanwhile: what the script wrote is acknowledged to nobody.
+    client.send(&["EVAL", LONG, "1", "key"]);
+    eventually("clients are told BUSY again", || {
+        other.line("PING").error().is_some_and(|why| why.starts_with("BUSY"))
+    });
+    let report = sentinel.line("VEDETTE FENCE g 2");
+    assert_eq!(report.as_array().map(<[Reply]>::len), Some(7), "{report:?}");
+    let answer = client.next();
+    assert_ne!(answer.as_ref().and_then(|reply| reply.as_str()), Some("over"), "{answer:?}");
+    eventually("the script is over", || is_readonly(&master.connect().line("SET key more")));
+}

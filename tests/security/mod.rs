@@ -12,6 +12,7 @@ mod slow_handshake;
 mod tls_agent;
 mod tls_fleet;
 mod tls_server;
+mod tls_tools;
 
 use std::process::Command;
 use vedette::resp::Reply;

@@ -42,6 +42,10 @@ pub struct AofConfig {
     /// A torn end is cut off instead of being refused.
     pub load_truncated: bool,
     pub timestamps: bool,
+    /// A base is a snapshot; otherwise commands.
+    pub rdb_preamble: bool,
+    /// Files that a base took the place of stay, and the manifest names them.
+    pub keep_history: bool,
 }
 
 impl Default for AofConfig {
@@ -56,6 +60,8 @@ impl Default for AofConfig {
             no_fsync_on_rewrite: false,
             load_truncated: true,
             timestamps: false,
+            rdb_preamble: true,
+            keep_history: false,
         }
     }
 }

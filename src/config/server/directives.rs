@@ -4,6 +4,7 @@ use super::ServerConfig;
 use super::aof::{Fsync, plain_name};
 use super::memory;
 use super::notify;
+use super::stock;
 use super::unix;
 use super::values::*;
 use crate::config::Secret;
@@ -60,11 +61,9 @@ fn only(words: &[String], value: &str, why: &str) -> Result<(), String> {
 
 pub(super) const COUNT_MAX: i64 = i32::MAX as i64;
 
-pub const DIRECTIVES: &[Directive] = &joined::<{ GENERAL.len() + memory::ROWS.len() + unix::ROWS.len() }>(&[
-    GENERAL,
-    memory::ROWS,
-    unix::ROWS,
-]);
+pub const DIRECTIVES: &[Directive] = &joined::<
+    { GENERAL.len() + memory::ROWS.len() + unix::ROWS.len() + stock::ROWS.len() },
+>(&[GENERAL, memory::ROWS, unix::ROWS, stock::ROWS]);
 
 /// The rows of several lists as one.
 const fn joined<const COUNT: usize>(lists: &[&[Directive]]) -> [Directive; COUNT] {
@@ -256,10 +255,13 @@ const GENERAL: &[Directive] = &[
     ),
     live(
         "aof-use-rdb-preamble",
-        |_| "yes".into(),
-        |_, w| {
-            only(w, "yes", "the base of the append-only file is always a snapshot (RDB); both kinds are read")
-        },
+        |c| yes_no_text(c.aof.rdb_preamble),
+        |c, w| yes_no(w).map(|v| c.aof.rdb_preamble = v),
+    ),
+    live(
+        "aof-disable-auto-gc",
+        |c| yes_no_text(c.aof.keep_history),
+        |c, w| yes_no(w).map(|v| c.aof.keep_history = v),
     ),
     live(
         "aof-rewrite-incremental-fsync",
@@ -513,10 +515,4 @@ const GENERAL: &[Directive] = &[
         |c, w| choice(w, &["debug", "verbose", "notice", "warning", "nothing"]).map(|v| c.loglevel = v),
     ),
     start("logfile", |c| c.logfile.clone(), |c, w| maybe(w).map(|v| c.logfile = v.unwrap_or_default())),
-    start(
-        "daemonize",
-        |_| "no".into(),
-        |_, w| only(w, "no", "the server stays in the foreground; let systemd or the shell put it behind"),
-    ),
-    start("cluster-enabled", |_| "no".into(), |_, w| only(w, "no", "there is no cluster mode")),
 ];

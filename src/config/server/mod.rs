@@ -8,6 +8,7 @@ pub mod latency;
 pub mod memory;
 pub mod notify;
 mod scripts;
+pub mod stock;
 pub mod sync;
 pub mod unix;
 mod values;
@@ -104,6 +105,7 @@ pub struct ServerConfig {
     /// Whether sentinels may have this server end or stand still for a drill: `no`, `yes`, or `local`
     /// for those on this machine.
     pub enable_drill_command: String,
+    pub stock: stock::StockConfig,
     pub loglevel: String,
     pub logfile: String,
 }
@@ -170,6 +172,7 @@ impl Default for ServerConfig {
             clients_bytes_max: 0,
             enable_debug_command: "local".into(),
             enable_drill_command: "local".into(),
+            stock: stock::StockConfig::default(),
             loglevel: "notice".into(),
             logfile: String::new(),
         }
@@ -185,6 +188,7 @@ pub struct ConfigError {
     pub what: String,
 }
 
+const INCLUDE_DEPTH_MAX: usize = 16;
 const REMEDY: &str = "; `CONFIG GET *` on a running server lists what it knows";
 
 impl ServerConfig {
@@ -192,7 +196,7 @@ impl ServerConfig {
     /// file. The caller reads the file.
     pub fn from_arguments(
         arguments: &[String],
-        read: impl FnOnce(&Path) -> std::io::Result<String>,
+        read: impl Fn(&Path) -> std::io::Result<String>,
     ) -> Result<Self, ConfigError> {
         let mut config = ServerConfig::default();
         let mut rest = arguments;
@@ -202,7 +206,7 @@ impl ServerConfig {
                 place: file.clone(),
                 what: format!("cannot be read ({error}); the first argument is a configuration file"),
             })?;
-            config.apply_text(&text, file)?;
+            config.apply_file(&text, file, &read, 0)?;
         }
         let mut fresh = true;
         while let Some((flag, more)) = rest.split_first() {
@@ -229,6 +233,18 @@ impl ServerConfig {
 
     /// Lines of a `redis.conf`; later lines win, `save` lines add up.
     pub fn apply_text(&mut self, text: &str, name: &str) -> Result<(), ConfigError> {
+        let none = |_: &Path| Err(std::io::Error::other("no further file is read here"));
+        self.apply_file(text, name, &none, 0)
+    }
+
+    /// The same with the files that it includes, read by `read`.
+    fn apply_file(
+        &mut self,
+        text: &str,
+        name: &str,
+        read: &dyn Fn(&Path) -> std::io::Result<String>,
+        depth: usize,
+    ) -> Result<(), ConfigError> {
         let mut fresh = true;
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
@@ -242,6 +258,17 @@ impl ServerConfig {
             let words: Vec<String> =
                 words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
             let (directive, values) = words.split_first().ok_or_else(|| fail("is empty".to_owned()))?;
+            if directive.eq_ignore_ascii_case("include") {
+                if depth >= INCLUDE_DEPTH_MAX {
+                    return Err(fail("files include each other too deeply; is there a circle?".to_owned()));
+                }
+                for file in values {
+                    let text = read(Path::new(file))
+                        .map_err(|error| fail(format!("'include': {file} cannot be read ({error})")))?;
+                    self.apply_file(&text, file, read, depth + 1)?;
+                }
+                continue;
+            }
             self.apply(directive, values, &mut fresh).map_err(fail)?;
         }
         Ok(())
@@ -278,13 +305,18 @@ impl ServerConfig {
         Ok(Some(ServerFiles { certificate, key, ca: self.tls_ca_cert_file.clone() }))
     }
 
-    /// How a master is dialled; `None`: in plain text.
-    pub fn tls_to_master(&self) -> Result<Option<ClientFiles>, String> {
-        if !self.tls_replication {
+    /// How a master, and the target of MIGRATE, is dialled as far as that is by TLS.
+    pub fn tls_dialling(&self) -> Result<Option<ClientFiles>, String> {
+        if !self.tls_replication && !self.stock.tls_cluster {
             return Ok(None);
         }
         let Some(ca) = self.tls_ca_cert_file.clone() else {
-            return Err("tls-replication: the master is verified by its CA; set tls-ca-cert-file".into());
+            let name = if self.tls_replication {
+                "tls-replication: the master"
+            } else {
+                "tls-cluster: the target of MIGRATE"
+            };
+            return Err(format!("{name} is verified by its CA; set tls-ca-cert-file"));
         };
         let own = self.tls_client_cert_file.clone().zip(self.tls_client_key_file.clone());
         let identity = own.or_else(|| self.tls_cert_file.clone().zip(self.tls_key_file.clone()));
@@ -347,7 +379,6 @@ mod tests {
             error("port 1\nprot 2")
         );
         assert!(error("port 99999").contains("'port': argument must be between 0 and 65535 inclusive"));
-        assert!(error("aof-use-rdb-preamble no").contains("snapshot"));
         assert!(error("appendfilename a/b").contains("just a name"));
         assert!(error("appendfsync often").contains("everysec"));
         assert!(error("dir \"x").contains("quote"));

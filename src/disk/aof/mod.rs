@@ -10,10 +10,36 @@ pub mod manifest;
 use super::atomic_file;
 use manifest::{Manifest, Part};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// How a snapshot begins.
+const MAGIC: &[u8] = b"REDIS";
+
+/// What a base is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BaseKind {
+    Snapshot,
+    Commands,
+}
+
+impl BaseKind {
+    fn suffix(self) -> &'static str {
+        match self {
+            BaseKind::Snapshot => "rdb",
+            BaseKind::Commands => "aof",
+        }
+    }
+
+    /// By its first bytes.
+    fn of(path: &Path) -> io::Result<BaseKind> {
+        let mut magic = Vec::new();
+        File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut magic)?;
+        Ok(if magic == MAGIC { BaseKind::Snapshot } else { BaseKind::Commands })
+    }
+}
 
 /// Where the files are and how their names begin.
 #[derive(Clone, Debug)]
@@ -48,8 +74,9 @@ impl Folder {
         self.path(&format!("temp-{}.incr.aof", self.stem))
     }
 
-    fn base_name(&self, seq: u64) -> String {
-        format!("{}.{seq}.base.rdb", self.stem)
+    /// Named as Redis names it, after what is in it.
+    fn base_name(&self, seq: u64, kind: BaseKind) -> String {
+        format!("{}.{seq}.base.{}", self.stem, kind.suffix())
     }
 
     fn increment_name(&self, seq: u64) -> String {
@@ -86,9 +113,9 @@ impl Folder {
     }
 
     /// A first log: `base` puts the base under the path it is given.
-    pub fn begin(&self, base: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<Manifest> {
+    pub fn begin(&self, kind: BaseKind, base: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<Manifest> {
         self.create()?;
-        let part = Part { name: self.base_name(1), seq: 1 };
+        let part = Part { name: self.base_name(1, kind), seq: 1 };
         let path = self.path(&part.name);
         // One without a manifest is of an attempt that did not come to its end.
         remove(&path)?;
@@ -115,10 +142,10 @@ impl Folder {
     }
 
     /// What a rewrite left that did not come to its end, and history that was not deleted.
-    pub fn clean(&self, manifest: &mut Manifest) -> io::Result<()> {
+    pub fn clean(&self, manifest: &mut Manifest, keeps_history: bool) -> io::Result<()> {
         remove(&self.new_base_path())?;
         remove(&self.new_increment_path())?;
-        if !manifest.history.is_empty() {
+        if !keeps_history && !manifest.history.is_empty() {
             self.forget_history(manifest)?;
         }
         Ok(())
@@ -172,6 +199,8 @@ pub struct Log {
     kept: Option<u64>,
     /// Of the other files.
     others_bytes: u64,
+    /// What a base took the place of is not deleted.
+    keeps_history: bool,
     /// Why no file may be begun: what lies there would be written over.
     refused: Option<String>,
 }
@@ -195,7 +224,16 @@ impl Log {
 
     /// One that waits for a fresh rotation.
     pub fn closed(folder: Folder, manifest: Manifest) -> Log {
-        Log { folder, manifest, current: None, is_fresh: false, kept: None, others_bytes: 0, refused: None }
+        Log {
+            folder,
+            manifest,
+            current: None,
+            is_fresh: false,
+            kept: None,
+            others_bytes: 0,
+            keeps_history: false,
+            refused: None,
+        }
     }
 
     /// One that never begins, and says why.
@@ -287,7 +325,8 @@ impl Log {
             return Err(io::Error::other("no file was begun with it"));
         };
         let folder = &self.folder;
-        let base = Part { name: folder.base_name(self.manifest.next_base()), seq: self.manifest.next_base() };
+        let (seq, kind) = (self.manifest.next_base(), BaseKind::of(&folder.new_base_path())?);
+        let base = Part { name: folder.base_name(seq, kind), seq };
         let mut next = self.manifest.with_base(base.clone(), kept);
         if self.is_fresh {
             self.sync()?;
@@ -302,10 +341,20 @@ impl Log {
         self.kept = None;
         self.is_fresh = false;
         // From here on it counts; what cannot be deleted now is deleted at the next start.
-        let _ = folder.forget_history(&mut next);
+        if !self.keeps_history {
+            let _ = folder.forget_history(&mut next);
+        }
         self.manifest = next;
         self.count();
         Ok(())
+    }
+
+    /// Whether files that a base took the place of stay; once they need not, they go.
+    pub fn set_keeps_history(&mut self, keeps_history: bool) {
+        let was = std::mem::replace(&mut self.keeps_history, keeps_history);
+        if was && !keeps_history && !self.manifest.history.is_empty() {
+            let _ = self.folder.forget_history(&mut self.manifest);
+        }
     }
 
     pub fn close(&mut self) {
@@ -335,7 +384,7 @@ mod tests {
     fn a_base_takes_the_place_of_what_was_before_its_rotation() {
         let dir = tempfile::tempdir().unwrap();
         let folder = folder(dir.path());
-        let manifest = folder.begin(|path| fs::write(path, "base1")).unwrap();
+        let manifest = folder.begin(BaseKind::Snapshot, |path| fs::write(path, "base1")).unwrap();
         let mut log = Log::open(folder.clone(), manifest).unwrap();
         log.append(b"one").unwrap();
         log.rotate(false).unwrap();
@@ -343,7 +392,7 @@ mod tests {
         assert_eq!(log.bytes(), 11);
         let listed = folder.manifest().unwrap().unwrap();
         assert_eq!(listed.increments.len(), 2, "until the base is there both count");
-        fs::write(folder.new_base_path(), "base2!").unwrap();
+        fs::write(folder.new_base_path(), "REDIS!").unwrap();
         log.take_base().unwrap();
         assert_eq!(
             names(folder.dir()),
@@ -361,7 +410,7 @@ mod tests {
     fn a_fresh_file_is_no_part_of_the_log_until_its_base_is_taken() {
         let dir = tempfile::tempdir().unwrap();
         let folder = folder(dir.path());
-        let manifest = folder.begin(|path| fs::write(path, "old")).unwrap();
+        let manifest = folder.begin(BaseKind::Snapshot, |path| fs::write(path, "old")).unwrap();
         let before = folder.manifest().unwrap();
         let mut log = Log::open(folder.clone(), manifest).unwrap();
         log.append(b"old").unwrap();
@@ -370,7 +419,7 @@ mod tests {
         log.rotate(true).unwrap();
         log.append(b"new").unwrap();
         assert_eq!(folder.manifest().unwrap(), before);
-        fs::write(folder.new_base_path(), "new").unwrap();
+        fs::write(folder.new_base_path(), "REDIS").unwrap();
         log.take_base().unwrap();
         log.append(b"er").unwrap();
         let listed = folder.manifest().unwrap().unwrap();
@@ -384,12 +433,12 @@ mod tests {
     fn what_a_crash_left_behind_is_cleaned_away_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let folder = folder(dir.path());
-        let mut manifest = folder.begin(|path| fs::write(path, "base")).unwrap();
+        let mut manifest = folder.begin(BaseKind::Snapshot, |path| fs::write(path, "base")).unwrap();
         manifest.history.push(Part { name: "appendonly.aof.0.incr.aof".into(), seq: 9 });
         fs::write(folder.path("appendonly.aof.0.incr.aof"), "x").unwrap();
         fs::write(folder.new_base_path(), "x").unwrap();
         fs::write(folder.path("mine"), "x").unwrap();
-        folder.clean(&mut manifest).unwrap();
+        folder.clean(&mut manifest, false).unwrap();
         assert_eq!(
             names(folder.dir()),
             ["appendonly.aof.1.base.rdb", "appendonly.aof.1.incr.aof", "appendonly.aof.manifest", "mine"]

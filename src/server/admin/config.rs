@@ -121,6 +121,8 @@ impl Server {
         self.hub.settings.output_bytes_max = config.output_bytes_max();
         self.hub.settings.output_soft = config.output_soft();
         self.hub.auth.set_password(config.requirepass.as_ref().map(|secret| secret.expose().as_bytes()));
+        self.hub.auth.acl.log.entries_max = config.stock.acl_log_max;
+        self.hub.auth.acl.log.entries.truncate(config.stock.acl_log_max);
         self.hub.tracking.keys_max = config.tracking_keys_max;
         if !config.latency.tracking {
             self.latency.drop_histograms();

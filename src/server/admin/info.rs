@@ -153,11 +153,11 @@ fn keyspace(server: &Server, _: Now, out: &mut InfoWriter) {
 
 fn commandstats(server: &Server, _: Now, out: &mut InfoWriter) {
     out.section("Commandstats");
-    for (entry, calls) in server.table.iter().zip(&server.stats.calls) {
+    for (slot, calls) in server.stats.calls.iter().enumerate() {
         if calls.calls + calls.rejected > 0 {
             let per_call = calls.micros as f64 / calls.calls.max(1) as f64;
             out.field(
-                &format!("cmdstat_{}", entry.spec.name),
+                &format!("cmdstat_{}", server.table.name_of(slot)),
                 format_args!(
                     "calls={},usec={},usec_per_call={per_call:.2},rejected_calls={},failed_calls={}",
                     calls.calls, calls.micros, calls.rejected, calls.failed

@@ -3,6 +3,7 @@
 //! every command that both have. `interface.txt` is the data, a command or subcommand a line; a line is
 //! read when it is asked for, so it takes no memory besides.
 
+use super::documents::Document;
 use crate::resp::Writer;
 use crate::stdx::number::parse_i64;
 
@@ -108,7 +109,15 @@ impl<'a> Interface<'a> {
             if self.name().contains('|') { Vec::new() } else { subcommands(self.name()).collect() };
         let [.., group, since, deprecated, flags, replaced, _] = self.columns;
         let flags = words(flags, ' ');
-        let optional = [deprecated.is_empty(), flags.is_empty(), replaced.is_empty()];
+        let document = Document::find(self.name());
+        let history = document.history();
+        let optional = [
+            deprecated.is_empty(),
+            flags.is_empty(),
+            replaced.is_empty(),
+            document.cost.is_empty(),
+            history.is_empty(),
+        ];
         let optional = optional.iter().filter(|is_empty| !**is_empty).count();
         out.map(3 + optional + usize::from(!arguments.is_empty()) + usize::from(!subcommands.is_empty()));
         let text = |name: &str, value: &str, out: &mut Writer<'_>| {
@@ -118,6 +127,9 @@ impl<'a> Interface<'a> {
         text("summary", summary, out);
         text("since", since, out);
         text("group", group, out);
+        if !document.cost.is_empty() {
+            text("complexity", document.cost, out);
+        }
         if !flags.is_empty() {
             out.bulk(b"doc_flags");
             out.set(flags.len());
@@ -128,6 +140,15 @@ impl<'a> Interface<'a> {
         }
         if !replaced.is_empty() {
             text("replaced_by", replaced, out);
+        }
+        if !history.is_empty() {
+            out.bulk(b"history");
+            out.set(history.len());
+            for (version, what) in history {
+                out.array(2);
+                out.bulk(version.as_bytes());
+                out.bulk(what.as_bytes());
+            }
         }
         if !arguments.is_empty() {
             out.bulk(b"arguments");

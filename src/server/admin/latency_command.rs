@@ -115,15 +115,15 @@ fn find<'a>(server: &'a Server, name: &[u8]) -> Option<(&'static str, &'a Series
 
 fn histogram(server: &Server, names: &[&[u8]], out: &mut Writer<'_>) {
     let ids: Vec<usize> = if names.is_empty() {
-        (0..server.table.len()).collect()
+        (0..server.table.slots()).collect()
     } else {
-        names.iter().filter_map(|name| server.table.find(name)).collect()
+        names.iter().flat_map(|name| server.table.slots_named(&String::from_utf8_lossy(name))).collect()
     };
     let shown: Vec<_> =
         ids.into_iter().filter_map(|id| Some((id, server.latency.histogram_of(id)?))).collect();
     out.map(shown.len());
     for (id, histogram) in shown {
-        out.bulk(server.table.entry(id).spec.name.as_bytes());
+        out.bulk(server.table.name_of(id).as_bytes());
         out.map(2);
         out.bulk(b"calls");
         out.integer(histogram.total as i64);

@@ -116,6 +116,7 @@ pub(super) fn info(server: &Server, _: Now, out: &mut InfoWriter) {
     let max = server.config.memory.max_bytes;
     let garbage = server.keyspace.garbage_counters();
     let (scripts, texts, lua) = server.scripting.sizes();
+    let (libraries, functions_lua) = server.functions.sizes();
     out.section("Memory")
         .field("used_memory", account.used)
         .field("used_memory_human", human(account.used))
@@ -137,6 +138,10 @@ pub(super) fn info(server: &Server, _: Now, out: &mut InfoWriter) {
         .field("used_memory_lua_human", human(lua as u64))
         .field("used_memory_scripts_eval", texts)
         .field("number_of_cached_scripts", scripts)
+        .field("number_of_functions", server.functions.function_count())
+        .field("number_of_libraries", server.functions.library_count())
+        .field("used_memory_vm_functions", functions_lua)
+        .field("used_memory_functions", libraries)
         .field("used_memory_scripts", texts)
         .field("used_memory_scripts_human", human(texts as u64))
         .field("maxmemory", max)

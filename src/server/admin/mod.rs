@@ -2,6 +2,7 @@
 
 mod command;
 mod config;
+mod documents;
 mod elsewhere;
 mod info;
 pub(in crate::server) mod interface;
@@ -9,6 +10,7 @@ pub mod keys;
 mod latency_command;
 mod memory;
 mod operate;
+pub mod shutdown;
 pub mod slowlog;
 pub mod snapshot;
 
@@ -24,6 +26,7 @@ use crate::stdx::time::{Duration, Now};
 pub struct Admin {
     pub slowlog: slowlog::Slowlog,
     pub snapshot: snapshot::Snapshot,
+    pub ending: shutdown::Ending,
     /// DEBUG SET-ACTIVE-EXPIRE 0.
     pub active_expire_off: bool,
     pub process_id: u32,
@@ -84,7 +87,7 @@ pub const COMMANDS: &[&[ServerCommand]] = &[&[
         "Tells what was slow, and when.",
     ),
     row("monitor", Exactly(1), ADMIN | ANYTIME, NO_KEYS, super::monitor::monitor, "Shows every command."),
-    row("shutdown", AtLeast(1), ADMIN | ANYTIME | NO_MULTI, NO_KEYS, operate::shutdown, "Ends the process."),
+    row("shutdown", AtLeast(1), ADMIN | ANYTIME | NO_MULTI, NO_KEYS, shutdown::shutdown, "Ends the process."),
     row("save", Exactly(1), ADMIN | NO_MULTI, NO_KEYS, snapshot::save, "Writes a snapshot and waits for it."),
     row("bgsave", AtLeast(1), ADMIN | NO_MULTI, NO_KEYS, snapshot::bgsave, "Writes a snapshot."),
     row(
@@ -107,9 +110,10 @@ impl Server {
         took: Duration,
         argv: &[&[u8]],
     ) {
-        self.stats.called(command, took);
+        let slot = self.table.slot(command, argv);
+        self.stats.called(slot, took);
         if self.config.latency.tracking {
-            self.latency.histogram(command).add(took);
+            self.latency.histogram(slot).add(took);
         }
         let threshold_ms = self.config.latency.threshold_ms;
         if threshold_ms > 0 && took.as_millis() as u64 >= threshold_ms {

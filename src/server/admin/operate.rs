@@ -1,6 +1,6 @@
 //! Small commands of operators: TIME, DEBUG, SLOWLOG, SHUTDOWN.
 
-use super::super::{Action, Level, Server};
+use super::super::{Action, Server};
 use crate::commands::CommandError;
 use crate::resp::Writer;
 use crate::session::Session;
@@ -91,29 +91,5 @@ pub(super) fn slowlog(s: &mut Server, _: &mut Session, _: Now, argv: &[&[u8]], o
         b"help" => help(out, &["SLOWLOG GET [<count>] | LEN | RESET"]),
         _ => return Err(unknown_subcommand("slowlog", argv).into()),
     }
-    Ok(())
-}
-
-pub(super) fn shutdown(
-    s: &mut Server,
-    c: &mut Session,
-    now: Now,
-    argv: &[&[u8]],
-    _: &mut Writer<'_>,
-) -> Done {
-    let mut save = None;
-    for word in &argv[1..] {
-        match word.to_ascii_lowercase().as_slice() {
-            b"nosave" => save = Some(false),
-            b"save" => save = Some(true),
-            b"now" | b"force" => {}
-            b"abort" => return Err("ERR No shutdown in progress.".into()),
-            _ => return Err(CommandError::Syntax),
-        }
-    }
-    s.log(Level::Info, format!("SHUTDOWN asked for by {}", c.peer_text()));
-    // No reply: the connection ends with the process.
-    s.block(c);
-    s.shut_down(now, save);
     Ok(())
 }

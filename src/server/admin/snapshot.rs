@@ -6,6 +6,7 @@ use super::super::{Action, Level, Server};
 use crate::commands::CommandError;
 use crate::rdb::{ImageWriter, Manner};
 use crate::resp::Writer;
+use crate::server::aof::base::FileWriter;
 use crate::session::{Session, SessionId};
 use crate::stdx::time::{Duration, Instant, Now, Wall};
 use bytes::Bytes;
@@ -71,6 +72,11 @@ impl Snapshot {
         self.then_exit
     }
 
+    /// It goes on after all.
+    pub fn forget_ending(&mut self) {
+        self.then_exit = false;
+    }
+
     pub fn last_took_s(&self) -> i64 {
         self.last_took.map_or(-1, |took| took.as_secs() as i64)
     }
@@ -97,7 +103,7 @@ impl Server {
         let created_s = now.wall.as_millis() / 1000;
         let position = self.replication.position();
         let image = ImageWriter::new(self.image_manner(), position.as_ref(), created_s);
-        let sink = Box::new(self.image_with_functions(image));
+        let sink = Box::new(FileWriter::Image(Box::new(self.image_with_functions(image))));
         if self.admin.snapshot.running.as_ref().is_some_and(|running| running.is_base) {
             return Err("ERR Background append only file rewriting in progress: can't save right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.".into());
         }
@@ -120,7 +126,7 @@ impl Server {
     }
 
     /// Begins the same walk for a base of the append-only file; not while there is another one.
-    pub(in crate::server) fn begin_base_walk(&mut self, now: Now, sink: Box<ImageWriter>) -> bool {
+    pub(in crate::server) fn begin_base_walk(&mut self, now: Now, sink: Box<FileWriter>) -> bool {
         if self.admin.snapshot.running.is_some() || !self.keyspace.begin_snapshot(sink) {
             return false;
         }
@@ -150,11 +156,11 @@ impl Server {
             running.walked = true;
             let sink = self.keyspace.take_snapshot_sink().map(|sink| sink as Box<dyn Any>);
             // The sink is the one given above: a snapshot has one owner from begin to end.
-            if let Some(writer) = sink.and_then(|sink| sink.downcast::<ImageWriter>().ok()) {
+            if let Some(writer) = sink.and_then(|sink| sink.downcast::<FileWriter>().ok()) {
                 part = writer.finish();
             }
         } else if let Some(sink) = self.keyspace.snapshot_sink() {
-            let writer = (sink as &mut dyn Any).downcast_mut::<ImageWriter>();
+            let writer = (sink as &mut dyn Any).downcast_mut::<FileWriter>();
             if let Some(writer) = writer.filter(|writer| writer.len() >= PART_BYTES) {
                 part = writer.drain();
             }
@@ -211,6 +217,10 @@ impl Server {
         }
         match (then_exit, result) {
             (true, Ok(())) => self.actions.push(Action::Exit { code: 0 }),
+            (true, Err(_)) if self.admin.ending.is_forced() => {
+                self.log(Level::Warning, "ending without a snapshot: SHUTDOWN was said with FORCE");
+                self.actions.push(Action::Exit { code: 0 });
+            }
             (true, Err(_)) => {
                 self.admin.snapshot.then_exit = false;
                 self.hub.end_pause(None);
@@ -218,6 +228,7 @@ impl Server {
                     Level::Error,
                     "not shutting down: the snapshot failed; SHUTDOWN NOSAVE ends without one",
                 );
+                self.ending_failed();
             }
             (false, _) => {}
         }

@@ -7,6 +7,7 @@
 //! SELECT and a transaction is never cut by a change of files; what waits for the disk is bounded by
 //! refusing writes. Has never heard of file names and manifests: those are the disk's.
 
+pub mod base;
 pub mod feed;
 pub mod queue;
 pub mod replay;
@@ -51,6 +52,11 @@ pub enum Told {
     Rewritten(Result<u64, String>),
     /// More is on the disk.
     Synced,
+    /// Something took the disk long, as LATENCY names it.
+    Slow {
+        event: &'static str,
+        took: Duration,
+    },
 }
 
 pub struct Aof {
@@ -156,7 +162,9 @@ impl Server {
     pub(in crate::server) fn log_policy_changed(&mut self) {
         let config = &self.config.aof;
         let paused = config.no_fsync_on_rewrite && self.admin.snapshot.is_walking();
-        self.aof.queue.set_policy(Policy { fsync: config.fsync, paused });
+        let slow_ms = self.config.latency.threshold_ms;
+        let policy = Policy { fsync: config.fsync, paused, keeps_history: config.keep_history, slow_ms };
+        self.aof.queue.set_policy(policy);
         // A log that was given up for an unsure disk keeps back what it has not acknowledged.
         let counts = self.aof.is_on() || (self.aof.state == State::Waiting && self.aof.trouble.is_some());
         self.gate.require(match config.fsync {
@@ -245,6 +253,7 @@ impl Server {
             }
             Told::Rewritten(result) => self.rewrite_adopted(now, result),
             Told::Synced => {}
+            Told::Slow { event, took } => self.latency.note(now, event, took),
         }
         self.log_policy_changed();
         self.end_log_waits(now);

@@ -46,6 +46,10 @@ pub struct Policy {
     pub fsync: Fsync,
     /// A snapshot is written, and syncing waits for its end.
     pub paused: bool,
+    /// Files that a base took the place of stay.
+    pub keeps_history: bool,
+    /// What takes the disk this long is told; 0: nothing is.
+    pub slow_ms: u64,
 }
 
 #[derive(Debug)]
@@ -62,7 +66,12 @@ impl Default for Queue {
     fn default() -> Self {
         Queue {
             inner: Mutex::default(),
-            policy: Mutex::new(Policy { fsync: Fsync::EverySecond, paused: false }),
+            policy: Mutex::new(Policy {
+                fsync: Fsync::EverySecond,
+                paused: false,
+                keeps_history: false,
+                slow_ms: 0,
+            }),
             waiting: AtomicU64::new(0),
             files: AtomicU64::new(0),
             watched: AtomicBool::new(false),

@@ -10,6 +10,7 @@ use crate::model::ReplId;
 use crate::rdb::Position;
 use crate::resp::{Argv, Limits, Parser, Writer};
 use crate::server::Server;
+use crate::server::replication::follow;
 use crate::server::table::Run;
 use crate::session::{Outbox, Session};
 use crate::stdx::time::{Now, Wall};
@@ -243,8 +244,7 @@ impl Server {
         if !spec.arity.accepts(argv.len()) {
             return Err(failed("the number of its arguments is wrong"));
         }
-        // Libraries of functions are data of the server itself.
-        let is_known = matches!(run, Run::Data(_)) || matches!(spec.name, "select" | "function");
+        let is_known = matches!(run, Run::Data(_)) || spec.name == "select" || follow::is_replayed(spec.name);
         if !is_known {
             return Err(ReplayFault::Unknown { at, name: name() });
         }

@@ -4,6 +4,7 @@
 //! A rewrite is *void* when it must not count at its end (the data was replaced meanwhile, the log was
 //! given up); it is then walked to its end, because a walk has one, and begun anew.
 
+use super::base::{CommandWriter, FileWriter};
 use super::{Aof, State};
 use crate::commands::CommandError;
 use crate::rdb::ImageWriter;
@@ -103,8 +104,13 @@ impl Server {
         // What was done until now stands in front of the base, also in the stream whose place it tells.
         self.flush_log(now);
         let position = self.replication.position();
-        let sink = ImageWriter::base(self.image_manner(), position.as_ref(), now.wall.as_millis() / 1000);
-        let sink = self.image_with_functions(sink);
+        let sink = if self.config.aof.rdb_preamble {
+            let created_s = now.wall.as_millis() / 1000;
+            let image = ImageWriter::base(self.image_manner(), position.as_ref(), created_s);
+            FileWriter::Image(Box::new(self.image_with_functions(image)))
+        } else {
+            FileWriter::Commands(Box::new(CommandWriter::new(position, self.functions.texts())))
+        };
         if !self.begin_base_walk(now, Box::new(sink)) {
             return false;
         }

@@ -162,7 +162,9 @@ fn failover(server: &mut Server, _: &mut Session, now: Now, argv: &[&[u8]], out:
 impl Server {
     /// Writes wait, for a hand-over or for the last snapshot: nothing is added to the stream.
     pub(in crate::server) fn stream_is_held(&self) -> bool {
-        self.admin.snapshot.is_ending() || self.replication.failover.is_running()
+        self.admin.snapshot.is_ending()
+            || self.admin.ending.is_waiting()
+            || self.replication.failover.is_running()
     }
 
     /// Looks whether the replica has caught up, or the time is over.

@@ -333,8 +333,9 @@ impl Server {
         }
         match entry.run {
             Run::Data(_) | Run::Session(_) => self.call(now, session, id, argv, &mut out),
-            // Libraries of functions are data of the server itself.
-            Run::Server(_) if name.eq_ignore_ascii_case(b"function") => {
+            // Libraries of functions are data of the server itself. Masters before 7 may send scripts as they
+            // were called; these run to their end here, and do the same.
+            Run::Server(_) if is_replayed(entry.spec.name) => {
                 self.call(now, session, id, argv, &mut out);
             }
             Run::Server(_) => return Err(unknown()),
@@ -346,6 +347,11 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Commands of the server itself that a stream or a log may hold.
+pub(in crate::server) fn is_replayed(name: &str) -> bool {
+    matches!(name, "function" | "eval" | "evalsha" | "fcall" | "script")
 }
 
 /// Where a run through the master's commands stands.

@@ -10,7 +10,7 @@ use crate::resp::Writer;
 use crate::resp::spec::Flags;
 use crate::server::transaction::Rest;
 use crate::server::{Level, Server};
-use crate::session::SessionId;
+use crate::session::{Session, SessionId};
 use crate::stdx::time::{Duration, Now};
 use bytes::Bytes;
 
@@ -28,6 +28,17 @@ impl Server {
             ),
         );
         self.scripting.standing = Some(run);
+    }
+
+    /// What sentinels say to a master, and ask it, while a script stands: its lease ends by their judgement
+    /// (it answers BUSY to PING, and they give it down-after), never because the word could not be given.
+    /// FOLLOW waits: it would put other data under the script.
+    pub(in crate::server) fn is_supervision(&self, session: &Session, name: &str, argv: &[&[u8]]) -> bool {
+        match name {
+            "vedette" => argv.get(1).is_some_and(|word| !word.eq_ignore_ascii_case(b"follow")),
+            "info" | "role" => self.replication.supervision.supervisors.contains(&session.id),
+            _ => false,
+        }
     }
 
     /// Why a request is not answered now.

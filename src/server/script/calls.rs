@@ -5,7 +5,7 @@ use super::api;
 use super::link::Answer;
 use super::run::{Call, Run};
 use crate::commands::CommandError;
-use crate::resp::spec::{DENYOOM, MAY_REPLICATE, NO_SCRIPT, STALE, WRITE};
+use crate::resp::spec::{DENYOOM, MAY_REPLICATE, NO_SCRIPT, READONLY, STALE, WRITE};
 use crate::resp::{Argv, Writer};
 use crate::server::Server;
 use crate::server::admin::keys;
@@ -98,13 +98,14 @@ impl Server {
             ));
         }
         run.wrote |= spec.has(WRITE);
+        self.scripting.has_read |= spec.has(READONLY);
         let effects = std::mem::take(&mut run.effects);
         self.propagation.capture = Some(Capture { effects, targets: run.targets });
         let in_exec = std::mem::replace(&mut self.propagation.in_exec, true);
         let mut reply = Vec::new();
         let mut out = Writer::new(&mut reply, run.speaker.protocol);
         self.call(run.now, &mut run.speaker, id, &argv, &mut out);
-        self.stats.called(id, Duration::ZERO);
+        self.stats.called(self.table.slot(id, &argv), Duration::ZERO);
         self.propagation.in_exec = in_exec;
         if let Some(capture) = self.propagation.capture.take() {
             run.effects = capture.effects;

@@ -51,6 +51,8 @@ pub struct Scripting {
     speaker: Option<Box<Session>>,
     /// Real time; without it a breath counts as a millisecond.
     clock: Option<fn() -> Instant>,
+    /// The last script called a command that reads.
+    pub has_read: bool,
     /// Where `math.random` stood when the cache was flushed.
     chance: u64,
 }
@@ -64,6 +66,7 @@ impl Default for Scripting {
             standing: None,
             speaker: Some(speaker),
             clock: None,
+            has_read: false,
             chance: chance::START,
         }
     }

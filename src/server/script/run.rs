@@ -82,6 +82,7 @@ impl Server {
             self.put_machine_back(call.kind, machine);
             return Err("ERR a script runs already".into());
         };
+        self.scripting.has_read = false;
         speaker.id = session.id;
         speaker.peer = session.peer;
         speaker.local = session.local;
@@ -122,6 +123,8 @@ impl Server {
             Some(outcome) => self.finish_script(*run, outcome, out),
             None => {
                 self.block(session);
+                // Nobody looks again when it ends.
+                self.scripting.has_read = true;
                 self.leave_standing(run);
             }
         }

@@ -4,7 +4,6 @@ use super::selector::Denied;
 use crate::stdx::time::{Duration, Wall};
 use std::collections::VecDeque;
 
-const ENTRIES_MAX: usize = 128;
 /// The same refusal within this is counted with the first.
 const SAME_WITHIN: Duration = Duration::from_secs(60);
 
@@ -36,9 +35,16 @@ pub struct Entry {
     pub client: String,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Log {
     pub entries: VecDeque<Entry>,
+    pub entries_max: usize,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log { entries: VecDeque::new(), entries_max: 128 }
+    }
 }
 
 impl Log {
@@ -60,6 +66,6 @@ impl Log {
             return;
         }
         self.entries.push_front(entry);
-        self.entries.truncate(ENTRIES_MAX);
+        self.entries.truncate(self.entries_max);
     }
 }
