@@ -14,6 +14,7 @@ mod guarded_resolver;
 mod loading;
 pub mod lock;
 pub mod logging;
+mod machine;
 pub mod memory_meter;
 mod migration;
 mod pid_file;

@@ -7,6 +7,7 @@ use super::aof_writer::AofWriter;
 use super::clock;
 use super::freeing;
 use super::loading::{self, Loader, Loading};
+use super::machine::{cpu_seconds, machine_bytes, resident_bytes};
 use super::memory_meter;
 use super::migration;
 use super::pid_file::PidFile;
@@ -573,16 +574,6 @@ fn check_directory(config: &ServerConfig) -> Result<(), ServerError> {
     })
 }
 
-/// User and system time of this process.
-fn cpu_seconds() -> [f64; 2] {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name in parentheses may hold spaces; fields are counted behind it. The kernel's unit for
-    // user space is always a hundredth of a second.
-    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let field = |index| fields.split_whitespace().nth(index).and_then(|text| text.parse::<f64>().ok());
-    [11, 12].map(|index| field(index).unwrap_or(0.0) / 100.0)
-}
-
 /// Every client needs a descriptor; so do files and links.
 fn raise_descriptor_limit(config: &ServerConfig, logger: &Logger) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -599,18 +590,4 @@ fn raise_descriptor_limit(config: &ServerConfig, logger: &Logger) {
         crit!(logger, "fewer descriptors than maxclients needs; raise the limit (ulimit -n) or lower maxclients";
             "wanted" => wanted, "have" => reachable);
     }
-}
-
-/// Memory of the machine.
-fn machine_bytes() -> u64 {
-    let info = rustix::system::sysinfo();
-    info.totalram.saturating_mul(u64::from(info.mem_unit))
-}
-
-/// Memory of this process that is in RAM, as the kernel tells it; 0 when it does not.
-fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    kilobytes.unwrap_or(0) * 1024
 }
