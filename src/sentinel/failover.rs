@@ -299,6 +299,12 @@ impl Work<'_> {
                 self.ask(&address);
             }
         }
+        for frozen in conduct.frozen.values_mut() {
+            frozen.synced |= self.bugs.unsynced_is_eligible;
+            if self.bugs.any_history_counts || self.bugs.unsynced_is_eligible {
+                frozen.history.clone_from(&self.group.history);
+            }
+        }
         if self.bugs.offsets_before_freeze {
             for address in &self.group.replicas {
                 let facts = self.registry.get(address).and_then(|i| i.facts.as_ref());
@@ -317,7 +323,20 @@ impl Work<'_> {
             .filter(|(_, frozen)| frozen.holds(self.group).is_some())
             .map(|(address, frozen)| (address.clone(), frozen.run_id.clone()))
             .collect();
-        let rule = self.group.promotion_rule(&holding);
+        let rule = if self.bugs.rule_ignored && !holding.is_empty() {
+            Rule::Met
+        } else if self.bugs.restarted_members_count {
+            let named = |(a, run): (&Address, &RunId)| {
+                let known = self.group.sets.iter().find_map(|set| set.members.get(a));
+                (a.clone(), known.unwrap_or(run).clone())
+            };
+            self.group.promotion_rule(&holding.iter().map(named).collect())
+        } else {
+            self.group.promotion_rule(&holding)
+        };
+        if self.bugs.restarted_master_kept && self.reconfirm(failover, conduct) {
+            return;
+        }
         if self.bugs.old_master_competes {
             let best = conduct.frozen.values().map(|frozen| frozen.offset).max();
             if conduct.handed_over.as_ref().is_some_and(|master| Some(master.offset) >= best)
@@ -347,6 +366,11 @@ impl Work<'_> {
                 None
             }
             short => {
+                // What the restarted master still has weighs as much as what the replicas have.
+                let silent_master = failover.cause == Cause::Restarted && conduct.handed_over.is_none();
+                if silent_master && waited < LATECOMERS {
+                    return;
+                }
                 if failover.cause == Cause::Restarted && self.reconfirm(failover, conduct) {
                     return;
                 }
@@ -378,6 +402,11 @@ impl Work<'_> {
                     }
                 },
             };
+        let least = conduct.frozen.iter().filter_map(|(a, f)| Some((f.holds(self.group)?, a.clone()))).min();
+        let (address, offset) = match least.filter(|_| self.bugs.least_is_chosen) {
+            Some((offset, address)) => (address, offset),
+            None => (address, offset),
+        };
         let loss = self.own.trail.loss(self.group, offset, self.now);
         if failover.cause != Cause::Forced
             && let Some(reason) = loss::too_much(self.group, loss)
@@ -391,6 +420,10 @@ impl Work<'_> {
         if until > self.now {
             self.next = self.next.min(until);
             return;
+        }
+        if self.bugs.told_before_agreed && self.due(conduct, &address) {
+            let (group, epoch) = (self.group.name.clone(), failover.epoch);
+            self.send(&address, Request::Promote { group, epoch });
         }
         let Some(chosen) = conduct.frozen.get(&address) else { return };
         if failover.standby.as_ref().is_some_and(|standby| standby.run_id != chosen.run_id) {
@@ -434,7 +467,7 @@ impl Work<'_> {
     /// When the old master can no longer be vouched for, by a lease or by what frozen replicas had
     /// acknowledged. One that was fenced answers nobody from then on.
     fn silence_until(&self, conduct: &Conduct) -> Instant {
-        if !self.group.bundled || conduct.handed_over.is_some() {
+        if !self.group.bundled || conduct.handed_over.is_some() || self.bugs.lease_not_awaited {
             return self.now;
         }
         let Some(office) = self.office else { return self.now };
@@ -457,6 +490,9 @@ impl Work<'_> {
     /// it keeps its role. An empty one never does while somebody has data, or is missing.
     fn reconfirm(&mut self, failover: &Failover, conduct: &Conduct) -> bool {
         let Some(master) = &conduct.handed_over else { return false };
+        if self.bugs.restarted_master_kept {
+            return self.keep_master(failover, conduct);
+        }
         let answered = |address: &Address| conduct.frozen.contains_key(address);
         if self.group.settings.safe() && !self.group.replicas.iter().all(answered) {
             return false;

@@ -3,6 +3,7 @@
 //! registry anew each time, so nothing is lost when a look is skipped.
 
 use super::Action;
+use super::bugs::Bugs;
 use super::decision::{Cause, Decision};
 use super::facts::Role;
 use super::failover::Conduct;
@@ -13,7 +14,7 @@ use super::ledger::{Group, Rule};
 use super::loss::Trail;
 use super::maintenance::Countdown;
 use super::min_replicas::MinReplicasBook;
-use super::node::{Bugs, Peer, Sentinel, Timer};
+use super::node::{Peer, Sentinel, Timer};
 use super::objective::{self, Verdict};
 use super::probe;
 use super::prospect::prospect;
@@ -201,6 +202,9 @@ impl Sentinel {
         let facts = self.registry.get(address).and_then(Instance::current);
         let generation = self.registry.get(address).map_or(0, |instance| instance.generation);
         match request {
+            Request::Lease { .. } if self.bugs.any_stamp_counts => {
+                own.lease.believe(now, address, generation, reply);
+            }
             Request::Lease { .. } => return own.lease.answered(now, address, generation, reply),
             Request::Fence { .. } => {
                 let master = self.ledger.group(group).map(|group| &group.master);
@@ -223,8 +227,10 @@ impl Sentinel {
     }
 
     pub(super) fn look_after(&mut self, now: Now, name: &str, actions: &mut Vec<Action>) {
-        let may_act = self.in_office() && self.beat.leads(now.mono, self.leader_limit());
-        let office = self.beat.confirmed_at().filter(|_| may_act).map(|confirmed_at| Office {
+        let may_act = self.in_office()
+            && (self.bugs.acts_unconfirmed || self.beat.leads(now.mono, self.leader_limit()));
+        let confirmed_at = if self.bugs.acts_unconfirmed { Some(now.mono) } else { self.beat.confirmed_at() };
+        let office = confirmed_at.filter(|_| may_act).map(|confirmed_at| Office {
             confirmed_at,
             lease: Duration::from_millis(self.config.lease_milliseconds),
         });
@@ -335,7 +341,13 @@ impl Work<'_> {
 
     /// Judges, for this sentinel and for the report to the leader.
     fn watch(&mut self) -> Verdict {
-        let verdict = objective::judge(self.group, self.registry, self.peers, self.now);
+        let verdict = match objective::judge(self.group, self.registry, self.peers, self.now) {
+            Verdict::Unreachable if self.bugs.witnesses_ignored => {
+                Verdict::Down { votes: self.group.settings.quorum }
+            }
+            Verdict::Suspect if self.bugs.one_vote_is_enough => Verdict::Down { votes: 1 },
+            verdict => verdict,
+        };
         let suspect = |i: &Instance| subjective::suspect(i, self.group, self.now);
         let master_suspect = self.master().is_some_and(suspect);
         let cared_for = |a: &&Address| !self.in_maintenance(a);

@@ -45,6 +45,7 @@
 
 pub mod api;
 mod beat;
+mod bugs;
 mod changes;
 pub mod command;
 mod commits;
@@ -113,8 +114,9 @@ use crate::model::drill::Scorecard;
 use crate::model::event::{Event, EventKind};
 use crate::model::{Address, Epoch, NodeId, TlsFault};
 use crate::resp::Reply;
+pub use bugs::Bugs;
 pub use command::Command;
-pub use node::{Bugs, Identity, Sentinel, StartError};
+pub use node::{Identity, Sentinel, StartError};
 pub use peer::PeerMessage;
 pub use request::{Request, RequestId};
 use std::collections::BTreeMap;

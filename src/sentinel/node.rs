@@ -1,6 +1,7 @@
 //! [`Sentinel`]: routes what happens to the file whose business it is, and keeps the time.
 
 use super::beat::Beat;
+use super::bugs::Bugs;
 use super::credentials::Credentials;
 use super::guard::FleetGuard;
 use super::lead::Supervision;
@@ -49,18 +50,6 @@ impl StartError {
         use consensus::StartError::Contradiction;
         matches!(self, StartError::LostLog(_) | StartError::Consensus(Contradiction { .. }))
     }
-}
-
-/// Known bugs that tests may plant, so that the simulator's checkers are seen to catch them. All off
-/// in every other build.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bugs {
-    /// A failover acts under the epoch of the last one.
-    pub epoch_reused: bool,
-    /// The successor is chosen by what INFO said before the freeze.
-    pub offsets_before_freeze: bool,
-    /// The old master's own offset competes.
-    pub old_master_competes: bool,
 }
 
 /// Another voter, as this one knows it.
@@ -298,11 +287,15 @@ impl Sentinel {
         if self.removed {
             return false;
         }
+        if self.bugs.stale_answers {
+            return true;
+        }
         if self.consensus.role() == Role::Leader {
             self.consensus.leads_and_is_current() && self.beat.leads(now, self.leader_limit())
         } else {
             let limit = Duration::from_millis(self.config.raft.election_milliseconds_max);
-            self.beat.follows(now, limit, self.consensus.applied())
+            let applied = if self.bugs.behind_is_fresh { u64::MAX } else { self.consensus.applied() };
+            self.beat.follows(now, limit, applied)
         }
     }
 

@@ -94,12 +94,19 @@ impl Sentinel {
         replayed: bool,
         actions: &mut Vec<Action>,
     ) {
-        let entry = match Entry::decode(data) {
+        let mut entry = match Entry::decode(data) {
             Ok(entry) => entry,
             Err(error) => {
                 return self.end(format!("cannot go on at log index {index}: {error}"), false, actions);
             }
         };
+        if self.bugs.dated_by_own_clock {
+            entry.at_ms = now.wall.as_millis();
+        }
+        if self.bugs.event_number_reused && entry.decisions.iter().any(|d| matches!(d, Decision::Lead { .. }))
+        {
+            self.ledger.last_event_id = self.ledger.last_event_id.saturating_sub(1);
+        }
         self.commits.applied(index, now.mono);
         for event in self.ledger.apply(index, &entry) {
             self.told = event.id;
@@ -220,7 +227,9 @@ impl Sentinel {
         }
         let led = self.leader_since.is_some();
         self.leader_since = (role == Role::Leader).then_some(now.mono);
-        let lease = Duration::from_millis(self.config.lease_milliseconds);
+        let forgotten = self.bugs.old_leases_forgotten;
+        let lease = if forgotten { 0 } else { self.config.lease_milliseconds };
+        let lease = Duration::from_millis(lease);
         for (name, own) in &mut self.groups {
             own.new_term(now.mono, lease);
             self.schedule.sooner(&Timer::Group(name.clone()), now.mono);

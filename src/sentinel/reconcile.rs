@@ -110,6 +110,9 @@ impl Work<'_> {
                 self.own.corrected.remove(&address);
                 continue;
             }
+            if self.bugs.strays_left_alone && (facts.is_master() || facts.awaiting()) {
+                continue;
+            }
             // Who repairs a server by hand is not fought; one without a role is given one.
             if switched.is_none() && self.in_maintenance(&address) && !facts.awaiting() {
                 continue;

@@ -290,6 +290,9 @@ impl Work<'_> {
     /// The standby has all that the stopped master had.
     fn holds_all(&mut self, standby: &StandBy, conduct: &Conduct) -> bool {
         let Some((goal, since)) = conduct.planned.goal else { return false };
+        if self.bugs.handover_not_awaited {
+            return true;
+        }
         let goal = conduct.handed_over.as_ref().map_or(goal, |handed| handed.offset.max(goal));
         let holds = self.registry.get(&standby.address).and_then(Instance::current).is_some_and(|facts| {
             facts.offset >= goal
@@ -310,7 +313,7 @@ impl Work<'_> {
     /// A stopped master that is bundled is fenced as well: whatever happens, it acknowledges nothing
     /// in its old reign. True when no more is to be waited for.
     fn silenced(&mut self, failover: &Failover, conduct: &mut Conduct) -> bool {
-        if !self.group.bundled {
+        if !self.group.bundled || self.bugs.handover_not_fenced {
             return true;
         }
         let Some(handed) = &conduct.handed_over else {

@@ -106,6 +106,10 @@ impl Work<'_> {
 
     fn settle(&mut self) {
         let set = self.group.sync_set();
+        if self.bugs.sets_settle_at_once {
+            let (group, version) = (self.group.name.clone(), set.version);
+            return self.decisions.push(Decision::SyncSetSettled { group, version });
+        }
         if self.own.settling.version != set.version {
             self.own.settling = Settling { version: set.version, ..Settling::default() };
         }

@@ -5,8 +5,21 @@ use vedette::config::sentinel::SentinelConfig;
 use vedette::consensus::{Persist, Role, Stored};
 use vedette::model::Address;
 use vedette::sentinel::ledger::Membership;
-use vedette::sentinel::{Action, Bugs, Identity, Sentinel};
+use vedette::sentinel::{Action, Identity, Sentinel};
 use vedette::stdx::time::Now;
+
+/// Known bugs of the shell around a sentinel, planted by tests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bugs {
+    /// Terms and votes never reach the disk.
+    pub forgets_votes: bool,
+    /// New entries never reach the disk.
+    pub forgets_entries: bool,
+    /// What a leader replaced stays where it was.
+    pub keeps_replaced_entries: bool,
+    /// Messages leave before the sync that they speak of.
+    pub sends_before_sync: bool,
+}
 
 pub fn start(
     config: &SentinelConfig,
@@ -15,7 +28,7 @@ pub fn start(
     now: Now,
     index: usize,
     life: u64,
-    bugs: &Bugs,
+    bugs: &vedette::sentinel::Bugs,
 ) -> Result<(Sentinel, Vec<Action>), String> {
     let identity = Identity { uuid: uuid(index), run_id: run_id(index, life) };
     let (mut core, actions) = Sentinel::new(config, identity, stored, seed, now, Default::default())
@@ -25,16 +38,18 @@ pub fn start(
 }
 
 /// A disk that keeps what it was told to keep, and nothing else.
-pub fn persist(disk: &mut Stored, persist: Persist) {
+pub fn persist(disk: &mut Stored, persist: Persist, bugs: &Bugs) {
     if let Some(snapshot) = persist.snapshot {
         disk.entries.retain(|entry| entry.index > snapshot.index);
         disk.snapshot = Some(snapshot);
     }
     if let Some(from) = persist.truncate_from {
-        disk.entries.retain(|entry| entry.index < from);
+        disk.entries.retain(|entry| entry.index < from || bugs.keeps_replaced_entries);
     }
-    disk.entries.extend(persist.entries);
-    if let Some(hard_state) = persist.hard_state {
+    let next = disk.entries.last().map_or(0, |entry| entry.index + 1);
+    let kept = persist.entries.into_iter().filter(|_| !bugs.forgets_entries);
+    disk.entries.extend(kept.filter(|entry| !bugs.keeps_replaced_entries || entry.index >= next));
+    if let Some(hard_state) = persist.hard_state.filter(|_| !bugs.forgets_votes) {
         disk.hard_state = hard_state;
     }
 }

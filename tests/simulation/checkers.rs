@@ -1,32 +1,63 @@
 //! The promises, watched from outside. A checker never asks a sentinel what it thinks of itself:
 //! it compares what was told, written, acknowledged and answered.
+//!
+//! | id | invariant | where |
+//! |---|---|---|
+//! | I1 | one promotion and one published address per epoch | `became_master`, `agreed` |
+//! | I2 | one address per epoch for all clients, whomever they ask | `client_told` |
+//! | I3a | what WAIT promised is in every later master | `became_master`, `at_rest` |
+//! | I3b | the same after a loss of power, with fsync | real processes: `tests/chaos`, power-cut |
+//! | I3c | a planned switchover loses nothing that was acknowledged | `handed_over` |
+//! | I4 | an old master is silent once the new one has spoken | `acknowledged` |
+//! | I5 | nobody is wiped | `resynced` |
+//! | I6 | equal history, equal data: the shorter is a prefix | `same_history` |
+//! | I7 | who may speak for the group shows all that was promised before it was asked | `read_ends` |
+//! | I8 | every event once: dense ids, one content | `event` |
+//! | I9 | webhooks at least once | the deliverer's own: `tests/processes`, `tests/alerts` |
+//! | I10 | no failover without cause, none past a witness | `world/outside.rs` |
+//! | I11 | once a core is healed, all converges | `mod.rs` |
+//! | I12 | one vote per term, one leader per term, one log, one state per index | `persisted`, `stands`, `applied` |
+//! | I13 | locks | the lock's own simulation: `tests/locks` |
+//! | I14 | refusals are explained | `event` |
+//! | I15, I16 | nothing without authentication, no secret told | `tests/security`; here no event shows a password |
 
-use super::world::Plan;
+use super::schedule::Plan;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use vedette::consensus::{Persist, Role};
 use vedette::model::Address;
-use vedette::model::event::Event;
+use vedette::model::event::{Event, EventKind};
 
 /// P7: an answer may lag what is agreed by an election time (twice, for a beat on its way) and no more.
 const STALE_MAX_US: u64 = 1_200_000;
 
 pub struct Checkers {
     bundled: bool,
+    safe: bool,
     quorum: usize,
     failure: Option<String>,
-    /// P1: who was made master in an epoch.
     masters: BTreeMap<u64, usize>,
     /// Agreed address per epoch, and when some sentinel first had it.
     agreed: BTreeMap<u64, (Address, u64)>,
-    seen_epoch: BTreeMap<usize, u64>,
+    told: BTreeMap<u64, Address>,
     invoked: u64,
-    /// P2: values acknowledged with at least n replicas.
+    /// Values acknowledged with at least n replicas.
     promised: BTreeSet<u64>,
+    acknowledged: BTreeSet<u64>,
     pub acknowledged_count: u64,
-    /// P3: the first acknowledgement of each epoch.
+    /// The first acknowledgement of each epoch.
     first_ack_us: BTreeMap<u64, u64>,
     events: BTreeMap<u64, Event>,
-    next_event: BTreeMap<usize, u64>,
+    news: u64,
+    /// The epoch of a promotion whose risk was told, or that an operator forced.
+    risky: BTreeSet<u64>,
+    planned: BTreeSet<u64>,
+    votes: BTreeMap<(usize, u64), u64>,
+    leaders: BTreeMap<u64, usize>,
+    states: BTreeMap<u64, u64>,
+    reads: BTreeMap<u64, BTreeSet<u64>>,
+    next_read: u64,
+    lied: bool,
     pub failovers: u64,
 }
 
@@ -34,17 +65,27 @@ impl Checkers {
     pub fn new(plan: &Plan) -> Self {
         Checkers {
             bundled: plan.bundled,
+            safe: plan.safe,
             quorum: plan.sync_quorum(),
             failure: None,
             masters: BTreeMap::new(),
             agreed: BTreeMap::new(),
-            seen_epoch: BTreeMap::new(),
+            told: BTreeMap::new(),
             invoked: 0,
             promised: BTreeSet::new(),
+            acknowledged: BTreeSet::new(),
             acknowledged_count: 0,
             first_ack_us: BTreeMap::new(),
             events: BTreeMap::new(),
-            next_event: BTreeMap::new(),
+            news: 0,
+            risky: BTreeSet::new(),
+            planned: BTreeSet::new(),
+            votes: BTreeMap::new(),
+            leaders: BTreeMap::new(),
+            states: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            next_read: 0,
+            lied: false,
             failovers: 0,
         }
     }
@@ -58,19 +99,37 @@ impl Checkers {
     }
 
     pub fn fail(&mut self, text: String) {
-        self.failure.get_or_insert(text);
+        // A disk that lied has broken what Raft stands on: from there on nothing is promised but that nobody
+        // panics and that the rest goes on.
+        if !self.lied || text.starts_with("P6") {
+            self.failure.get_or_insert(text);
+        }
     }
 
-    /// P1, and P2 at the moment it matters.
+    /// A sentinel's disk lost what it had said it kept.
+    pub fn lied(&mut self) {
+        self.lied = true;
+    }
+
+    pub fn may_give_up(&self) -> bool {
+        self.lied
+    }
+
+    /// I1, and I3a at the moment it matters.
     pub fn became_master(&mut self, node: usize, epoch: u64, data: &[u64], held: &BTreeSet<u64>) {
         if !self.bundled {
             return;
         }
         if let Some(&other) = self.masters.get(&epoch).filter(|&&other| other != node) {
-            self.fail(format!("P1: epoch {epoch} made both node {other} and node {node} master"));
+            self.fail(format!("I1: epoch {epoch} made both node {other} and node {node} master"));
         }
         self.masters.insert(epoch, node);
-        self.holds_promised("P2: promoted without", data, held);
+        if self.risky.contains(&epoch) || !self.safe {
+            // Somebody took the loss for granted, and it was said.
+            let present: BTreeSet<u64> = data.iter().copied().collect();
+            self.promised.retain(|value| present.contains(value));
+        }
+        self.holds_promised("I3a: promoted without", data, held);
     }
 
     fn holds_promised(&mut self, what: &str, data: &[u64], held: &BTreeSet<u64>) {
@@ -85,19 +144,41 @@ impl Checkers {
         }
     }
 
-    /// P4: a full resync never replaces promised data by data without it.
+    /// I3c: `had` is what the old master had, fenced for this epoch.
+    pub fn handed_over(&mut self, epoch: u64, had: &[u64], has: &[u64]) {
+        if !self.bundled || !self.planned.contains(&epoch) {
+            return;
+        }
+        let has: BTreeSet<u64> = has.iter().copied().collect();
+        if let Some(lost) = had.iter().find(|value| self.acknowledged.contains(value) && !has.contains(value))
+        {
+            self.fail(format!("I3c: the planned switchover of epoch {epoch} lost acknowledged write {lost}"));
+        }
+    }
+
+    /// I5: a full resync never replaces promised data by data without it.
     pub fn resynced(&mut self, node: usize, before: &[u64], after: &Rc<Vec<u64>>) {
         if !self.bundled {
             return;
         }
         let after: BTreeSet<u64> = after.iter().copied().collect();
         if !before.is_empty() && after.iter().all(|&entry| entry == 0) {
-            self.fail(format!("P4: node {node} held {} writes and was wiped", before.len()));
+            self.fail(format!("I5: node {node} held {} writes and was wiped", before.len()));
         }
         if let Some(lost) =
             before.iter().find(|value| self.promised.contains(value) && !after.contains(value))
         {
-            self.fail(format!("P4: node {node} gave up promised write {lost} for a master without it"));
+            self.fail(format!("I5: node {node} gave up promised write {lost} for a master without it"));
+        }
+    }
+
+    /// I6.
+    pub fn same_history(&mut self, a: usize, b: usize, one: &Rc<Vec<u64>>, other: &Rc<Vec<u64>>) {
+        let shared = one.len().min(other.len());
+        // What differs differs at the end first, nearly always.
+        let from = shared.saturating_sub(512);
+        if !Rc::ptr_eq(one, other) && one[from..shared] != other[from..shared] {
+            self.fail(format!("I6: nodes {a} and {b} are of one history and differ before offset {shared}"));
         }
     }
 
@@ -105,16 +186,17 @@ impl Checkers {
         self.invoked = self.invoked.max(value);
     }
 
-    /// P3: nothing is acknowledged at an older epoch after the newer epoch's first acknowledgement.
+    /// I4: nothing is acknowledged at an older epoch after the newer epoch's first acknowledgement.
     pub fn acknowledged(&mut self, now_us: u64, node: usize, epoch: u64, value: u64, why: &str) {
         // A server that lost its whole directory comes back as one that nobody supervises: what it says
         // until it is found is no acknowledgement of this group, and no WAIT on it is ever satisfied.
         if !self.bundled || epoch == 0 {
             return;
         }
+        self.acknowledged.insert(value);
         if let Some((newer, _)) = self.first_ack_us.range(epoch + 1..).next() {
             self.fail(format!(
-                "P3: node {node} acknowledged write {value} at epoch {epoch} after epoch {newer} had begun to ({why})"
+                "I4: node {node} acknowledged write {value} at epoch {epoch} after epoch {newer} had begun to ({why})"
             ));
         }
         self.first_ack_us.entry(epoch).or_insert(now_us);
@@ -127,14 +209,43 @@ impl Checkers {
         }
     }
 
-    /// One address per epoch, and no sentinel goes back.
-    pub fn agreed(&mut self, now_us: u64, sentinel: usize, address: &Address, epoch: u64) {
-        let (known, _) = self.agreed.entry(epoch).or_insert_with(|| (address.clone(), now_us)).clone();
-        if known != *address {
-            self.fail(format!("P1: epoch {epoch} names both {known} and {address}"));
+    /// I7: a read begins; what is promised by now it must show.
+    pub fn read_begins(&mut self) -> u64 {
+        self.next_read += 1;
+        self.reads.insert(self.next_read, self.promised.iter().rev().take(64).copied().collect());
+        while self.reads.len() > 64 {
+            self.reads.pop_first();
         }
-        let _ = self.seen_epoch.insert(sentinel, epoch);
-        self.failovers = self.agreed.len() as u64 - 1;
+        self.next_read
+    }
+
+    pub fn read_ends(&mut self, node: usize, read: u64, data: &[u64], held: &BTreeSet<u64>) {
+        let Some(wanted) = self.reads.remove(&read).filter(|_| self.bundled) else { return };
+        let shown: BTreeSet<u64> = data.iter().copied().collect();
+        let still = |value: &&u64| self.promised.contains(*value) && held.contains(*value);
+        if let Some(lost) = wanted.iter().filter(still).find(|value| !shown.contains(value)) {
+            self.fail(format!(
+                "I7: node {node} speaks for the group and does not show promised write {lost}"
+            ));
+        }
+    }
+
+    /// I1: one address per epoch.
+    pub fn agreed(&mut self, now_us: u64, _sentinel: usize, address: &Address, epoch: u64) {
+        let known = &self.agreed.entry(epoch).or_insert_with(|| (address.clone(), now_us)).0;
+        if known != address {
+            let text = format!("I1: epoch {epoch} names both {known} and {address}");
+            self.fail(text);
+        }
+    }
+
+    /// I2.
+    pub fn client_told(&mut self, address: &Address, epoch: u64) {
+        let known = self.told.entry(epoch).or_insert_with(|| address.clone());
+        if known != address {
+            let text = format!("I2: clients were told {known} and {address}, both of epoch {epoch}");
+            self.fail(text);
+        }
     }
 
     /// P7: fresh or silent.
@@ -150,30 +261,99 @@ impl Checkers {
         }
     }
 
-    /// P8: dense ids, one content per id.
-    pub fn event(&mut self, sentinel: usize, event: &Event) {
-        if let Some(known) = self.events.get(&event.id).filter(|known| *known != event) {
-            self.fail(format!(
-                "P8: event {} is {:?} to one sentinel and {:?} to another",
-                event.id, known, event
-            ));
+    /// I12: what is written down of votes.
+    pub fn persisted(&mut self, sentinel: usize, persist: &Persist) {
+        let Some(state) = persist.hard_state.filter(|state| state.vote != 0) else { return };
+        let vote = *self.votes.entry((sentinel, state.term)).or_insert(state.vote);
+        if vote != state.vote {
+            let text = format!(
+                "I12: s{} voted for {vote} and for {} in term {}",
+                sentinel + 1,
+                state.vote,
+                state.term
+            );
+            self.fail(text);
+        }
+    }
+
+    /// I12: one leader per term.
+    pub fn stands(&mut self, sentinel: usize, role: Role, term: u64) {
+        if role == Role::Leader {
+            let known = *self.leaders.entry(term).or_insert(sentinel);
+            if known != sentinel {
+                self.fail(format!("I12: s{} and s{} both lead in term {term}", known + 1, sentinel + 1));
+            }
+        }
+    }
+
+    /// I12: one state per index.
+    pub fn applied(&mut self, sentinel: usize, index: u64, state: &[u8]) {
+        let hash = state.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+        });
+        let known = *self.states.entry(index).or_insert(hash);
+        if known != hash {
+            self.fail(format!("I12: s{} has another state at index {index} than others had", sentinel + 1));
+        }
+    }
+
+    /// Whether no sentinel told it before. Asked once an event.
+    pub fn is_news(&mut self, event: &Event) -> bool {
+        let news = event.id > self.news;
+        self.news = self.news.max(event.id);
+        news
+    }
+
+    /// I8: dense ids, one content per id. I14: refusals give their reason.
+    pub fn event(&mut self, _sentinel: usize, event: &Event) {
+        if let Some(known) = self.events.get(&event.id) {
+            if known != event {
+                let text =
+                    format!("I8: event {} is {known:?} to one sentinel and {event:?} to another", event.id);
+                self.fail(text);
+            }
+            return;
         }
         self.events.insert(event.id, event.clone());
-        let _ = self.next_event.insert(sentinel, event.id + 1);
-        let ids = self.events.len() as u64;
-        let span = self
-            .events
-            .keys()
-            .next_back()
-            .zip(self.events.keys().next())
-            .map_or(0, |(last, first)| last - first + 1);
-        if ids != span {
-            self.fail(format!("P8: event ids have a gap: {ids} ids over {span}"));
+        let detail =
+            |name: &str| event.details.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let refusal = matches!(
+            event.kind,
+            EventKind::AbortNoGoodReplica | EventKind::AbortReplicaTimeout | EventKind::RolledBack
+        );
+        if refusal && detail("reason").is_none_or(str::is_empty) {
+            self.fail(format!("I14: event {} refuses without a reason: {event:?}", event.id));
         }
+        if event.kind == EventKind::SwitchMaster {
+            self.failovers += 1;
+        }
+        if event.kind == EventKind::TryFailover {
+            match detail("cause") {
+                Some("forced") => drop(self.risky.insert(event.epoch.max(self.newest_attempt()))),
+                Some("manual") => drop(self.planned.insert(event.epoch.max(self.newest_attempt()))),
+                _ => {}
+            }
+        }
+        if event.kind == EventKind::DataLossRisk {
+            let attempt = event.epoch.max(self.newest_attempt());
+            self.risky.insert(attempt);
+        }
+        let (first, last) = (self.events.keys().next(), self.events.keys().next_back());
+        let span = last.zip(first).map_or(0, |(last, first)| last - first + 1);
+        if self.events.len() as u64 != span {
+            let text = format!("I8: event ids have a gap: {} ids over {span}", self.events.len());
+            self.fail(text);
+        }
+    }
+
+    /// The epoch of the failover that began last, as its own event said.
+    fn newest_attempt(&self) -> u64 {
+        let news = self.events.values().rev().find(|event| event.kind == EventKind::NewEpoch);
+        news.and_then(|event| event.payload.parse().ok()).unwrap_or(0)
     }
 
     /// After the world is healed and quiet.
     pub fn at_rest(&mut self, master_data: &[u64], held: &BTreeSet<u64>) {
-        self.holds_promised("P2: the final master lacks", master_data, held);
+        self.holds_promised("I3a: the final master lacks", master_data, held);
     }
 }

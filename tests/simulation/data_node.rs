@@ -7,6 +7,37 @@
 
 mod commands;
 
+/// Known bugs of a bundled server, planted by tests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bugs {
+    /// Vouching is looked at when a command comes, and not when its reply leaves.
+    pub unchecked_replies: bool,
+    /// A full resync is taken from whoever offers one.
+    pub takes_any_resync: bool,
+    /// FENCE is answered and the stream followed on.
+    pub fence_is_talk: bool,
+    /// The epoch is forgotten when the process ends.
+    pub epoch_in_memory: bool,
+    /// Comes back as the master it was.
+    pub boots_as_master: bool,
+    /// Whoever acknowledges counts, in the set or not.
+    pub counts_strangers: bool,
+    /// Acknowledgements of another epoch count.
+    pub counts_old_epochs: bool,
+    /// A lease counts from when it came, and not from the stamp that it echoes.
+    pub lease_from_receipt: bool,
+    /// Orders of older epochs are obeyed.
+    pub obeys_the_past: bool,
+    /// What was written and not acknowledged yet is acknowledged when the master is fenced.
+    pub acknowledges_when_fenced: bool,
+    /// The old history is continued whatever the offset.
+    pub second_offset_ignored: bool,
+    /// A replica acknowledges what it has not got yet.
+    pub acknowledges_too_much: bool,
+    /// Replicas' word never runs out.
+    pub replicas_vouch_for_ever: bool,
+}
+
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use vedette::model::Address;
@@ -81,6 +112,7 @@ struct PendingWrite {
 struct Following {
     link: u64,
     connected: bool,
+    since_us: u64,
     heard_us: u64,
     retry_us: u64,
 }
@@ -101,6 +133,8 @@ pub struct DataNode {
     /// Holds a completed sync, or its own master's data.
     pub synced: bool,
     stock_master: bool,
+    /// Stock: a master begins a history when its first replica comes.
+    backlog: bool,
     following: Option<Following>,
     /// When the last byte of its master came, whatever became of the link.
     stream_heard_us: Option<u64>,
@@ -117,10 +151,17 @@ pub struct DataNode {
     /// (position, produced at), oldest first.
     produced: VecDeque<(u64, u64)>,
     next_replid: u64,
+    /// CLIENT PAUSE: until when writes wait, and those that do.
+    paused_until_us: u64,
+    waiting: Vec<(Entry, usize)>,
+    pub disk_full: bool,
+    /// The epoch for which a master was fenced, while it is.
+    pub fenced_at: Option<u64>,
+    pub bugs: Bugs,
 }
 
 impl DataNode {
-    pub fn new(address: Address, bundled: bool, seed: u64) -> Self {
+    pub fn new(address: Address, bundled: bool, seed: u64, bugs: Bugs) -> Self {
         DataNode {
             address,
             bundled,
@@ -134,6 +175,7 @@ impl DataNode {
             data: Rc::new(Vec::new()),
             synced: true,
             stock_master: false,
+            backlog: false,
             following: None,
             stream_heard_us: None,
             attached: BTreeMap::new(),
@@ -147,6 +189,11 @@ impl DataNode {
             set: Vec::new(),
             produced: VecDeque::new(),
             next_replid: seed * 1000 + 2,
+            paused_until_us: 0,
+            waiting: Vec::new(),
+            disk_full: false,
+            fenced_at: None,
+            bugs,
         }
     }
 
@@ -185,17 +232,31 @@ impl DataNode {
         self.set.clear();
         self.set_version = 0;
         self.following = None;
+        self.backlog = false;
         self.stream_heard_us = None;
+        self.waiting.clear();
+        self.paused_until_us = 0;
+        self.fenced_at = None;
         if !keep_data {
             self.forget();
         }
-        if !keep_dir {
+        if !keep_dir || self.bugs.epoch_in_memory {
             self.epoch = 0;
             self.group.clear();
         }
-        self.role = if self.bundled && self.epoch > 0 { Role::Awaiting } else { Role::Master };
+        let awaits = self.bundled && self.epoch > 0 && !self.bugs.boots_as_master;
+        self.role = if awaits { Role::Awaiting } else { Role::Master };
         if self.role == Role::Master {
             self.synced = true;
+        }
+    }
+
+    /// Its log is torn: the last `lost` entries are gone, and of a lying disk the newest epoch too.
+    pub fn tear(&mut self, lost: u64, epoch_too: bool) {
+        let kept = self.data.len() - (lost as usize).min(self.data.len());
+        Rc::make_mut(&mut self.data).truncate(kept);
+        if epoch_too {
+            self.epoch = self.epoch.saturating_sub(1);
         }
     }
 
@@ -224,8 +285,13 @@ impl DataNode {
     }
 
     fn fail_pending(&mut self, out: &mut Vec<Output>) {
+        let acknowledge = self.bugs.acknowledges_when_fenced;
         for write in self.pending.drain(..) {
-            out.push(Output::Written { value: write.value, result: Err("UNBLOCKED demoted") });
+            let result = if acknowledge { Ok(write.wait) } else { Err("UNBLOCKED demoted") };
+            out.push(Output::Written { value: write.value, result });
+        }
+        for (value, _) in self.waiting.drain(..) {
+            out.push(Output::Written { value, result: Err("UNBLOCKED demoted") });
         }
     }
 
@@ -242,6 +308,9 @@ impl DataNode {
     fn replicas_vouch_until(&self) -> u64 {
         if self.quorum == 0 || self.ttl_us == 0 {
             return 0;
+        }
+        if self.bugs.replicas_vouch_for_ever && self.attached.len() >= self.quorum {
+            return u64::MAX;
         }
         let ttl = std::time::Duration::from_micros(self.ttl_us);
         let word_us = vedette::model::vouching::of_replicas(ttl).as_micros() as u64;
@@ -275,7 +344,9 @@ impl DataNode {
             .values()
             .filter(|replica| replica.acked >= position)
             .filter(|replica| {
-                !supervised || (replica.epoch == self.epoch && self.set.contains(&replica.address))
+                let current = replica.epoch == self.epoch || self.bugs.counts_old_epochs;
+                let member = self.set.contains(&replica.address) || self.bugs.counts_strangers;
+                !supervised || (current && member)
             })
             .count()
     }
@@ -285,6 +356,7 @@ impl DataNode {
     /// SET value, then WAIT `wait`: both answered by one [`Output::Written`], or never.
     pub fn write(&mut self, now_us: u64, value: Entry, wait: usize, out: &mut Vec<Output>) {
         let refused = match self.role {
+            Role::Master if self.disk_full => Some("MISCONF the disk is full"),
             Role::Master if now_us < self.vouched_until() => None,
             Role::Master => Some("READONLY not vouched for"),
             _ => Some("READONLY You can't write against a read only replica."),
@@ -293,6 +365,22 @@ impl DataNode {
             out.push(Output::Written { value, result: Err(text) });
             return;
         }
+        if now_us < self.paused_until_us {
+            self.waiting.push((value, wait));
+            return;
+        }
+        self.take_write(now_us, value, wait, out);
+    }
+
+    /// CLIENT UNPAUSE, or its time is up.
+    fn unpause(&mut self, now_us: u64, out: &mut Vec<Output>) {
+        self.paused_until_us = 0;
+        for (value, wait) in std::mem::take(&mut self.waiting) {
+            self.write(now_us, value, wait, out);
+        }
+    }
+
+    fn take_write(&mut self, now_us: u64, value: Entry, wait: usize, out: &mut Vec<Output>) {
         self.append(now_us, value, out);
         let position = self.offset();
         self.pending.push_back(PendingWrite { value, position, wait, deadline_us: now_us + 400_000 });
@@ -315,7 +403,8 @@ impl DataNode {
     /// Answers the writes whose replicas acknowledged or whose time is up; each reply leaves only
     /// while the master is vouched for.
     fn settle_writes(&mut self, now_us: u64, out: &mut Vec<Output>) {
-        if self.role != Role::Master || now_us >= self.vouched_until() {
+        let vouched = now_us < self.vouched_until() || self.bugs.unchecked_replies;
+        if self.role != Role::Master || !vouched {
             return;
         }
         let pending = std::mem::take(&mut self.pending);
@@ -332,6 +421,9 @@ impl DataNode {
     // ---- replication ----
 
     pub fn tick(&mut self, now_us: u64, out: &mut Vec<Output>) {
+        if self.paused_until_us > 0 && now_us >= self.paused_until_us {
+            self.unpause(now_us, out);
+        }
         if self.role == Role::Master {
             if now_us >= self.keepalive_us + KEEPALIVE_US && !self.attached.is_empty() {
                 self.keepalive_us = now_us;
@@ -400,7 +492,8 @@ impl DataNode {
         let reply = |message| Output::Repl { to: from.clone(), message };
         let serves = match self.role {
             Role::Master => true,
-            Role::Awaiting => false,
+            // What only it has may be wanted, by one of the same epoch.
+            Role::Awaiting => epoch == Some(self.epoch) && replid == self.replid && offset <= self.offset(),
             Role::Replica { .. } => self.following.as_ref().is_some_and(|following| following.connected),
         };
         if !serves {
@@ -408,11 +501,19 @@ impl DataNode {
             return;
         }
         self.attached.retain(|_, replica| replica.address != *from);
+        if !self.bundled && !self.backlog {
+            self.replid = self.fresh_replid();
+            self.replid2 = None;
+            self.backlog = true;
+        }
         let shown = self.bundled.then_some(self.epoch);
-        let known = (replid == self.replid && offset <= self.offset())
+        let current = replid == self.replid && offset <= self.offset();
+        let known = current
             || self
                 .replid2
-                .is_some_and(|(id, up_to)| id == replid && offset <= up_to && offset <= self.offset());
+                .filter(|(id, _)| *id == replid)
+                .is_some_and(|(_, up_to)| offset <= up_to || self.bugs.second_offset_ignored)
+                && offset <= self.offset();
         if known {
             out.push(reply(ReplMessage::Continue { link, replid: self.replid, epoch: shown }));
             let entries = self.data[offset as usize..].to_vec();
@@ -448,20 +549,23 @@ impl DataNode {
             _ => return,
         };
         let (bundled, epoch, stock_master) = (self.bundled, self.epoch, self.stock_master);
+        let takes_any = self.bugs.takes_any_resync;
         let Some(following) = self.following.as_mut().filter(|following| follows && following.link == link)
         else {
             return;
         };
         let may = |shown: Option<u64>| {
-            !bundled || epoch == 0 || stock_master || shown.is_some_and(|shown| shown >= epoch)
+            !bundled || epoch == 0 || stock_master || takes_any || shown.is_some_and(|shown| shown >= epoch)
         };
         match message {
             ReplMessage::Refused { .. } => following.retry_us = now_us + RETRY_US,
             ReplMessage::Continue { replid, epoch, .. } => {
                 if !may(epoch) {
-                    return;
+                    let message = ReplMessage::Closed { link };
+                    return out.push(Output::Repl { to: from.clone(), message });
                 }
                 following.connected = true;
+                following.since_us = now_us;
                 following.heard_us = now_us;
                 if replid != self.replid {
                     self.replid2 = Some((self.replid, self.data.len() as u64));
@@ -473,12 +577,15 @@ impl DataNode {
                 // P4: no full resync from a master that cannot show our epoch.
                 if !may(epoch) {
                     following.retry_us = now_us + RETRY_US * 10;
-                    return;
+                    let message = ReplMessage::Closed { link };
+                    return out.push(Output::Repl { to: from.clone(), message });
                 }
                 following.connected = true;
+                following.since_us = now_us;
                 following.heard_us = now_us;
                 out.push(Output::Resynced { before: self.writes().collect(), after: data.clone() });
                 self.data = data;
+                self.backlog = true;
                 self.replid = replid;
                 self.replid2 = None;
                 self.synced = true;
@@ -509,12 +616,19 @@ impl DataNode {
 
     fn acknowledge(&mut self, now_us: u64, master: &Address, link: u64, out: &mut Vec<Output>) {
         self.stream_heard_us = Some(now_us);
-        let message = ReplMessage::Ack { link, offset: self.offset(), epoch: self.epoch };
+        let offset = self.offset() + if self.bugs.acknowledges_too_much { 8 } else { 0 };
+        let message = ReplMessage::Ack { link, offset, epoch: self.epoch };
         out.push(Output::Repl { to: master.clone(), message });
     }
 
     pub fn is_vouched(&self, now_us: u64) -> bool {
         now_us < self.vouched_until()
+    }
+
+    /// How long it has had its stream without a break.
+    pub fn connected_for(&self, now_us: u64) -> u64 {
+        let following = self.following.as_ref().filter(|following| following.connected);
+        following.map_or(0, |following| now_us.saturating_sub(following.since_us))
     }
 
     pub fn follows(&self, master: &Address) -> bool {

@@ -10,9 +10,20 @@ impl DataNode {
     pub fn command(&mut self, now_us: u64, argv: &[Vec<u8>], out: &mut Vec<Output>) -> Reply {
         let words: Vec<&str> = argv.iter().map(|word| std::str::from_utf8(word).unwrap_or("")).collect();
         match words.iter().map(|word| word.to_ascii_uppercase()).collect::<Vec<_>>().as_slice() {
+            [name, ..] if name == "PING" && self.disk_full => {
+                Reply::Error("MISCONF Errors writing to the AOF file: No space left on device".into())
+            }
             [name, ..] if name == "PING" => Reply::Simple("PONG".into()),
             [name, ..] if name == "INFO" => Reply::Bulk(self.info(now_us).into_bytes()),
             [name, ..] if name == "PUBLISH" => Reply::Integer(0),
+            [name, pause, ms, ..] if name == "CLIENT" && pause == "PAUSE" => {
+                self.paused_until_us = now_us + ms.parse::<u64>().unwrap_or(0) * 1000;
+                Reply::Simple("OK".into())
+            }
+            [name, unpause] if name == "CLIENT" && unpause == "UNPAUSE" => {
+                self.unpause(now_us, out);
+                Reply::Simple("OK".into())
+            }
             [name, ..] if name == "CONFIG" || name == "CLIENT" => Reply::Simple("OK".into()),
             [name, ..] if name == "ROLE" => Reply::Array(vec![Reply::Bulk(self.role_name().into())]),
             [name, no, one] if (name == "REPLICAOF" || name == "SLAVEOF") && no == "NO" && one == "ONE" => {
@@ -41,13 +52,18 @@ impl DataNode {
         else {
             return Reply::Error("ERR syntax error".into());
         };
-        if epoch < self.epoch {
+        if epoch < self.epoch && !self.bugs.obeys_the_past {
             return Reply::Error(format!("STALEEPOCH {}", self.epoch));
         }
         if !self.group.is_empty() && self.group != *group {
-            return Reply::Error(format!("OTHERGROUP {}", self.group));
+            return Reply::Error(format!("WRONGGROUP {}", self.group));
         }
-        match verb.to_ascii_uppercase().as_str() {
+        let verb = verb.to_ascii_uppercase();
+        // An order is obeyed when it is kept.
+        if self.disk_full && (epoch > self.epoch || verb == "PROMOTE") {
+            return Reply::Error("MISCONF the epoch cannot be kept: No space left on device".into());
+        }
+        match verb.as_str() {
             "LEASE" => {
                 if self.role != Role::Master {
                     return Reply::Error("NOTMASTER".into());
@@ -58,7 +74,8 @@ impl DataNode {
                 let (ttl_ms, echo_ms) = (number(3), number(4));
                 self.ttl_us = ttl_ms * 1000;
                 if echo_ms > 0 {
-                    self.lease_end_us = self.lease_end_us.max((echo_ms + ttl_ms) * 1000);
+                    let from_us = if self.bugs.lease_from_receipt { now_us } else { echo_ms * 1000 };
+                    self.lease_end_us = self.lease_end_us.max(from_us + ttl_ms * 1000);
                 }
                 self.quorum = number(5) as usize;
                 if number(6) >= self.set_version {
@@ -80,14 +97,20 @@ impl DataNode {
             }
             "FENCE" => {
                 self.group = (*group).to_owned();
-                if epoch > self.epoch || self.role != Role::Awaiting {
-                    self.close_links(out);
+                if self.bugs.fence_is_talk {
+                    self.epoch = epoch;
+                } else if epoch > self.epoch || self.role != Role::Awaiting {
+                    if self.role == Role::Master {
+                        // Who is attached may still get what was sent already.
+                        self.synced = true;
+                        self.fenced_at = Some(epoch);
+                    } else {
+                        self.close_links(out);
+                        self.fenced_at = None;
+                    }
                     self.following = None;
                     self.fail_pending(out);
-                    self.lease_end_us = 0;
-                    if self.role == Role::Master {
-                        self.synced = true;
-                    }
+                    self.forget_set();
                     self.role = Role::Awaiting;
                     self.epoch = epoch;
                 }
@@ -135,9 +158,13 @@ impl DataNode {
         }
         self.close_links(out);
         self.following = None;
-        self.replid2 = Some((self.replid, self.offset()));
+        // Who holds nothing continues nothing.
+        let continues = !self.bundled || self.synced;
+        self.replid2 = continues.then_some((self.replid, self.offset()));
         self.replid = self.fresh_replid();
         self.role = Role::Master;
+        self.fenced_at = None;
+        self.paused_until_us = 0;
         self.synced = true;
         self.lease_end_us = 0;
         self.set.clear();
@@ -146,12 +173,21 @@ impl DataNode {
         out.push(Output::BecameMaster { epoch: self.epoch });
     }
 
+    /// Who is no master counts nobody.
+    fn forget_set(&mut self) {
+        self.lease_end_us = 0;
+        self.set.clear();
+        self.set_version = 0;
+    }
+
     fn follow(&mut self, now_us: u64, master: Address, out: &mut Vec<Output>) {
         self.close_links(out);
         self.fail_pending(out);
-        self.lease_end_us = 0;
+        self.forget_set();
+        self.fenced_at = None;
         self.role = Role::Replica { master };
-        self.following = Some(Following { link: 0, connected: false, heard_us: 0, retry_us: now_us });
+        self.following =
+            Some(Following { link: 0, connected: false, since_us: 0, heard_us: 0, retry_us: now_us });
     }
 
     fn info(&self, now_us: u64) -> String {
@@ -195,7 +231,7 @@ impl DataNode {
         info.field("second_repl_offset", second);
         if self.bundled {
             let role = match self.role {
-                _ if self.epoch == 0 && self.role == Role::Master => "unsupervised",
+                _ if self.epoch == 0 => "unsupervised",
                 Role::Master => "master",
                 Role::Replica { .. } => "replica",
                 Role::Awaiting => "awaiting",

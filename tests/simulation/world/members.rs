@@ -1,10 +1,13 @@
-//! The fleet of sentinels changes while everything else goes wrong: spare sentinels that may be
-//! added, the operator who asks for it, and who is let in at whose door, as the peer links judge it.
+//! What operators ask of the fleet while everything else goes wrong: sentinels that join, are replaced
+//! and leave, switchovers, settings, maintenance; and who is let in at whose door, as the peer links judge it.
 
-use super::{Event, MS, World, sentinel_address};
+use super::{Event, GROUP, MS, PEERS, World, node_address, sentinel_address};
+use crate::simulation::adapter;
+use crate::simulation::network::Host;
+use crate::simulation::schedule::{Fault, Kind};
 use vedette::sentinel::members::PeerCommand;
-use vedette::sentinel::{Command, Input, Sentinel};
-use vedette::stdx::Rng;
+use vedette::sentinel::policy::PolicyCommand;
+use vedette::sentinel::{Command, Input, Sentinel, Switchover, Wish};
 
 /// Links are dialled again and again; here all that are missing, together.
 const REDIAL_US: u64 = 500 * MS;
@@ -15,9 +18,7 @@ const ASK_AGAIN_US: u64 = 700 * MS;
 
 impl World {
     pub(super) fn boot_members(&mut self) {
-        if self.plan.spares > 0 {
-            self.schedule(REDIAL_US, Event::Redial);
-        }
+        self.schedule(REDIAL_US, Event::Redial);
     }
 
     pub(super) fn redial(&mut self) {
@@ -25,38 +26,73 @@ impl World {
         self.reconnect_peers();
     }
 
-    /// An operator changes the fleet in a random way.
-    pub fn change_fleet(&mut self, rng: &mut Rng) {
+    /// An operator asks for what this fault says.
+    pub(super) fn ask(&mut self, fault: &Fault, who: Option<Host>) {
+        let name = GROUP.to_owned();
+        let node = who.and_then(|host| host.checked_sub(self.sentinels.len()));
+        let instance = node.map(node_address);
         let spare = self.sentinels.iter().position(|host| !host.enrolled);
-        // Whoever was started once: a dead one, one that joins, or one that was removed long ago.
-        let enrolled: Vec<u64> = (0..self.sentinels.len())
-            .filter(|at| self.sentinels[*at].enrolled)
-            .map(|at| at as u64 + 1)
-            .collect();
-        let old = enrolled[rng.usize(..enrolled.len())];
-        let command = match (rng.u32(..3), spare) {
-            (0, Some(at)) => PeerCommand::Add { id: at as u64 + 1, address: sentinel_address(at) },
-            (1, Some(at)) => PeerCommand::Replace { old, new: at as u64 + 1, address: sentinel_address(at) },
-            _ => PeerCommand::Remove { id: old },
+        let id = |at: usize| at as u64 + 1;
+        let mut asks = 1;
+        let command = match fault.kind {
+            Kind::Add | Kind::Replace | Kind::Remove => {
+                asks = ASKS;
+                let old = who.filter(|at| *at < self.sentinels.len() && self.sentinels[*at].enrolled);
+                let command = match (fault.kind, spare, old) {
+                    (Kind::Add, Some(at), _) => {
+                        PeerCommand::Add { id: id(at), address: sentinel_address(at) }
+                    }
+                    (Kind::Replace, Some(at), Some(old)) => {
+                        PeerCommand::Replace { old: id(old), new: id(at), address: sentinel_address(at) }
+                    }
+                    (Kind::Remove, _, Some(old)) => PeerCommand::Remove { id: id(old) },
+                    _ => return,
+                };
+                if let (Some(at), PeerCommand::Add { .. } | PeerCommand::Replace { .. }) = (spare, &command) {
+                    self.sentinels[at].enrolled = true;
+                    self.start_sentinel(at);
+                }
+                Command::Peer(command)
+            }
+            Kind::Switchover => {
+                let (coordinated, force) = (fault.size == 1, fault.size == 2);
+                let how = Switchover { to: instance, coordinated, force, timeout_ms: 0 };
+                Command::Failover { name, wish: Wish::Now(how) }
+            }
+            Kind::Set => {
+                let (option, value) = [
+                    ("down-after-milliseconds", "700"),
+                    ("parallel-syncs", "2"),
+                    ("crash-grace-milliseconds", "0"),
+                    ("down-after-milliseconds", "1500"),
+                ][fault.size as usize % 4];
+                Command::Set { name, options: vec![(option.to_owned(), value.to_owned())] }
+            }
+            Kind::Reset => Command::Reset { pattern: "*".to_owned() },
+            _ => {
+                let (owner, reason) = ("simulator".to_owned(), "as scheduled".to_owned());
+                let for_s = Some(fault.for_ms / 1000 + 1);
+                Command::Policy(PolicyCommand::Pause { name, instance, for_s, owner, reason })
+            }
         };
-        if let (Some(at), PeerCommand::Add { .. } | PeerCommand::Replace { .. }) = (spare, &command) {
-            self.sentinels[at].enrolled = true;
-            self.start_sentinel(at);
-        }
-        self.note(format!("operator: {}", command.words().join(" ")));
-        for ask in 0..ASKS {
-            let via = rng.usize(..self.sentinels.len());
-            let at = self.now_us + u64::from(ask) * ASK_AGAIN_US + rng.u64(..100) * MS;
-            self.schedule(at, Event::Operator { via, command: command.clone() });
+        let words: Vec<String> =
+            command.words().iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect();
+        self.note(format!("operator: {}", words.join(" ")));
+        for ask in 0..asks {
+            let via = self.rng.usize(..self.sentinels.len());
+            let at = self.now_us + u64::from(ask) * ASK_AGAIN_US + self.rng.u64(..100) * MS;
+            self.schedule(at, Event::Operator { via, command: Box::new(command.clone()) });
         }
     }
 
-    pub(super) fn operator(&mut self, via: usize, command: PeerCommand) {
+    pub(super) fn operator(&mut self, via: usize, command: &Command) {
         let now = self.sentinel_now(via);
-        let host = &mut self.sentinels[via];
-        let Some(core) = host.core.as_mut().filter(|core| !host.paused && !core.is_joining()) else { return };
+        let still = self.stands_still(via);
+        let Some(core) = self.sentinels[via].core.as_mut().filter(|core| !still && !core.is_joining()) else {
+            return;
+        };
         let mut actions = Vec::new();
-        core.propose_command(now, 1, &Command::Peer(command), &mut actions);
+        core.propose_command(now, 1, command, &mut actions);
         self.carry_out(via, actions);
         self.rearm(via);
     }
@@ -89,29 +125,28 @@ impl World {
             self.sentinels[at].connected_peers.remove(&peer);
             let life = self.sentinels[peer].life;
             let event = Event::PeerClosed { at: peer, peer: at, life };
-            self.send(1, at, peer, event);
+            self.send(PEERS, at, peer, event);
             self.input(at, Input::PeerDown { id: peer as u64 + 1 });
         }
     }
 
     pub(super) fn peer_closed(&mut self, at: usize, peer: usize, life: u64) {
-        if self.sentinels[at].paused {
-            self.sentinels[at].deferred.push(Event::PeerClosed { at, peer, life });
-        } else if self.sentinels[at].life == life && self.sentinels[at].connected_peers.remove(&peer) {
+        if self.sentinels[at].life == life && self.sentinels[at].connected_peers.remove(&peer) {
             self.input(at, Input::PeerDown { id: peer as u64 + 1 });
         }
     }
 
-    /// Who is to answer at rest: the voters, as their leader has them. `Err`: why there is no rest yet.
+    /// Who is to answer at rest: the voters, as their leader has them, but those that nobody healed. `Err`: why
+    /// there is no rest yet.
     pub fn voters(&self) -> Result<Vec<usize>, String> {
-        let leads =
-            |at: &usize| super::super::adapter::is_leader(&self.sentinels[*at]) && self.answer(*at).is_some();
+        let leads = |at: &usize| adapter::is_leader(&self.sentinels[*at]) && self.answer(*at).is_some();
         let leader = (0..self.sentinels.len()).find(leads).ok_or("nobody leads")?;
-        let membership = super::super::adapter::membership(&self.sentinels[leader]).ok_or("nobody leads")?;
+        let membership = adapter::membership(&self.sentinels[leader]).ok_or("nobody leads")?;
         if let Some(job) = &membership.job {
             return Err(job.describe());
         }
-        Ok(membership.voters().map(|id| id as usize - 1).collect())
+        let here = |at: &usize| !self.abandoned.contains(at) && !self.sentinels[*at].lost;
+        Ok(membership.voters().map(|id| id as usize - 1).filter(here).collect())
     }
 }
 

@@ -1,9 +1,11 @@
 //! The sentinels of the simulated world: how they start and die, what they are told, and how their
 //! actions are carried out over the simulated network. Knows no invariant; it only reports to checkers.
 
-use super::{Event, GROUP, MS, World, node_address, sentinel_address};
-use vedette::config::sentinel::{MasterConfig, PeerConfig, SentinelConfig};
+use super::{Event, FIRST_LINK, GROUP, MS, PEERS, World, node_address, sentinel_address};
+use crate::simulation::adapter;
+use vedette::config::sentinel::{MasterConfig, Mode, PeerConfig, SentinelConfig};
 use vedette::model::Address;
+use vedette::model::event::{Event as ModelEvent, EventKind};
 use vedette::sentinel::{Action, Input, LinkError, Sentinel};
 
 impl World {
@@ -33,6 +35,7 @@ impl World {
                 failover_timeout: 10_000,
                 // More faults in seconds than a window allows; the guard has stories of its own.
                 failovers_max: 0,
+                mode: if self.plan.safe { Mode::Safe } else { Mode::Available },
                 ..master
             }],
             ..defaults
@@ -43,15 +46,16 @@ impl World {
         let config = self.config(index);
         let seed = self.rng.u64(..);
         let now = self.sentinel_now(index);
-        let stored = self.sentinels[index].disk.clone();
+        let stored = self.sentinels[index].disk.stored.clone();
         let life = self.sentinels[index].life + 1;
-        let started = super::super::adapter::start(&config, stored, seed, now, index, life, &self.plan.bugs);
+        let started = adapter::start(&config, stored, seed, now, index, life, &self.plan.bugs);
         let host = &mut self.sentinels[index];
         host.life = life;
         host.links.clear();
         host.watched.clear();
         host.connected_peers.clear();
         host.deferred.clear();
+        (host.busy, host.paused) = (None, false);
         match started {
             Ok((core, actions)) => {
                 host.core = Some(core);
@@ -60,7 +64,7 @@ impl World {
                 self.rearm(index);
                 self.reconnect_peers();
             }
-            Err(text) => self.checkers.fail(format!("s{} cannot start again: {text}", index + 1)),
+            Err(text) => self.gives_up(index, &text),
         }
     }
 
@@ -68,7 +72,7 @@ impl World {
         self.note(format!("kill s{}", index + 1));
         let host = &mut self.sentinels[index];
         host.core = None;
-        host.paused = false;
+        (host.paused, host.busy) = (false, None);
         host.life += 1;
         host.deferred.clear();
         host.links.clear();
@@ -95,10 +99,6 @@ impl World {
     }
 
     pub(super) fn on_peer_link(&mut self, at: usize, peer: usize, up: bool, life: u64) {
-        if self.sentinels[at].paused {
-            self.sentinels[at].deferred.push(Event::PeerLink { at, peer, up, life });
-            return;
-        }
         if self.sentinels[at].life != life || self.sentinels[at].core.is_none() {
             return;
         }
@@ -111,10 +111,7 @@ impl World {
                 return;
             }
             if self.sentinels[at].connected_peers.insert(peer) {
-                let (uuid, run_id) = (
-                    super::super::adapter::uuid(peer),
-                    super::super::adapter::run_id(peer, self.sentinels[peer].life),
-                );
+                let (uuid, run_id) = (adapter::uuid(peer), adapter::run_id(peer, self.sentinels[peer].life));
                 self.input(at, Input::PeerUp { id, uuid, run_id, address: None });
             }
         } else if self.sentinels[peer].core.is_none() && self.sentinels[at].connected_peers.remove(&peer) {
@@ -137,27 +134,36 @@ impl World {
     }
 
     pub(super) fn rearm(&mut self, index: usize) {
-        let offset = self.sentinels[index].mono_offset_us;
         let host = &mut self.sentinels[index];
         host.wake_generation += 1;
         let generation = host.wake_generation;
         if let Some(at) = host.core.as_ref().and_then(Sentinel::next_wakeup) {
-            let at_us = at.as_micros().saturating_sub(offset).max(self.now_us + 1);
+            let at_us = host.clock.when(at.as_micros()).max(self.now_us + 1);
             self.schedule(at_us, Event::Wake { sentinel: index, generation });
         }
     }
 
     pub(super) fn carry_out(&mut self, index: usize, actions: Vec<Action>) {
-        for action in actions {
+        let life = self.sentinels[index].life;
+        let mut actions = actions.into_iter();
+        while let Some(action) = actions.next() {
+            // It died in the middle of it.
+            if self.sentinels[index].life != life {
+                return;
+            }
             match action {
                 Action::Persist(persist) => {
-                    super::super::adapter::persist(&mut self.sentinels[index].disk, persist)
+                    let mut then: Vec<Action> = actions.collect();
+                    if !self.persist(index, persist, &mut then) {
+                        return;
+                    }
+                    actions = then.into_iter();
                 }
                 Action::SendPeer { to, message } => {
                     let to = to as usize - 1;
                     if to < self.sentinels.len() && self.sentinels[index].connected_peers.contains(&to) {
                         let life = self.sentinels[to].life;
-                        self.send(1, index, to, Event::Peer { from: index, to, life, message });
+                        self.send(PEERS, index, to, Event::Peer { from: index, to, life, message });
                     }
                 }
                 Action::Watch { instance, .. } => {
@@ -189,6 +195,9 @@ impl World {
                         ));
                     }
                     self.checkers.event(index, &event);
+                    if self.checkers.is_news(&event) {
+                        self.on_news(index, &event);
+                    }
                 }
                 // Nobody asks for drills here.
                 Action::Drill(_) | Action::DrillAbort { .. } => {}
@@ -198,7 +207,8 @@ impl World {
                 | Action::Errands { .. }
                 | Action::AskHook { .. } => {}
                 Action::Fatal { message, .. } => {
-                    self.checkers.fail(format!("s{} gave up: {message}", index + 1));
+                    self.gives_up(index, &message);
+                    return;
                 }
             }
         }
@@ -217,7 +227,7 @@ impl World {
             self.next_channel += 1;
             // A stopped process still has a kernel that accepts for it.
             let run = self.nodes[node].node.run;
-            Event::LinkUp { sentinel: index, life, channel: self.next_channel + 10, run, instance }
+            Event::LinkUp { sentinel: index, life, channel: self.next_channel + FIRST_LINK, run, instance }
         } else {
             Event::LinkDown { sentinel: index, life, channel: None, instance, why: LinkError::Refused }
         };
@@ -250,12 +260,40 @@ impl World {
         request: u64,
         argv: &[Vec<u8>],
     ) {
-        let now = self.node_now(node);
+        let now = self.node_clock(node);
         let mut out = Vec::new();
         let reply = self.nodes[node].node.command(now, argv, &mut out);
         self.obey(node, out);
+        if self.moments.on_order(argv) {
+            self.moment_comes();
+        }
         let instance = self.nodes[node].node.address.clone();
         let (from, to) = (self.node_host(node), self.sentinel_host(sentinel));
         self.send(channel, from, to, Event::Replied { sentinel, channel, instance, request, reply });
+    }
+
+    /// Its id is lost, it says. It may say so only where its disk had lied.
+    fn gives_up(&mut self, index: usize, why: &str) {
+        self.note(format!("s{} gives up: {why}", index + 1));
+        if !self.checkers.may_give_up() {
+            self.checkers.fail(format!("s{} cannot go on: {why}", index + 1));
+        }
+        self.kill_sentinel(index);
+        self.sentinels[index].lost = true;
+        self.sentinels[index].enrolled = false;
+    }
+
+    /// The first time that anybody tells this event.
+    fn on_news(&mut self, teller: usize, event: &ModelEvent) {
+        let detail =
+            |name: &str| event.details.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        if event.kind == EventKind::TryFailover
+            && let (Some(cause), Some((master, _))) = (detail("cause"), self.agreed(teller))
+        {
+            self.judge_cause(&cause, &master);
+        }
+        if self.moments.on_event(event.kind) {
+            self.moment_comes();
+        }
     }
 }
