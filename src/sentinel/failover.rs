@@ -368,7 +368,8 @@ impl Work<'_> {
             short => {
                 // What the restarted master still has weighs as much as what the replicas have.
                 let silent_master = failover.cause == Cause::Restarted && conduct.handed_over.is_none();
-                if silent_master && waited < LATECOMERS {
+                let silent = silent_master || (failover.cause == Cause::Restarted && silent_ones);
+                if silent && waited < LATECOMERS {
                     return;
                 }
                 if failover.cause == Cause::Restarted && self.reconfirm(failover, conduct) {
@@ -494,10 +495,11 @@ impl Work<'_> {
             return self.keep_master(failover, conduct);
         }
         let answered = |address: &Address| conduct.frozen.contains_key(address);
-        if self.group.settings.safe() && !self.group.replicas.iter().all(answered) {
+        let had = if master.synced { master.holds(self.group) } else { None };
+        let may_miss_some = !self.group.settings.safe() && had.is_some_and(|offset| offset > 0);
+        if !may_miss_some && !self.group.replicas.iter().all(answered) {
             return false;
         }
-        let had = if master.synced { master.holds(self.group) } else { None };
         let more = conduct.frozen.values().any(|frozen| match (frozen.holds(self.group), had) {
             (Some(theirs), Some(ours)) => theirs > ours,
             (Some(theirs), None) => theirs > 0,

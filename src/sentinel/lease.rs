@@ -222,7 +222,9 @@ impl Work<'_> {
             epoch: self.group.epoch,
             ttl_ms: length.as_millis() as u64,
             echo,
-            quorum: set.quorum,
+            // Where a promotion need not meet every majority of the set, its members cannot vouch: the one that
+            // it did not freeze could go on doing so.
+            quorum: if self.group.settings.safe() { set.quorum } else { 0 },
             version: set.version,
             members: set.members.keys().cloned().collect(),
         };

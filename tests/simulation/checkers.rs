@@ -44,7 +44,6 @@ pub struct Checkers {
     /// Values acknowledged with at least n replicas.
     promised: BTreeSet<u64>,
     acknowledged: BTreeSet<u64>,
-    pub acknowledged_count: u64,
     /// The first acknowledgement of each epoch.
     first_ack_us: BTreeMap<u64, u64>,
     events: BTreeMap<u64, Event>,
@@ -74,7 +73,6 @@ impl Checkers {
             invoked: 0,
             promised: BTreeSet::new(),
             acknowledged: BTreeSet::new(),
-            acknowledged_count: 0,
             first_ack_us: BTreeMap::new(),
             events: BTreeMap::new(),
             news: 0,
@@ -203,7 +201,6 @@ impl Checkers {
     }
 
     pub fn client_heard(&mut self, value: u64, acks: usize) {
-        self.acknowledged_count += 1;
         if acks >= self.quorum {
             self.promised.insert(value);
         }

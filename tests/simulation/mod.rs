@@ -34,7 +34,6 @@ pub struct Outcome {
     pub failure: Option<String>,
     pub trace: Vec<(u64, String)>,
     pub failovers: u64,
-    pub acknowledged: u64,
     pub virtual_us: u64,
     /// A hash of all that happened: the same seed must come to the same.
     pub digest: u64,
@@ -62,7 +61,6 @@ fn outcome(world: World) -> Outcome {
     Outcome {
         failure: world.checkers.failure().map(str::to_owned),
         failovers: world.checkers.failovers,
-        acknowledged: world.checkers.acknowledged_count,
         virtual_us: world.now_us,
         digest: world.digest,
         trace: world.trace,

@@ -21,7 +21,7 @@ macro_rules! planted {
 }
 
 const BUGS: &[Planted] = planted![
-    bugs.epoch_reused within 50,
+    bugs.epoch_reused within 1000,
     bugs.offsets_before_freeze within 1000,
     bugs.old_master_competes within 1000,
     bugs.lease_not_awaited within 1000,

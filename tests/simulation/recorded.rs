@@ -48,7 +48,8 @@ struct Model {
 impl Model {
     fn new(count: usize, bundled: bool) -> Self {
         let address = |index: usize| Address::new("127.0.0.1", 7001 + index as u16);
-        let node = |index: usize| DataNode::new(address(index), bundled, index as u64 + 1, Default::default());
+        let node =
+            |index: usize| DataNode::new(address(index), bundled, index as u64 + 1, Default::default());
         Model {
             nodes: (0..count).map(node).collect(),
             now_us: 5_000_000,
@@ -216,7 +217,8 @@ impl Side for Real {
             None => "OK".into(),
             Some(n) => {
                 // Where as many are to be counted they are waited for; where fewer, not for ever.
-                let enough = self.expected.as_ref().is_some_and(|line| line.ends_with(&format!("{n} acknowledged")));
+                let enough =
+                    self.expected.as_ref().is_some_and(|line| line.ends_with(&format!("{n} acknowledged")));
                 let limit_ms = if enough { "20000" } else { "1000" };
                 let reply = self.clients[node].ask(&["WAIT", &n.to_string(), limit_ms]);
                 format!("{} acknowledged", reply.as_integer().unwrap_or(-1))
@@ -389,7 +391,8 @@ fn play(side: &mut dyn Side, count: usize, steps: &[&str], expected: &[String]) 
                 side.begins_to_wait();
                 let mut seen = look(side, &mut names, &alive).join("\n  ");
                 let mut again = 0;
-                let as_expected = |seen: &str| expected.is_none_or(|line| line == format!("{step} -> {seen}"));
+                let as_expected =
+                    |seen: &str| expected.is_none_or(|line| line == format!("{step} -> {seen}"));
                 while (again < 4 || !as_expected(&seen)) && side.waits_on() {
                     again += 1;
                     seen = look(side, &mut names, &alive).join("\n  ");
@@ -409,7 +412,8 @@ fn play(side: &mut dyn Side, count: usize, steps: &[&str], expected: &[String]) 
                     match *how {
                         "follows" => {
                             let port = format!("port={},", side.address(index_of(who)).port);
-                            let online = |text: &String| text.contains(&port) && text.contains("state=online");
+                            let online =
+                                |text: &String| text.contains(&port) && text.contains("state=online");
                             let up = of("master_link_status") == "up" && master == *whom;
                             up && info(side, index_of(whom)).values().any(online)
                         }
@@ -435,9 +439,11 @@ fn play(side: &mut dyn Side, count: usize, steps: &[&str], expected: &[String]) 
             }
             ["lease", who, epoch, quorum, version, set @ ..] => {
                 let node = index_of(who);
-                let members: Vec<String> = set.iter().map(|m| side.address(index_of(&m[1..])).to_string()).collect();
+                let members: Vec<String> =
+                    set.iter().map(|m| side.address(index_of(&m[1..])).to_string()).collect();
                 let mut grant = |echo: i64| {
-                    let words = ["VEDETTE", "LEASE", "g", epoch, LEASE_MS, &echo.to_string(), quorum, version];
+                    let words =
+                        ["VEDETTE", "LEASE", "g", epoch, LEASE_MS, &echo.to_string(), quorum, version];
                     let mut words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
                     words.push(members.join(","));
                     side.ask(node, &words)
@@ -483,7 +489,8 @@ fn compare(bundled: bool) {
     let scripts = include_str!("recorded/scripts.txt");
     let mut played = 0;
     for script in scripts.split("\n\n") {
-        let mut steps = script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let mut steps =
+            script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let Some((kind, count)) = steps.next().and_then(|line| line.split_once(' ')) else { continue };
         if (kind == "bundled") != bundled {
             continue;

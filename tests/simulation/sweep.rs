@@ -31,8 +31,10 @@ pub fn sweep(
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     let plan = shape(seed);
                     let caught = std::panic::catch_unwind(|| run(plan.clone(), draw(&plan)));
-                    let outcome =
-                        caught.unwrap_or_else(|_| panic!("seed {seed} panics: VEDETTE_SEED={seed}"));
+                    let outcome = caught.unwrap_or_else(|panic| Outcome {
+                        failure: Some(format!("panic: {}", message(&*panic))),
+                        ..Outcome::default()
+                    });
                     let mut totals = totals.lock().unwrap();
                     totals.seeds += 1;
                     totals.failovers += outcome.failovers;

@@ -27,10 +27,10 @@ impl Disk {
 impl World {
     /// True when the caller is to go on with what stands behind the sync.
     pub(super) fn persist(&mut self, index: usize, persist: Persist, then: &mut Vec<Action>) -> bool {
-        self.checkers.persisted(index, &persist);
         let disk = &mut self.sentinels[index].disk;
         if let Some((kept, restart_us)) = disk.torn.take() {
             if kept {
+                self.checkers.persisted(index, &persist);
                 crate::simulation::adapter::persist(&mut disk.stored, persist, &self.plan.shell_bugs);
             }
             self.note(format!("s{} dies in a sync (kept: {kept})", index + 1));
@@ -52,6 +52,7 @@ impl World {
             self.schedule(self.now_us + took_us, event);
             return false;
         }
+        self.checkers.persisted(index, &persist);
         crate::simulation::adapter::persist(&mut disk.stored, persist, &self.plan.shell_bugs);
         true
     }
@@ -62,6 +63,7 @@ impl World {
             return;
         }
         let Some((persist, then)) = host.busy.take() else { return };
+        self.checkers.persisted(index, &persist);
         crate::simulation::adapter::persist(&mut host.disk.stored, persist, &self.plan.shell_bugs);
         self.carry_out(index, then);
         self.catch_up(index);
