@@ -198,6 +198,11 @@ impl Checkers {
             ));
         }
         self.first_ack_us.entry(epoch).or_insert(now_us);
+        // Whoever serves in an epoch is its master, told so or found so.
+        let master = *self.masters.entry(epoch).or_insert(node);
+        if master != node {
+            self.fail(format!("I1: nodes {master} and {node} both serve in epoch {epoch}"));
+        }
     }
 
     pub fn client_heard(&mut self, value: u64, acks: usize) {

@@ -12,6 +12,9 @@ pub type Host = usize;
 const HOSTS_MAX: usize = 24;
 /// What a lost segment costs before it is sent again.
 const RETRANSMIT_US: u64 = 200_000;
+/// Nobody waits longer for one segment: the connection is given up, and what a new one brings is modelled as
+/// the old one going on.
+const GIVEN_UP_US: u64 = 2_000_000;
 
 /// What is wrong with it, to be undone by the same value.
 #[derive(Clone, Debug)]
@@ -140,8 +143,8 @@ impl Network {
         }
         let mut at = now_us + self.delay(from, to);
         if self.loss > 0 {
-            let mut again_us = RETRANSMIT_US;
-            while self.rng.u32(0..100) < self.loss {
+            let (mut again_us, latest) = (RETRANSMIT_US, at + GIVEN_UP_US);
+            while at < latest && self.rng.u32(0..100) < self.loss {
                 if !stream {
                     return Fate::Lost;
                 }

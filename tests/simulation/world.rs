@@ -64,6 +64,8 @@ pub struct NodeHost {
     deferred: VecDeque<Event>,
     /// Since when nothing was the matter with it or with most sentinels' way to it.
     well_since: Option<u64>,
+    /// Since when nothing was the matter with the server itself, whoever reaches it.
+    sound_since: Option<u64>,
 }
 
 impl NodeHost {
@@ -247,6 +249,7 @@ impl World {
                 clock: Clock::new(rng.u64(1..1_000_000_000)),
                 deferred: VecDeque::new(),
                 well_since: None,
+                sound_since: None,
             })
             .collect();
         let sentinels = (0..plan.sentinels + plan.spares)

@@ -63,17 +63,18 @@ impl World {
     /// Since when which server was without any trouble, in the eyes of a majority that could judge it.
     fn note_wellness(&mut self) {
         let able = |at: usize| self.sentinels[at].core.is_some() && !self.stands_still(at);
-        let well: Vec<bool> = (0..self.nodes.len())
+        let well: Vec<(bool, bool)> = (0..self.nodes.len())
             .map(|node| {
                 let host = &self.nodes[node];
                 let sound = host.node.alive && !host.paused && host.stutter_us == 0 && !host.node.disk_full;
                 let seen = (0..self.plan.sentinels)
                     .filter(|at| able(*at) && self.network.is_sound(*at, self.node_host(node)))
                     .count();
-                sound && seen > self.plan.sentinels / 2
+                (sound, sound && seen > self.plan.sentinels / 2)
             })
             .collect();
-        for (host, well) in self.nodes.iter_mut().zip(well) {
+        for (host, (sound, well)) in self.nodes.iter_mut().zip(well) {
+            host.sound_since = if sound { host.sound_since.or(Some(self.now_us)) } else { None };
             host.well_since = if well { host.well_since.or(Some(self.now_us)) } else { None };
         }
     }
@@ -102,9 +103,8 @@ impl World {
                 link_us > long_us
             }
         });
-        let serves =
-            self.nodes[node].node.alive && !self.nodes[node].paused && !self.nodes[node].node.disk_full;
-        if let Some(witness) = witness.filter(|_| serves && self.nodes[node].stutter_us == 0) {
+        let sound_for = self.nodes[node].sound_since.map_or(0, |since| self.now_us - since);
+        if let Some(witness) = witness.filter(|_| sound_for > long_us) {
             let text = format!(
                 "P5: a failover for a {cause} master, though {} streamed from {master} all the time",
                 self.nodes[witness].node.address
