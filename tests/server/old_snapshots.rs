@@ -5,7 +5,8 @@ use crate::replication::content;
 use crate::support::{Process, eventually, free_port};
 use std::process::Command;
 
-const FAR_S: u32 = 4_000_000_000;
+/// Seconds were signed numbers of four bytes.
+const FAR_S: u32 = 2_000_000_000;
 
 /// A file under construction.
 struct File(Vec<u8>);
