@@ -174,7 +174,8 @@ macro_rules! typed_access {
                 }
             }
 
-            pub fn $make(&mut self, key: &[u8]) -> Result<(Place, &mut $kind), CommandError> {
+            /// With the seed that collections grow by.
+            pub fn $make(&mut self, key: &[u8]) -> Result<(&mut $kind, &HashSeed), CommandError> {
                 let mut place = self.place(key);
                 if !place.is_found() {
                     #[allow(clippy::redundant_closure_call)]
@@ -182,28 +183,25 @@ macro_rules! typed_access {
                     place = self.keyspace.insert_at(place, key, Value::$variant(value), None);
                     self.note_new(self.db, key);
                 }
-                match self.$change(place)? {
-                    Some(value) => Ok((place, value)),
+                self.$at(place)?;
+                match self.keyspace.value_and_seed_mut(place) {
+                    Some((Value::$variant(value), seed)) => Ok((value, seed)),
                     // Inserted above.
-                    None => Err(CommandError::NoSuchKey),
+                    _ => Err(CommandError::NoSuchKey),
                 }
             }
         }
     };
 }
 
-use crate::store::Keyspace;
+use crate::store::{HashSeed, Keyspace};
 typed_access!(Str, Str, read_str, str_at, change_str, make_str, |_: &Keyspace| Str::text(b""));
 typed_access!(List, List, read_list, list_at, change_list, make_list, |k: &Keyspace| Box::new(List::new(
     k.seed()
 )));
-typed_access!(Hash, Hash, read_hash, hash_at, change_hash, make_hash, |k: &Keyspace| Box::new(Hash::new(
-    k.seed()
-)));
-typed_access!(Set, Set, read_set, set_at, change_set, make_set, |k: &Keyspace| Box::new(Set::new(k.seed())));
-typed_access!(ZSet, ZSet, read_zset, zset_at, change_zset, make_zset, |k: &Keyspace| Box::new(ZSet::new(
-    k.seed()
-)));
+typed_access!(Hash, Hash, read_hash, hash_at, change_hash, make_hash, |_: &Keyspace| Hash::default());
+typed_access!(Set, Set, read_set, set_at, change_set, make_set, |_: &Keyspace| Set::default());
+typed_access!(ZSet, ZSet, read_zset, zset_at, change_zset, make_zset, |_: &Keyspace| ZSet::default());
 typed_access!(Stream, Stream, read_stream, stream_at, change_stream, make_stream, |_: &Keyspace| {
     Box::default()
 });

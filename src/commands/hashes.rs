@@ -11,10 +11,10 @@ fn set_fields(unit: &mut Unit<'_>, argv: &[&[u8]], name: &str) -> Result<usize, 
     if !argv.len().is_multiple_of(2) {
         return Err(CommandError::Arity(name.into()));
     }
-    let (_, hash) = unit.make_hash(argv[1])?;
+    let (hash, seed) = unit.make_hash(argv[1])?;
     let longest = argv[2..].iter().map(|word| word.len()).max().unwrap_or(0);
-    hash.grow_for(longest);
-    let created = argv[2..].chunks_exact(2).filter(|pair| hash.set(pair[0], pair[1])).count();
+    hash.grow_for(seed, longest);
+    let created = argv[2..].chunks_exact(2).filter(|pair| hash.set(seed, pair[0], pair[1])).count();
     unit.effects.dirty += (argv.len() as u64 - 2) / 2;
     Ok(created)
 }
@@ -32,11 +32,11 @@ fn hmset(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
 }
 
 fn hsetnx(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
-    let (_, hash) = unit.make_hash(argv[1])?;
-    hash.grow_for(argv[2].len().max(argv[3].len()));
+    let (hash, seed) = unit.make_hash(argv[1])?;
+    hash.grow_for(seed, argv[2].len().max(argv[3].len()));
     let is_new = hash.get(argv[2]).is_none();
     if is_new {
-        hash.set(argv[2], argv[3]);
+        hash.set(seed, argv[2], argv[3]);
         unit.effects.dirty += 1;
     }
     reply.integer(i64::from(is_new));
@@ -131,8 +131,8 @@ fn hincrby(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done 
         None => 0,
     };
     let sum = value.checked_add(increment).ok_or("ERR increment or decrement would overflow")?;
-    let (_, hash) = unit.make_hash(argv[1])?;
-    hash.set(argv[2], itoa::Buffer::new().format(sum).as_bytes());
+    let (hash, seed) = unit.make_hash(argv[1])?;
+    hash.set(seed, argv[2], itoa::Buffer::new().format(sum).as_bytes());
     unit.effects.dirty += 1;
     reply.integer(sum);
     Ok(())
@@ -151,8 +151,8 @@ fn hincrbyfloat(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> 
         None => b"0".to_vec(),
     };
     let sum = long_double::add(&value, argv[3]).ok_or("ERR increment would produce NaN or Infinity")?;
-    let (_, hash) = unit.make_hash(argv[1])?;
-    hash.set(argv[2], sum.as_bytes());
+    let (hash, seed) = unit.make_hash(argv[1])?;
+    hash.set(seed, argv[2], sum.as_bytes());
     unit.effects.dirty += 1;
     unit.effects.rewrite(owned(&[b"HSET", argv[1], argv[2], sum.as_bytes()]));
     reply.bulk(sum.as_bytes());

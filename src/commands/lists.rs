@@ -81,7 +81,7 @@ pub fn move_item(
         }
     } else {
         unit.delete_if_empty(source);
-        let (_, list) = unit.make_list(to)?;
+        let (list, _) = unit.make_list(to)?;
         to_side.push(list, &item);
     }
     unit.effects.dirty += 1;
@@ -102,7 +102,7 @@ fn push(
             return Ok(());
         }
     }
-    let (_, list) = unit.make_list(argv[1])?;
+    let (list, _) = unit.make_list(argv[1])?;
     for item in &argv[2..] {
         side.push(list, item);
     }

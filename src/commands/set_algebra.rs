@@ -39,9 +39,9 @@ fn combine(
     }
     match operation {
         Operation::Union => {
-            let mut result = Set::new(unit.keyspace.seed());
+            let (mut result, seed) = (Set::default(), unit.keyspace.seed());
             sets.iter().flatten().flat_map(|set| set.iter()).for_each(|member| {
-                result.insert(&member);
+                result.insert(seed, &member);
             });
             Ok(result.iter().collect())
         }
@@ -76,11 +76,11 @@ fn store_combined(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>, o
     if members.is_empty() {
         unit.effects.dirty += u64::from(unit.delete(argv[1]));
     } else {
-        let mut set = Set::new(unit.keyspace.seed());
+        let (mut set, seed) = (Set::default(), unit.keyspace.seed());
         members.iter().for_each(|member| {
-            set.insert(member);
+            set.insert(seed, member);
         });
-        unit.store(argv[1], Value::Set(Box::new(set)), None);
+        unit.store(argv[1], Value::Set(set), None);
         unit.effects.dirty += 1;
     }
     reply.integer(members.len() as i64);

@@ -18,8 +18,8 @@ pub(super) fn choose<T>(all: &mut Vec<T>, count: usize, rng: &mut Rng) {
 }
 
 fn sadd(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
-    let (_, set) = unit.make_set(argv[1])?;
-    let added = argv[2..].iter().filter(|member| set.insert(member)).count();
+    let (set, seed) = unit.make_set(argv[1])?;
+    let added = argv[2..].iter().filter(|member| set.insert(seed, member)).count();
     unit.effects.dirty += added as u64;
     reply.integer(added as i64);
     Ok(())
@@ -155,8 +155,8 @@ fn smove(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
         }
         unit.delete_if_empty(place);
         unit.effects.dirty += 1;
-        let (_, set) = unit.make_set(argv[2])?;
-        if set.insert(argv[3]) {
+        let (set, seed) = unit.make_set(argv[2])?;
+        if set.insert(seed, argv[3]) {
             unit.effects.dirty += 1;
         }
     }

@@ -104,7 +104,7 @@ fn xgroup(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
         if has_group {
             return Err("BUSYGROUP Consumer Group name already exists".into());
         }
-        let (_, stream) = unit.make_stream(key)?;
+        let (stream, _) = unit.make_stream(key)?;
         stream.add_group(name, Group::new(id, read));
         unit.effects.dirty += 1;
         reply.ok();

@@ -56,7 +56,7 @@ fn xadd(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
     if words.iter().map(|word| word.len()).sum::<usize>() > ENTRY_BYTES_MAX {
         return Err("ERR Elements are too large to be stored".into());
     }
-    let (_, stream) = unit.make_stream(argv[1])?;
+    let (stream, _) = unit.make_stream(argv[1])?;
     stream.push(id, words, limits);
     // What everyone else gets: the id that was chosen, and exactly what was let go.
     let mut command = owned(&[argv[0], argv[1]]);

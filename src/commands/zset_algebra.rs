@@ -161,9 +161,9 @@ impl<'a> Query<'a> {
             entry.score = 0.0;
         }
         let mut inputs = inputs.into_iter();
-        let mut result = ZSet::new(unit.keyspace.seed());
+        let (mut result, seed) = (ZSet::default(), unit.keyspace.seed());
         for entry in inputs.next().unwrap_or_default() {
-            result.insert(entry.score, &entry.member);
+            result.insert(seed, entry.score, &entry.member);
         }
         for entries in inputs {
             match self.operation {
@@ -171,14 +171,14 @@ impl<'a> Query<'a> {
                     for entry in entries {
                         let score = result.score(&entry.member);
                         let score = score.map_or(entry.score, |old| self.aggregate.join(old, entry.score));
-                        result.insert(score, &entry.member);
+                        result.insert(seed, score, &entry.member);
                     }
                 }
                 Operation::Intersection => {
-                    let mut common = ZSet::new(unit.keyspace.seed());
+                    let mut common = ZSet::default();
                     for entry in entries {
                         if let Some(old) = result.score(&entry.member) {
-                            common.insert(self.aggregate.join(old, entry.score), &entry.member);
+                            common.insert(seed, self.aggregate.join(old, entry.score), &entry.member);
                         }
                     }
                     result = common;

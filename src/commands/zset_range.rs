@@ -247,11 +247,11 @@ pub(super) fn store_result(unit: &mut Unit<'_>, key: &[u8], entries: &[Scored]) 
         unit.effects.dirty += u64::from(unit.delete(key));
         return;
     }
-    let mut zset = ZSet::new(unit.keyspace.seed());
+    let (mut zset, seed) = (ZSet::default(), unit.keyspace.seed());
     for entry in entries {
-        zset.insert(entry.score, &entry.member);
+        zset.insert(seed, entry.score, &entry.member);
     }
-    unit.store(key, Value::ZSet(Box::new(zset)), None);
+    unit.store(key, Value::ZSet(zset), None);
     unit.effects.dirty += 1;
 }
 

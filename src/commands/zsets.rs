@@ -6,8 +6,8 @@ use super::lists::MultiPop;
 use super::{CommandError, DataCommand, Done, Unit, row};
 use crate::resp::spec::{Arity, DENYOOM, FAST, KEY_1, NO_KEYS, READONLY, WRITE};
 use crate::resp::{Protocol, Writer};
-use crate::store::ZSet;
 use crate::store::tree::Scored;
+use crate::store::{HashSeed, ZSet};
 
 /// An end of a sorted set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,12 @@ enum Added {
     Done(Option<f64>, f64),
 }
 
-fn add_one(zset: &mut ZSet, o: &AddOptions, score: f64, member: &[u8]) -> Result<Added, CommandError> {
+fn add_one(
+    (zset, seed): (&mut ZSet, &HashSeed),
+    o: &AddOptions,
+    score: f64,
+    member: &[u8],
+) -> Result<Added, CommandError> {
     let old = zset.score(member);
     let refused = match old {
         Some(_) => o.if_absent,
@@ -90,7 +95,7 @@ fn add_one(zset: &mut ZSet, o: &AddOptions, score: f64, member: &[u8]) -> Result
         return Ok(Added::Refused);
     }
     if old != Some(score) {
-        zset.insert(score, member);
+        zset.insert(seed, score, member);
     }
     Ok(Added::Done(old, score))
 }
@@ -141,11 +146,11 @@ fn add_all(
         }
         return Ok(());
     }
-    let (_, zset) = unit.make_zset(key)?;
+    let (zset, seed) = unit.make_zset(key)?;
     let (mut added, mut updated, mut last) = (0, 0, None);
     for (score, member) in scores.into_iter().zip(pairs.iter().skip(1).step_by(2)) {
         last = None;
-        if let Added::Done(old, new) = add_one(zset, options, score, member)? {
+        if let Added::Done(old, new) = add_one((zset, seed), options, score, member)? {
             added += u64::from(old.is_none());
             updated += u64::from(old.is_some_and(|old| old != new));
             last = Some(new);

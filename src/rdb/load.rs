@@ -116,25 +116,25 @@ fn to_store(decoded: Decoded, seed: &HashSeed) -> Value {
             Value::List(Box::new(list))
         }
         Decoded::Set(members) => {
-            let mut set = Set::new(seed);
+            let mut set = Set::default();
             for member in members {
-                set.insert(&member);
+                set.insert(seed, &member);
             }
-            Value::Set(Box::new(set))
+            Value::Set(set)
         }
         Decoded::Hash(pairs) => {
-            let mut hash = Hash::new(seed);
+            let mut hash = Hash::default();
             for (field, value) in pairs {
-                hash.set(&field, &value);
+                hash.set(seed, &field, &value);
             }
-            Value::Hash(Box::new(hash))
+            Value::Hash(hash)
         }
         Decoded::SortedSet(pairs) => {
-            let mut zset = ZSet::new(seed);
+            let mut zset = ZSet::default();
             for (member, score) in pairs {
-                zset.insert(score, &member);
+                zset.insert(seed, score, &member);
             }
-            Value::ZSet(Box::new(zset))
+            Value::ZSet(zset)
         }
         Decoded::Stream(stream) => Value::Stream(stream),
     }

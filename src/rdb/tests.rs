@@ -20,18 +20,18 @@ fn sample() -> Keyspace {
                 Value::List(Box::new(list))
             }
             2 => {
-                let mut set = Set::new(&seed);
+                let mut set = Set::default();
                 (0..=n).for_each(|i| {
-                    set.insert(i.to_string().as_bytes());
+                    set.insert(&seed, i.to_string().as_bytes());
                 });
-                Value::Set(Box::new(set))
+                Value::Set(set)
             }
             3 => {
-                let mut hash = Hash::new(&seed);
+                let mut hash = Hash::default();
                 (0..=n).for_each(|i| {
-                    hash.set(i.to_string().as_bytes(), &word(i));
+                    hash.set(&seed, i.to_string().as_bytes(), &word(i));
                 });
-                Value::Hash(Box::new(hash))
+                Value::Hash(hash)
             }
             5 => {
                 let mut stream = Stream::default();
@@ -51,11 +51,11 @@ fn sample() -> Keyspace {
                 Value::Stream(Box::new(stream))
             }
             _ => {
-                let mut zset = ZSet::new(&seed);
+                let mut zset = ZSet::default();
                 (0..=n).for_each(|i| {
-                    zset.insert(i as f64 / 3.0 - 5.0, format!("m{i}").as_bytes());
+                    zset.insert(&seed, i as f64 / 3.0 - 5.0, format!("m{i}").as_bytes());
                 });
-                Value::ZSet(Box::new(zset))
+                Value::ZSet(zset)
             }
         };
         keyspace.insert(n % 3, key.as_bytes(), value, (n % 4 == 0).then_some(5_000 + n as u64));

@@ -1,4 +1,4 @@
-//! How recently or how often a key was used, in the four bytes that every entry has for it: seconds
+//! How recently or how often a key was used, in the 24 bits that every entry has for it: seconds
 //! of wall time, or sixteen bits of minutes and a counter that grows with the logarithm of the uses
 //! and falls with time. As Redis counts both. Knows no policy.
 
@@ -21,7 +21,7 @@ impl Default for Lfu {
     }
 }
 
-/// What an entry's four bytes mean.
+/// What an entry's 24 bits mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tracking {
     #[default]
@@ -29,11 +29,28 @@ pub enum Tracking {
     Frequency(Lfu),
 }
 
+/// What a use is noted by is 24 bits long: 194 days, as in Redis.
+const SECONDS_MASK: u32 = (1 << 24) - 1;
+/// The longest idle time that is told; a stamp that seems older is of a clock that was set back.
+pub const IDLE_MAX_S: u32 = SECONDS_MASK - 86_400;
+
+/// What an entry used now holds.
+#[inline]
+pub fn recent(now_s: u32) -> u32 {
+    (now_s & SECONDS_MASK).max(1)
+}
+
+/// Seconds since a use.
+pub fn idle_s(access: u32, now_s: u32) -> u32 {
+    let idle_s = now_s.wrapping_sub(access) & SECONDS_MASK;
+    if idle_s > IDLE_MAX_S { 0 } else { idle_s }
+}
+
 fn minutes(now_s: u32) -> u16 {
     (now_s / 60) as u16
 }
 
-/// The four bytes of a counter as of now.
+/// What an entry with a counter as of now holds.
 pub fn stamp(now_s: u32, count: u8) -> u32 {
     u32::from(minutes(now_s)) << 8 | u32::from(count)
 }
@@ -81,6 +98,16 @@ mod tests {
         assert!((7..14).contains(&reached[0]), "{reached:?}");
         assert!((13..25).contains(&reached[1]), "{reached:?}");
         assert!((110..180).contains(&reached[2]), "{reached:?}");
+    }
+
+    #[test]
+    fn idle_times_are_told_over_the_edge_and_not_of_a_clock_that_was_set_back() {
+        let edge = SECONDS_MASK + 1;
+        for (used_s, now_s, idle) in [(5, 9, 4), (edge - 2, edge + 3, 5), (edge, edge + 2, 1), (900, 500, 0)]
+        {
+            assert_eq!(idle_s(recent(used_s), now_s), idle, "{used_s}");
+        }
+        assert_eq!(idle_s(recent(7), 7 + IDLE_MAX_S), IDLE_MAX_S);
     }
 
     #[test]

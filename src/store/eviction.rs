@@ -4,7 +4,8 @@
 
 use super::access::{self, Tracking};
 use super::bytes::SmallBytes;
-use super::keyspace::{DATABASES, Entry, Keyspace, NEVER};
+use super::entry::{Entry, NEVER};
+use super::keyspace::{DATABASES, Keyspace};
 use crate::stdx::Rng;
 
 /// Candidates remembered from one choice to the next.
@@ -152,11 +153,11 @@ impl Keyspace {
 
 fn score(policy: Policy, entry: &Entry, tracking: Tracking, loaded_s: u32, now_ms: u64) -> u64 {
     if policy == Policy::VolatileTtl {
-        return NEVER - entry.expire_at_ms().unwrap_or(NEVER);
+        return NEVER - entry.expire_or_never_ms();
     }
     let now_s = (now_ms / 1000) as u32;
     match tracking {
-        Tracking::Recency => u64::from(now_s.saturating_sub(entry.access_or(loaded_s))),
+        Tracking::Recency => u64::from(access::idle_s(entry.access_or(loaded_s), now_s)),
         Tracking::Frequency(lfu) => {
             let fresh = access::stamp(loaded_s, access::FRESH);
             255 - u64::from(access::count(entry.access_or(fresh), now_s, lfu))

@@ -1,11 +1,11 @@
 //! What a key takes of memory: itself, its place in the table, and its value, of which only some
 //! parts may be looked at. For operators; nothing is decided by it.
 
-use super::keyspace::Entry;
+use super::entry::Entry;
 use super::value::Value;
 
 /// Of the index of a table, for each entry.
-const INDEX_BYTES: usize = 6;
+const INDEX_BYTES: usize = 4;
 
 /// `samples` parts of a value stand for all.
 pub fn of_entry(entry: &Entry, samples: usize) -> usize {
@@ -17,9 +17,9 @@ pub fn of_value(value: &Value, samples: usize) -> usize {
     match value {
         Value::Str(string) => string.heap_bytes(),
         Value::List(list) => size_of_val(&**list) + list.heap_bytes(),
-        Value::Hash(hash) => size_of_val(&**hash) + hash.heap_bytes(samples),
-        Value::Set(set) => size_of_val(&**set) + set.heap_bytes(samples),
-        Value::ZSet(zset) => size_of_val(&**zset) + zset.heap_bytes(samples),
+        Value::Hash(hash) => hash.heap_bytes(samples),
+        Value::Set(set) => set.heap_bytes(samples),
+        Value::ZSet(zset) => zset.heap_bytes(samples),
         Value::Stream(stream) => size_of_val(&**stream) + stream.heap_bytes(),
     }
 }

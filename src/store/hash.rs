@@ -2,7 +2,7 @@
 
 use super::bytes::SmallBytes;
 use super::footprint::estimate;
-use super::packed::{Packed, Word, encode};
+use super::packed::{PAIRS_MAX, Packed, Word, encode};
 use super::seed::HashSeed;
 use super::table::{Keyed, Table};
 use crate::stdx::Rng;
@@ -19,11 +19,9 @@ impl Keyed for Field {
     }
 }
 
-#[derive(Clone)]
-pub struct Hash {
-    repr: Repr,
-    seed: HashSeed,
-}
+/// Sixteen bytes; what making it large takes is handed in.
+#[derive(Clone, Default)]
+pub struct Hash(Repr);
 
 #[derive(Clone)]
 enum Repr {
@@ -31,13 +29,15 @@ enum Repr {
     Large(Box<Table<Field>>),
 }
 
-impl Hash {
-    pub fn new(seed: &HashSeed) -> Self {
-        Hash { repr: Repr::Small(Packed::default()), seed: seed.clone() }
+impl Default for Repr {
+    fn default() -> Self {
+        Repr::Small(Packed::default())
     }
+}
 
+impl Hash {
     pub fn len(&self) -> usize {
-        match &self.repr {
+        match &self.0 {
             Repr::Small(pairs) => pairs.len() / 2,
             Repr::Large(table) => table.len(),
         }
@@ -48,7 +48,7 @@ impl Hash {
     }
 
     pub fn get(&self, name: &[u8]) -> Option<Word<'_>> {
-        match &self.repr {
+        match &self.0 {
             Repr::Small(pairs) => {
                 let (at, _) = pairs.find_pair(&encode(name))?;
                 pairs.get(pairs.skip(at, 1)?).map(|(value, _)| value)
@@ -58,9 +58,9 @@ impl Hash {
     }
 
     /// Whether the field is new.
-    pub fn set(&mut self, name: &[u8], value: &[u8]) -> bool {
-        self.grow_for(name.len().max(value.len()));
-        match &mut self.repr {
+    pub fn set(&mut self, seed: &HashSeed, name: &[u8], value: &[u8]) -> bool {
+        self.grow_for(seed, name.len().max(value.len()));
+        match &mut self.0 {
             Repr::Small(pairs) => {
                 let (name, value) = (encode(name), encode(value));
                 if let Some((at, _)) = pairs.find_pair(&name) {
@@ -71,8 +71,8 @@ impl Hash {
                 }
                 let end = pairs.end();
                 pairs.replace(end, end, &[&name, &value], 2);
-                if pairs.len() / 2 > self.seed.limits().get().hash_entries as usize {
-                    self.grow();
+                if pairs.len() / 2 > (seed.limits().get().hash_entries as usize).min(PAIRS_MAX) {
+                    self.grow(seed);
                 }
                 true
             }
@@ -91,7 +91,7 @@ impl Hash {
 
     /// Whether it was there.
     pub fn remove(&mut self, name: &[u8]) -> bool {
-        match &mut self.repr {
+        match &mut self.0 {
             Repr::Small(pairs) => {
                 let Some((at, _)) = pairs.find_pair(&encode(name)) else { return false };
                 let Some(end) = pairs.skip(at, 2) else { return false };
@@ -103,24 +103,24 @@ impl Hash {
     }
 
     /// A command that was handed a long argument makes a small hash large even if nothing is stored.
-    pub fn grow_for(&mut self, bytes: usize) {
-        if matches!(self.repr, Repr::Small(_)) && bytes > self.seed.limits().get().hash_bytes as usize {
-            self.grow();
+    pub fn grow_for(&mut self, seed: &HashSeed, bytes: usize) {
+        if matches!(self.0, Repr::Small(_)) && bytes > seed.limits().get().hash_bytes as usize {
+            self.grow(seed);
         }
     }
 
-    fn grow(&mut self) {
-        if matches!(self.repr, Repr::Small(_)) {
-            let mut table = Table::new(self.seed.clone());
+    fn grow(&mut self, seed: &HashSeed) {
+        if matches!(self.0, Repr::Small(_)) {
+            let mut table = Table::new(seed.clone());
             for (name, value) in self.iter() {
                 table.insert(Field { name: name.to_small(), value: value.to_small() });
             }
-            self.repr = Repr::Large(Box::new(table));
+            self.0 = Repr::Large(Box::new(table));
         }
     }
 
     pub fn iter(&self) -> Box<dyn Iterator<Item = (Word<'_>, Word<'_>)> + '_> {
-        match &self.repr {
+        match &self.0 {
             Repr::Small(pairs) => {
                 let mut words = pairs.words(Packed::FIRST);
                 Box::new(std::iter::from_fn(move || Some((words.next()?, words.next()?))))
@@ -130,7 +130,7 @@ impl Hash {
     }
 
     pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&[u8], &[u8])) -> u64 {
-        match &self.repr {
+        match &self.0 {
             Repr::Small(_) => {
                 self.iter().for_each(|(name, value)| visit(&name, &value));
                 0
@@ -140,7 +140,7 @@ impl Hash {
     }
 
     pub fn random(&self, rng: &mut Rng) -> Option<(Word<'_>, Word<'_>)> {
-        match &self.repr {
+        match &self.0 {
             Repr::Small(pairs) if pairs.is_empty() => None,
             Repr::Small(pairs) => {
                 let at = pairs.skip(Packed::FIRST, 2 * rng.usize(..pairs.len() / 2))?;
@@ -153,7 +153,7 @@ impl Hash {
 
     /// About how many pieces of memory it is made of.
     pub fn parts(&self) -> usize {
-        match &self.repr {
+        match &self.0 {
             Repr::Small(_) => 1,
             Repr::Large(table) => table.len(),
         }
@@ -162,7 +162,7 @@ impl Hash {
     /// Told from the first `samples` fields.
     pub fn heap_bytes(&self, samples: usize) -> usize {
         let fields = |field: &Field| field.name.heap_bytes() + field.value.heap_bytes();
-        match &self.repr {
+        match &self.0 {
             Repr::Small(pairs) => pairs.heap_bytes(),
             Repr::Large(table) => {
                 size_of_val(&**table)
@@ -173,7 +173,7 @@ impl Hash {
     }
 
     pub fn encoding(&self) -> &'static str {
-        match self.repr {
+        match self.0 {
             Repr::Small(_) => "listpack",
             Repr::Large(_) => "hashtable",
         }
@@ -186,7 +186,7 @@ impl std::fmt::Debug for Hash {
     }
 }
 
-const _: () = assert!(size_of::<Hash>() <= 32);
+const _: () = assert!(size_of::<Hash>() == 16);
 
 #[cfg(test)]
 mod tests {
@@ -195,14 +195,14 @@ mod tests {
 
     #[test]
     fn small_keeps_its_order_and_large_stays_large() {
-        let mut hash = Hash::new(&HashSeed::new(1));
+        let (mut hash, seed) = (Hash::default(), HashSeed::new(1));
         for n in (0..512).rev() {
-            assert!(hash.set(format!("{n}").as_bytes(), b"x"));
+            assert!(hash.set(&seed, format!("{n}").as_bytes(), b"x"));
         }
         assert_eq!(hash.encoding(), "listpack");
         assert_eq!(hash.iter().next().map(|(n, _)| n.to_vec()), Some(b"511".to_vec()));
-        assert!(!hash.set(b"5", b"y"));
-        assert!(hash.set(b"one more", b"x"));
+        assert!(!hash.set(&seed, b"5", b"y"));
+        assert!(hash.set(&seed, b"one more", b"x"));
         assert_eq!(hash.encoding(), "hashtable");
         assert_eq!(hash.get(b"5").unwrap().as_slice(), b"y");
         assert!(hash.remove(b"5") && !hash.remove(b"5"));
@@ -212,15 +212,15 @@ mod tests {
     #[test]
     fn limits_count_for_the_next_write() {
         let seed = HashSeed::new(1);
-        let mut hash = Hash::new(&seed);
-        hash.set(b"a", b"1");
+        let mut hash = Hash::default();
+        hash.set(&seed, b"a", b"1");
         seed.limits().set(Limits { hash_entries: 2, hash_bytes: 4, ..Limits::default() });
-        hash.set(b"b", b"2");
+        hash.set(&seed, b"b", b"2");
         assert_eq!(hash.encoding(), "listpack");
-        hash.set(b"b", b"12345");
+        hash.set(&seed, b"b", b"12345");
         assert_eq!(hash.encoding(), "hashtable");
-        let mut hash = Hash::new(&seed);
-        ["a", "b", "c"].iter().for_each(|name| assert!(hash.set(name.as_bytes(), b"1")));
+        let mut hash = Hash::default();
+        ["a", "b", "c"].iter().for_each(|name| assert!(hash.set(&seed, name.as_bytes(), b"1")));
         assert_eq!(hash.encoding(), "hashtable");
     }
 }

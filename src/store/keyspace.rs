@@ -6,62 +6,17 @@
 //! set. Knows times only as numbers handed in; has never heard of a command.
 
 use super::access::{self, Tracking};
-use super::bytes::SmallBytes;
+use super::entry::{Entry, NEVER};
 use super::garbage::{Content, Counters, Garbage, Lazy};
 use super::limits::Limits;
 use super::seed::HashSeed;
 use super::snapshot::{Snapshot, SnapshotSink};
-use super::table::{Keyed, Spot, Table};
+use super::table::{Spot, Table};
 use super::value::Value;
 use crate::stdx::Rng;
 use std::sync::Arc;
 
 pub const DATABASES: usize = 16;
-pub(super) const NEVER: u64 = u64::MAX;
-
-/// 64 bytes.
-pub struct Entry {
-    key: SmallBytes,
-    pub(super) value: Value,
-    pub(super) expire_at_ms: u64,
-    /// When or how often it was used, see [`access`]; 0: not since it was loaded.
-    pub(super) access: u32,
-}
-
-impl Entry {
-    pub fn key(&self) -> &[u8] {
-        &self.key
-    }
-
-    pub fn value(&self) -> &Value {
-        &self.value
-    }
-
-    pub fn expire_at_ms(&self) -> Option<u64> {
-        (self.expire_at_ms != NEVER).then_some(self.expire_at_ms)
-    }
-
-    pub fn is_expired(&self, now_ms: u64) -> bool {
-        self.expire_at_ms < now_ms
-    }
-
-    /// What it remembers of its uses, or what stands for a key not used since it was loaded.
-    pub(super) fn access_or(&self, loaded: u32) -> u32 {
-        if self.access == 0 { loaded } else { self.access }
-    }
-
-    /// Memory beside its place in the table, without what the value points to.
-    pub fn key_heap_bytes(&self) -> usize {
-        self.key.heap_bytes()
-    }
-}
-
-impl Keyed for Entry {
-    #[inline]
-    fn key(&self) -> &[u8] {
-        &self.key
-    }
-}
 
 /// What the keyspace remembers of a segment.
 #[derive(Clone)]
@@ -234,13 +189,13 @@ impl Keyspace {
     #[inline]
     pub fn touch(&mut self, place: Place, now_s: u32) {
         if let Some(entry) = self.dbs[place.db].table.at_mut(place.spot) {
-            entry.access = match self.tracking {
-                Tracking::Recency => now_s,
+            entry.set_access(match self.tracking {
+                Tracking::Recency => access::recent(now_s),
                 Tracking::Frequency(lfu) => {
                     let fresh = access::stamp(self.loaded_s, access::FRESH);
                     access::bump(entry.access_or(fresh), now_s, lfu, &mut self.chance)
                 }
-            };
+            });
         }
     }
 
@@ -266,13 +221,21 @@ impl Keyspace {
         self.dbs[place.db].table.at_mut(place.spot).map(|entry| &mut entry.value)
     }
 
+    /// The same, with what collections are made and grown by.
+    #[inline]
+    pub fn value_and_seed_mut(&mut self, place: Place) -> Option<(&mut Value, &HashSeed)> {
+        self.before_change(place);
+        let entry = self.dbs[place.db].table.at_mut(place.spot)?;
+        Some((&mut entry.value, &self.seed))
+    }
+
     pub fn get_mut(&mut self, db: usize, key: &[u8]) -> Option<&mut Value> {
         self.value_mut(self.locate(db, key))
     }
 
     fn fresh_access(&self) -> u32 {
         match self.tracking {
-            Tracking::Recency => self.clock_s,
+            Tracking::Recency => access::recent(self.clock_s),
             Tracking::Frequency(_) => access::stamp(self.clock_s, access::FRESH),
         }
     }
@@ -282,7 +245,7 @@ impl Keyspace {
         debug_assert!(!place.is_found());
         self.before_change(place);
         let expire_at_ms = expire_at_ms.unwrap_or(NEVER);
-        let entry = Entry { key: SmallBytes::new(key), value, expire_at_ms, access: self.fresh_access() };
+        let entry = Entry::new(key, value, expire_at_ms, self.fresh_access());
         let db = &mut self.dbs[place.db];
         let spot = db.table.insert_at(place.spot, entry);
         if expire_at_ms != NEVER {
@@ -319,14 +282,14 @@ impl Keyspace {
     /// Whether a time was changed or taken away.
     pub fn set_expire(&mut self, place: Place, expire_at_ms: Option<u64>) -> bool {
         let at_ms = expire_at_ms.unwrap_or(NEVER);
-        if self.at(place).is_none_or(|entry| entry.expire_at_ms == at_ms) {
+        if self.at(place).is_none_or(|entry| entry.expire_or_never_ms() == at_ms) {
             return false;
         }
         self.before_change(place);
         let db = &mut self.dbs[place.db];
         let Some(entry) = db.table.at_mut(place.spot) else { return false };
-        let had = entry.expire_at_ms != NEVER;
-        entry.expire_at_ms = at_ms;
+        let had = entry.has_expire();
+        entry.set_expire(at_ms);
         match (had, at_ms != NEVER) {
             (false, true) => db.expires += 1,
             (true, false) => db.expires -= 1,
@@ -345,9 +308,9 @@ impl Keyspace {
         self.before_change(place);
         let db = &mut self.dbs[place.db];
         let entry = db.table.remove_at(place.spot)?;
-        db.expires -= usize::from(entry.expire_at_ms != NEVER);
+        db.expires -= usize::from(entry.has_expire());
         let expire_at_ms = entry.expire_at_ms();
-        Some((entry.value, expire_at_ms))
+        Some((entry.into_value(), expire_at_ms))
     }
 
     pub fn remove(&mut self, db: usize, key: &[u8]) -> Option<Value> {
@@ -442,7 +405,7 @@ impl Keyspace {
                 let expired = slice.iter().filter(|entry| entry.is_expired(now_ms));
                 let expired: Vec<Box<[u8]>> = expired.map(|entry| entry.key().into()).collect();
                 let staying = slice.iter().filter(|entry| !entry.is_expired(now_ms));
-                let earliest = staying.map(|entry| entry.expire_at_ms).min().unwrap_or(NEVER);
+                let earliest = staying.map(Entry::expire_or_never_ms).min().unwrap_or(NEVER);
                 self.dbs[db].table.segment_mut(segment).mark.earliest_expire_ms = earliest;
                 for key in expired {
                     let value = self.remove(db, &key);
@@ -514,5 +477,3 @@ impl Keyspace {
         Some(snapshot.sink)
     }
 }
-
-const _: () = assert!(size_of::<Entry>() == 64);

@@ -1,16 +1,18 @@
 //! The keyspace and its values; knows no command and no reply.
 //!
 //! Reading order: [`bytes`] and [`seed`] are the ground, [`table`] is the one hash table of the
-//! house (many small ones, so that no insert stalls), the value types stand one a file, [`keyspace`]
-//! puts names and times on values, and [`snapshot`] writes one point in time while the data changes.
+//! house (many small ones, so that no insert stalls), the value types stand one a file, `entry` puts a
+//! name and a time on a value, [`keyspace`] holds them by name, and [`snapshot`] writes one point in time while the data changes.
 
 pub mod access;
 pub mod bytes;
+mod entry;
 pub mod eviction;
 pub mod footprint;
 pub mod garbage;
 pub mod hash;
 pub mod hyperloglog;
+mod index;
 pub mod ints;
 pub mod keyspace;
 pub mod limits;
@@ -18,6 +20,7 @@ pub mod list;
 pub mod list_node;
 pub mod listpack;
 pub mod packed;
+mod rows;
 pub mod seed;
 pub mod set;
 pub mod snapshot;
@@ -36,9 +39,10 @@ pub mod zset;
 mod tests;
 
 pub use bytes::SmallBytes;
+pub use entry::Entry;
 pub use garbage::Lazy;
 pub use hash::Hash;
-pub use keyspace::{DATABASES, Entry, Keyspace, Place};
+pub use keyspace::{DATABASES, Keyspace, Place};
 pub use limits::Limits;
 pub use list::List;
 pub use packed::Word;

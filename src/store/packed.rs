@@ -9,7 +9,10 @@ use smallvec::SmallVec;
 use std::ops::Deref;
 
 /// The number of elements stands in front of them.
-const HEAD_BYTES: usize = 4;
+const HEAD_BYTES: usize = 2;
+
+/// More pairs than these cannot be counted there, whatever the configuration says.
+pub const PAIRS_MAX: usize = 32_000;
 
 /// An element on its way in; few are longer.
 pub type Encoded = SmallVec<[u8; 96]>;
@@ -89,7 +92,7 @@ impl Packed {
 
     /// How many elements.
     pub fn len(&self) -> usize {
-        self.0.first_chunk().map_or(0, |head| u32::from_le_bytes(*head) as usize)
+        self.0.first_chunk().map_or(0, |head| usize::from(u16::from_le_bytes(*head)))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -166,8 +169,7 @@ impl Packed {
             to += part.len();
         }
         bytes.truncate(to + tail);
-        let count = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        let count = count.wrapping_add_signed(elements as i32);
+        let count = u16::from_le_bytes([bytes[0], bytes[1]]).wrapping_add_signed(elements as i16);
         bytes[..HEAD_BYTES].copy_from_slice(&count.to_le_bytes());
         self.0 = bytes.into_boxed_slice();
     }

@@ -6,14 +6,15 @@
 //! inserted or removed meanwhile. Has never heard of values, times or snapshots: what a user of
 //! the table must remember of a segment it keeps in the segment's mark `M`.
 
+use super::index::{Index, PLACES_MAX};
+use super::rows::Rows;
 use super::seed::HashSeed;
 use crate::stdx::Rng;
-use hashbrown::HashTable;
 
-/// What an index of 512 places holds.
-pub const SEGMENT_ENTRIES_MAX: usize = 448;
+/// What an index can tell apart.
+pub const SEGMENT_ENTRIES_MAX: usize = PLACES_MAX;
 
-/// The bits of a hash that order segments and scans. The top 7 are hashbrown's tag, and would tell
+/// The bits of a hash that order segments and scans. The top 7 are the index's, and would tell
 /// nothing inside a segment chosen by them.
 const PREFIX_BITS: u32 = 57;
 const PREFIX_MASK: u64 = (1 << PREFIX_BITS) - 1;
@@ -35,23 +36,27 @@ pub struct Spot {
 /// Up to here a segment is searched from its begin: one or two cache lines, and no index to keep.
 const UNINDEXED_MAX: usize = 8;
 
-/// Entries stand beside each other in no order, with little room to spare; an index of two bytes and
-/// a tag each finds them. A hash table of the entries themselves would be half empty most of the time.
+/// Entries stand beside each other in no order, with little room to spare; an index finds them. A hash
+/// table of the entries themselves would be half empty most of the time.
 #[derive(Clone)]
 pub struct Segment<T, M> {
-    entries: Vec<T>,
-    /// Places in `entries`; empty until there are more than [`UNINDEXED_MAX`].
-    index: HashTable<u16>,
-    is_indexed: bool,
+    entries: Rows<T>,
+    /// Absent until there are more than [`UNINDEXED_MAX`]; then of the first [`SEGMENT_ENTRIES_MAX`].
+    index: Index,
     depth: u32,
     pub mark: M,
 }
 
 impl<T, M> Segment<T, M> {
+    fn new(index: Index, depth: u32, mark: M) -> Self {
+        Segment { entries: Rows::default(), index, depth, mark }
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.entries.iter()
     }
 
+    #[inline]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -60,85 +65,71 @@ impl<T, M> Segment<T, M> {
         self.entries.is_empty()
     }
 
+    pub fn get(&self, at: usize) -> Option<&T> {
+        self.entries.get(at)
+    }
+
     /// Memory set aside for it beside its own.
     pub fn heap_bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<T>() + self.index.allocation_size()
+        self.entries.heap_bytes() + self.index.heap_bytes()
     }
 }
 
 impl<T: Keyed, M> Segment<T, M> {
-    fn new(entries: Vec<T>, depth: u32, mark: M, seed: &HashSeed) -> Self {
-        let mut segment = Segment { entries, index: HashTable::new(), is_indexed: false, depth, mark };
-        if segment.len() > UNINDEXED_MAX {
-            segment.build_index(seed);
-        }
-        segment
-    }
-
+    /// For half as many again as there are.
     fn build_index(&mut self, seed: &HashSeed) {
-        let room = if self.len() > SEGMENT_ENTRIES_MAX / 4 { SEGMENT_ENTRIES_MAX } else { self.len() + 1 };
-        self.index = HashTable::with_capacity(room.max(self.len()));
-        let entries = &self.entries;
-        for (at, entry) in entries.iter().enumerate() {
-            self.index.insert_unique(seed.hash(entry.key()), at as u16, |&i| {
-                seed.hash(entries[usize::from(i)].key())
-            });
+        self.index = Index::with_room(self.len());
+        for (at, entry) in self.entries.iter().take(SEGMENT_ENTRIES_MAX).enumerate() {
+            self.index.insert(seed.hash(entry.key()), at);
         }
-        self.is_indexed = true;
     }
 
     #[inline]
     fn find(&self, hash: u64, key: &[u8]) -> Option<usize> {
-        if self.is_indexed {
-            let found = self.index.find(hash, |&at| self.entries[usize::from(at)].key() == key);
-            found.map(|&at| usize::from(at))
-        } else {
-            self.entries.iter().position(|entry| entry.key() == key)
+        if self.index.is_absent() {
+            return self.entries.iter().position(|entry| entry.key() == key);
         }
+        let is_it = |at| self.entries.get(at).is_some_and(|entry| entry.key() == key);
+        let found = self.index.find(hash, is_it);
+        if found.is_some() || self.len() <= SEGMENT_ENTRIES_MAX {
+            return found;
+        }
+        // Hashes that would not part: never with a secret seed.
+        (SEGMENT_ENTRIES_MAX..self.len()).find(|&at| is_it(at))
     }
 
-    /// Makes room by an eighth: about what the steps of the allocator are apart.
     fn push(&mut self, hash: u64, entry: T, seed: &HashSeed) -> usize {
-        let at = self.entries.len();
-        if at == self.entries.capacity() {
-            self.entries.reserve_exact((at / 8).max(if at == 0 { 1 } else { 2 }));
-        }
-        self.entries.push(entry);
-        if self.is_indexed {
-            let entries = &self.entries;
-            self.index.insert_unique(hash, at as u16, |&i| seed.hash(entries[usize::from(i)].key()));
-        } else if at >= UNINDEXED_MAX {
+        let at = self.entries.push(entry);
+        if self.index.is_absent() {
+            if at >= UNINDEXED_MAX {
+                self.build_index(seed);
+            }
+        } else if !self.index.has_room() {
             self.build_index(seed);
+        } else if at < SEGMENT_ENTRIES_MAX {
+            self.index.insert(hash, at);
         }
         at
     }
 
     fn remove(&mut self, hash: u64, at: usize, seed: &HashSeed) -> Option<T> {
-        if at >= self.entries.len() {
-            return None;
-        }
-        if self.is_indexed {
-            let is_it = |&i: &u16| usize::from(i) == at;
-            let found = self.index.find_entry(hash, is_it).or_else(|absent| {
+        let last = self.entries.len().checked_sub(1)?;
+        if !self.index.is_absent() {
+            let is_indexed = at < SEGMENT_ENTRIES_MAX;
+            if is_indexed && !self.index.remove(hash, at) {
                 // A stale spot: the entry's own key says where it is indexed.
-                absent.into_table().find_entry(seed.hash(self.entries[at].key()), is_it)
-            });
-            if let Ok(found) = found {
-                found.remove();
+                self.index.remove(seed.hash(self.entries.get(at)?.key()), at);
+            }
+            if at < last {
+                let moved = seed.hash(self.entries.get(last)?.key());
+                if last < SEGMENT_ENTRIES_MAX {
+                    self.index.change_place(moved, last, at);
+                } else if is_indexed {
+                    self.index.insert(moved, at);
+                }
             }
         }
-        let entry = self.entries.swap_remove(at);
-        let last = self.entries.len();
-        if self.is_indexed && at < last {
-            let moved = seed.hash(self.entries[at].key());
-            if let Some(place) = self.index.find_mut(moved, |&i| usize::from(i) == last) {
-                *place = at as u16;
-            }
-        }
-        if self.entries.capacity() > 2 * last + 16 {
-            self.entries.shrink_to(last + last / 8);
-        }
-        Some(entry)
+        self.entries.swap_remove(at)
     }
 }
 
@@ -154,7 +145,7 @@ pub struct Table<T, M = ()> {
 
 impl<T: Keyed, M: Clone + Default> Table<T, M> {
     pub fn new(seed: HashSeed) -> Self {
-        let first = Segment::new(Vec::new(), 0, M::default(), &seed);
+        let first = Segment::new(Index::default(), 0, M::default());
         Table { seed, directory: vec![0], depth: 0, segments: vec![first], len: 0 }
     }
 
@@ -248,17 +239,21 @@ impl<T: Keyed, M: Clone + Default> Table<T, M> {
             self.depth += 1;
         }
         let bit = PREFIX_BITS - depth - 1;
-        let half = self.segments[segment].len() / 2 + 16;
-        let old = std::mem::take(&mut self.segments[segment].entries);
-        let (mut lower, mut upper) = (Vec::with_capacity(half), Vec::with_capacity(half));
-        for entry in old {
-            let is_upper = self.seed.hash(entry.key()) >> bit & 1 == 1;
-            if is_upper { &mut upper } else { &mut lower }.push(entry);
-        }
+        let half = self.segments[segment].len() / 2;
         let mark = self.segments[segment].mark.clone();
-        self.segments[segment] = Segment::new(lower, depth + 1, mark.clone(), &self.seed);
-        let upper = Segment::new(upper, depth + 1, mark, &self.seed);
+        let mut upper = Segment::new(Index::with_room(half), depth + 1, mark.clone());
+        let lower = Segment::new(Index::with_room(half), depth + 1, mark);
+        let old = std::mem::replace(&mut self.segments[segment], lower);
+        let lower = &mut self.segments[segment];
+        old.entries.take_apart(|entry| {
+            let hash = self.seed.hash(entry.key());
+            let side = if hash >> bit & 1 == 1 { &mut upper } else { &mut *lower };
+            side.push(hash, entry, &self.seed);
+        });
         let new = self.segments.len() as u32;
+        if self.segments.len() == self.segments.capacity() {
+            self.segments.reserve_exact(self.segments.len() / 8 + 1);
+        }
         self.segments.push(upper);
         // The slots that shared the old segment, and of them the upper half.
         let width = 1usize << (self.depth - depth);

@@ -2,7 +2,8 @@
 //! OBJECT tells and evictions choose by. Has never heard of a policy.
 
 use super::access::{self, Tracking};
-use super::keyspace::{Entry, Keyspace, NEVER, Place};
+use super::entry::{Entry, NEVER};
+use super::keyspace::{Keyspace, Place};
 use crate::stdx::Rng;
 
 impl Keyspace {
@@ -23,7 +24,7 @@ impl Keyspace {
     /// Seconds since a key was used; `None` while frequencies are counted.
     pub fn idle_s(&self, place: Place, now_s: u32) -> Option<u32> {
         let entry = self.at(place)?;
-        (self.tracking == Tracking::Recency).then(|| now_s.saturating_sub(entry.access_or(self.loaded_s)))
+        (self.tracking == Tracking::Recency).then(|| access::idle_s(entry.access_or(self.loaded_s), now_s))
     }
 
     /// The counter of a key's uses; `None` while recency is noted.
@@ -36,12 +37,14 @@ impl Keyspace {
     /// As RESTORE sets them; what does not fit the tracking in force is left.
     pub fn set_access(&mut self, place: Place, now_s: u32, idle_s: Option<u32>, frequency: Option<u8>) {
         let access = match (self.tracking, idle_s, frequency) {
-            (Tracking::Recency, Some(idle_s), _) => now_s.saturating_sub(idle_s).max(1),
+            (Tracking::Recency, Some(idle_s), _) => {
+                access::recent(now_s.saturating_sub(idle_s.min(access::IDLE_MAX_S)))
+            }
             (Tracking::Frequency(_), _, Some(count)) => access::stamp(now_s, count).max(1),
             _ => return,
         };
         if let Some(entry) = self.dbs[place.db].table.at_mut(place.spot) {
-            entry.access = access;
+            entry.set_access(access);
         }
     }
 
@@ -60,13 +63,13 @@ impl Keyspace {
                 continue;
             }
             let start = rng.usize(..segment.len().max(1));
-            let entries = segment.iter().enumerate().filter(|(_, entry)| entry.expire_at_ms != NEVER);
+            let entries = segment.iter().enumerate().filter(|(_, entry)| entry.has_expire());
             // From a random one on, so that keys beside each other do not all go together.
             let found = entries.map(|(at, _)| at).min_by_key(|&at| (at < start, at));
             match found {
                 Some(at) => {
                     self.volatile_walk[db] = number + 1;
-                    return table.segment(number).iter().nth(at);
+                    return table.segment(number).get(at);
                 }
                 None => segment.mark.earliest_expire_ms = NEVER,
             }
@@ -77,6 +80,6 @@ impl Keyspace {
     /// About what the tables of keys take, without keys and values that lie elsewhere.
     pub fn table_bytes(&self, db: usize) -> usize {
         let table = &self.dbs[db].table;
-        table.segment_count() * 1700 + table.len() * size_of::<Entry>() * 17 / 16
+        table.segment_count() * 1024 + table.len() * size_of::<Entry>()
     }
 }

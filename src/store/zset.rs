@@ -3,7 +3,7 @@
 use super::bytes::SmallBytes;
 use super::footprint::estimate;
 use super::listpack::Element;
-use super::packed::{self, Encoded, Packed, Word};
+use super::packed::{self, Encoded, PAIRS_MAX, Packed, Word};
 use super::seed::HashSeed;
 use super::table::{Keyed, Table};
 use super::tree::{Scored, Tree};
@@ -17,11 +17,9 @@ impl Keyed for Scored {
     }
 }
 
-#[derive(Clone)]
-pub struct ZSet {
-    repr: Repr,
-    seed: HashSeed,
-}
+/// Sixteen bytes; what making it large takes is handed in.
+#[derive(Clone, Default)]
+pub struct ZSet(Repr);
 
 #[derive(Clone)]
 enum Repr {
@@ -85,13 +83,15 @@ fn nth(small: &Packed, rank: usize) -> Option<Pair<'_>> {
     pairs(small, small.skip(Packed::FIRST, 2 * rank)?).next()
 }
 
-impl ZSet {
-    pub fn new(seed: &HashSeed) -> Self {
-        ZSet { repr: Repr::Small(Packed::default()), seed: seed.clone() }
+impl Default for Repr {
+    fn default() -> Self {
+        Repr::Small(Packed::default())
     }
+}
 
+impl ZSet {
     pub fn len(&self) -> usize {
-        match &self.repr {
+        match &self.0 {
             Repr::Small(small) => small.len() / 2,
             Repr::Large(large) => large.tree.len(),
         }
@@ -102,7 +102,7 @@ impl ZSet {
     }
 
     pub fn score(&self, member: &[u8]) -> Option<f64> {
-        match &self.repr {
+        match &self.0 {
             Repr::Small(small) => {
                 let (at, _) = small.find_pair(&packed::encode(member))?;
                 pairs(small, at).next().map(|pair| pair.score)
@@ -112,12 +112,11 @@ impl ZSet {
     }
 
     /// Sets a member's score, which must not be NaN; the score it had.
-    pub fn insert(&mut self, score: f64, member: &[u8]) -> Option<f64> {
-        if matches!(self.repr, Repr::Small(_)) && member.len() > self.seed.limits().get().zset_bytes as usize
-        {
-            self.grow();
+    pub fn insert(&mut self, seed: &HashSeed, score: f64, member: &[u8]) -> Option<f64> {
+        if matches!(self.0, Repr::Small(_)) && member.len() > seed.limits().get().zset_bytes as usize {
+            self.grow(seed);
         }
-        match &mut self.repr {
+        match &mut self.0 {
             Repr::Small(small) => {
                 // Redis keeps small sets in integers where it can: minus zero becomes zero.
                 let score = score + 0.0;
@@ -137,8 +136,8 @@ impl ZSet {
                 let place = place.map_or(small.end(), |pair| pair.at);
                 drop(after);
                 small.replace(place, place, &[&encoded, &encode_score(score)], 2);
-                if small.len() / 2 > self.seed.limits().get().zset_entries as usize {
-                    self.grow();
+                if small.len() / 2 > (seed.limits().get().zset_entries as usize).min(PAIRS_MAX) {
+                    self.grow(seed);
                 }
                 old
             }
@@ -163,7 +162,7 @@ impl ZSet {
     }
 
     pub fn remove(&mut self, member: &[u8]) -> Option<f64> {
-        match &mut self.repr {
+        match &mut self.0 {
             Repr::Small(small) => {
                 let (at, _) = small.find_pair(&packed::encode(member))?;
                 let (end, score) = pairs(small, at).next().map(|pair| (pair.end, pair.score))?;
@@ -178,24 +177,24 @@ impl ZSet {
         }
     }
 
-    fn grow(&mut self) {
-        if let Repr::Small(small) = &self.repr {
-            let mut scores = Table::new(self.seed.clone());
+    fn grow(&mut self, seed: &HashSeed) {
+        if let Repr::Small(small) = &self.0 {
+            let mut scores = Table::new(seed.clone());
             let mut tree = Tree::default();
             for pair in pairs(small, Packed::FIRST) {
                 let entry = pair.to_scored();
                 scores.insert(entry.clone());
                 tree.insert(entry);
             }
-            self.repr = Repr::Large(Box::new(Large { scores, tree }));
+            self.0 = Repr::Large(Box::new(Large { scores, tree }));
         }
     }
 
     /// As Redis makes the result of a store: small again when it is small.
-    pub fn shrink(&mut self) {
-        let limits = self.seed.limits().get();
-        let Repr::Large(large) = &self.repr else { return };
-        if large.tree.len() > limits.zset_entries as usize {
+    pub fn shrink(&mut self, seed: &HashSeed) {
+        let limits = seed.limits().get();
+        let Repr::Large(large) = &self.0 else { return };
+        if large.tree.len() > (limits.zset_entries as usize).min(PAIRS_MAX) {
             return;
         }
         let (mut bytes, mut longest) = (Vec::new(), 0);
@@ -208,12 +207,12 @@ impl ZSet {
             let mut small = Packed::default();
             let end = small.end();
             small.replace(end, end, &[&bytes], 2 * large.tree.len() as isize);
-            self.repr = Repr::Small(small);
+            self.0 = Repr::Small(small);
         }
     }
 
     pub fn rank(&self, member: &[u8]) -> Option<usize> {
-        match &self.repr {
+        match &self.0 {
             Repr::Small(small) => small.find_pair(&packed::encode(member)).map(|(_, number)| number),
             Repr::Large(large) => large.scores.get(member).map(|e| large.tree.rank(e.score, member)),
         }
@@ -221,7 +220,7 @@ impl ZSet {
 
     /// How many from the front satisfy `before`, which must hold for a prefix of the order.
     pub fn count_while(&self, before: impl Fn(&Scored) -> bool) -> usize {
-        match &self.repr {
+        match &self.0 {
             Repr::Small(small) => {
                 pairs(small, Packed::FIRST).take_while(|pair| before(&pair.to_scored())).count()
             }
@@ -230,7 +229,7 @@ impl ZSet {
     }
 
     pub fn get(&self, rank: usize) -> Option<Scored> {
-        match &self.repr {
+        match &self.0 {
             Repr::Small(small) => nth(small, rank).map(|pair| pair.to_scored()),
             Repr::Large(large) => large.tree.get(rank).cloned(),
         }
@@ -238,7 +237,7 @@ impl ZSet {
 
     /// Visits a range of ranks in order.
     pub fn visit(&self, range: Range<usize>, visit: &mut impl FnMut(&Scored)) {
-        match &self.repr {
+        match &self.0 {
             Repr::Small(small) => {
                 let count = range.end.min(self.len()).saturating_sub(range.start);
                 let from = if count > 0 { small.skip(Packed::FIRST, 2 * range.start) } else { None };
@@ -252,7 +251,7 @@ impl ZSet {
 
     /// The same, from the last to the first.
     pub fn visit_back(&self, range: Range<usize>, visit: &mut impl FnMut(&Scored)) {
-        match &self.repr {
+        match &self.0 {
             Repr::Small(_) => {
                 let mut entries = Vec::new();
                 self.visit(range, &mut |entry| entries.push(entry.clone()));
@@ -263,7 +262,7 @@ impl ZSet {
     }
 
     pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&Scored)) -> u64 {
-        match &self.repr {
+        match &self.0 {
             Repr::Small(_) => {
                 self.visit(0..self.len(), &mut visit);
                 0
@@ -278,7 +277,7 @@ impl ZSet {
 
     /// About how many pieces of memory it is made of.
     pub fn parts(&self) -> usize {
-        match &self.repr {
+        match &self.0 {
             Repr::Small(_) => 1,
             Repr::Large(large) => large.scores.len(),
         }
@@ -286,7 +285,7 @@ impl ZSet {
 
     /// Told from the first `samples` members.
     pub fn heap_bytes(&self, samples: usize) -> usize {
-        match &self.repr {
+        match &self.0 {
             Repr::Small(small) => small.heap_bytes(),
             Repr::Large(large) => {
                 let Large { scores, tree } = &**large;
@@ -301,7 +300,7 @@ impl ZSet {
     }
 
     pub fn encoding(&self) -> &'static str {
-        match self.repr {
+        match self.0 {
             Repr::Small(_) => "listpack",
             Repr::Large(_) => "skiplist",
         }
@@ -318,7 +317,7 @@ impl std::fmt::Debug for ZSet {
     }
 }
 
-const _: () = assert!(size_of::<ZSet>() <= 32);
+const _: () = assert!(size_of::<ZSet>() == 16);
 
 #[cfg(test)]
 mod tests {
@@ -328,12 +327,12 @@ mod tests {
     fn small_and_large_answer_alike() {
         let seed = HashSeed::new(4);
         for count in [10, 128, 129, 1000] {
-            let mut zset = ZSet::new(&seed);
+            let mut zset = ZSet::default();
             for n in 0..count {
-                assert_eq!(zset.insert(f64::from(n % 7), format!("m{n}").as_bytes()), None);
+                assert_eq!(zset.insert(&seed, f64::from(n % 7), format!("m{n}").as_bytes()), None);
             }
             assert_eq!(zset.encoding(), if count <= 128 { "listpack" } else { "skiplist" });
-            assert_eq!(zset.insert(100.0, b"m3"), Some(3.0));
+            assert_eq!(zset.insert(&seed, 100.0, b"m3"), Some(3.0));
             assert_eq!(zset.rank(b"m3"), Some(count as usize - 1));
             assert_eq!(zset.remove(b"m3"), Some(100.0));
             let mut seen = 0;

@@ -87,24 +87,24 @@ pub struct Generator {
 /// Values as DUMP gives them, and bytes that are none.
 fn payloads() -> Vec<Vec<u8>> {
     let seed = HashSeed::new(1);
-    let (mut list, mut hash) = (List::new(&seed), Hash::new(&seed));
-    let (mut ints, mut set, mut zset) = (Set::new(&seed), Set::new(&seed), ZSet::new(&seed));
+    let (mut list, mut hash) = (List::new(&seed), Hash::default());
+    let (mut ints, mut set, mut zset) = (Set::default(), Set::default(), ZSet::default());
     for n in 0..5 {
         let word = format!("m{n}");
         list.push_back(word.as_bytes());
-        hash.set(word.as_bytes(), n.to_string().as_bytes());
-        ints.insert(n.to_string().as_bytes());
-        set.insert(word.as_bytes());
-        zset.insert(f64::from(n) / 4.0, word.as_bytes());
+        hash.set(&seed, word.as_bytes(), n.to_string().as_bytes());
+        ints.insert(&seed, n.to_string().as_bytes());
+        set.insert(&seed, word.as_bytes());
+        zset.insert(&seed, f64::from(n) / 4.0, word.as_bytes());
     }
     let values = [
         Value::Str(Str::new(b"12")),
         Value::Str(Str::new(&[b'x'; 60])),
         Value::List(Box::new(list)),
-        Value::Hash(Box::new(hash)),
-        Value::Set(Box::new(ints)),
-        Value::Set(Box::new(set)),
-        Value::ZSet(Box::new(zset)),
+        Value::Hash(hash),
+        Value::Set(ints),
+        Value::Set(set),
+        Value::ZSet(zset),
     ];
     let mut payloads: Vec<Vec<u8>> = values.iter().map(vedette::rdb::dump).collect();
     let mut damaged = payloads[2].clone();
