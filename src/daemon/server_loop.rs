@@ -338,10 +338,11 @@ pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> 
         .map_err(|error| ServerError(format!("cannot start the replica link's thread: {error}")))?;
     let garbage = {
         let engine = engine.clone();
-        freeing::start(move || engine.stirred.notify_one())
+        freeing::start(move || engine.stirred.notify_one(), threads.everywhere())
             .map_err(|error| ServerError(format!("cannot start the freeing thread: {error}")))?
     };
-    let hands = Hands { dir, snapshot, link, orders, garbage, aclfile, carrier, is_supervised };
+    let everywhere = Box::new(threads.everywhere());
+    let hands = Hands { dir, snapshot, link, orders, garbage, everywhere, aclfile, carrier, is_supervised };
     let loader =
         Loader { engine: engine.clone(), config: settings, snapshot: snapshot_path, queue, progress };
     runtime.block_on(async {
@@ -462,6 +463,8 @@ struct Hands {
     link: ReplicaLink,
     orders: Sender<Order>,
     garbage: Sender<Vec<Garbage>>,
+    /// Has the threads of connections do something.
+    everywhere: Box<dyn Fn(fn()) + Send>,
     aclfile: Option<PathBuf>,
     carrier: Carrier,
     /// Whoever started it is told that it is ready.
@@ -491,7 +494,10 @@ fn carry_out(engine: &Arc<Engine>, hands: &Hands, actions: Vec<Action>) -> Optio
                     drop(unsent);
                 }
             }
-            Action::PurgeMemory => memory_meter::purge(),
+            Action::PurgeMemory => {
+                memory_meter::purge();
+                (hands.everywhere)(memory_meter::purge);
+            }
             Action::Stall { duration } => {
                 let _held = engine.server.lock();
                 std::thread::sleep(duration);

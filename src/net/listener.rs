@@ -121,6 +121,12 @@ impl IoThreads {
         Ok(IoThreads { handles, next: AtomicUsize::new(0), stop, handshakes })
     }
 
+    /// What has work done by each of the threads, for as long as they run.
+    pub fn everywhere(&self) -> impl Fn(fn()) + Send + use<> {
+        let handles = self.handles.clone();
+        move |work| handles.iter().for_each(|thread| drop(thread.spawn(async move { work() })))
+    }
+
     /// Gives a connection to the next thread.
     pub fn serve(&self, accepted: Accepted, service: Arc<impl Service>) {
         let index = self.next.fetch_add(1, Ordering::Relaxed) % self.handles.len();

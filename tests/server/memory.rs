@@ -299,3 +299,25 @@ fn encodings_change_at_the_limits_that_are_set_as_in_redis() {
         assert_eq!(a, b, "{line}");
     }
 }
+
+#[test]
+fn what_a_flushed_data_set_took_goes_back_to_the_machine() {
+    let server = Process::vedette(&[]);
+    let mut wire = server.connect();
+    let resident = |wire: &mut Wire| field(wire, "memory", "used_memory_rss");
+    let at_rest = resident(&mut wire);
+    // By another connection, which then is idle: nothing it asks for makes its thread look again.
+    let mut writer = server.connect();
+    for slice in 0..4 {
+        let script = "for n = 1, 15000 do redis.call('SET', KEYS[1] .. n, ARGV[1]) end";
+        writer.ask(&["EVAL", script, "1", &format!("key:{slice}:"), &"v".repeat(500)]);
+    }
+    assert_eq!(number(&wire.line("DBSIZE")), 60_000);
+    let mut full = 0;
+    eventually("thirty megabytes show", || {
+        full = resident(&mut wire);
+        full > at_rest + (24 << 20)
+    });
+    assert!(wire.line("FLUSHALL").is_ok());
+    eventually("most of it was given back", || resident(&mut wire) < at_rest + (full - at_rest) / 3);
+}
