@@ -4,7 +4,7 @@
 use super::entry::Entry;
 use super::value::Value;
 
-/// Of the index of a table, for each entry.
+/// Of the index of a table and of what holds its entries, for each.
 const INDEX_BYTES: usize = 4;
 
 /// `samples` parts of a value stand for all.

@@ -1,6 +1,6 @@
 //! Up to where collections are kept in one piece: what `hash-max-listpack-entries` and its like say.
-//! Every collection reaches them through the seed it has anyway, so that a change counts for the next
-//! write of each. Knows no directive's name.
+//! They stand beside the seed that is handed in where a collection grows, so that a change counts for
+//! the next write of each. Knows no directive's name.
 
 use super::stream_node::NodeLimits;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering::Relaxed};
