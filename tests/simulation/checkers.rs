@@ -8,7 +8,7 @@
 //! | I3a | what WAIT promised is in every later master | `became_master`, `at_rest` |
 //! | I3b | the same after a loss of power, with fsync | real processes: `tests/chaos`, power-cut |
 //! | I3c | a planned switchover loses nothing that was acknowledged | `handed_over` |
-//! | I4 | an old master is silent once the new one has spoken | `acknowledged` |
+//! | I4 | an old master is silent once the new one has spoken, and when it is promoted | `acknowledged`, `still_vouched` |
 //! | I5 | nobody is wiped | `resynced` |
 //! | I6 | equal history, equal data: the shorter is a prefix | `same_history` |
 //! | I7 | who may speak for the group shows all that was promised before it was asked | `read_ends` |
@@ -127,7 +127,19 @@ impl Checkers {
             let present: BTreeSet<u64> = data.iter().copied().collect();
             self.promised.retain(|value| present.contains(value));
         }
-        self.holds_promised("I3a: promoted without", data, held);
+        // An order of an epoch that was given up comes late to one who stood still: it is vouched for by nobody.
+        if self.masters.range(epoch + 1..).next().is_none() {
+            self.holds_promised("I3a: promoted without", data, held);
+        }
+    }
+
+    /// I4: nobody is promoted beside a master that is still vouched for; but by an operator who takes the loss.
+    pub fn still_vouched(&mut self, old: usize, successor: usize, epoch: u64, why: &str) {
+        if !self.risky.contains(&epoch) {
+            self.fail(format!(
+                "I4: node {successor} became master at epoch {epoch} while node {old} was vouched for ({why})"
+            ));
+        }
     }
 
     fn holds_promised(&mut self, what: &str, data: &[u64], held: &BTreeSet<u64>) {

@@ -36,6 +36,16 @@ pub struct Bugs {
     pub acknowledges_too_much: bool,
     /// Replicas' word never runs out.
     pub replicas_vouch_for_ever: bool,
+    /// A gap in the stream is not noticed.
+    pub gaps_unnoticed: bool,
+    /// Who is promoted goes on under the old history's name.
+    pub history_kept: bool,
+    /// Nobody's word is needed to acknowledge.
+    pub lease_ignored: bool,
+    /// WAIT counts whoever is attached.
+    pub wait_counts_links: bool,
+    /// A full resync leaves out the newest write.
+    pub resync_is_short: bool,
 }
 
 use std::collections::{BTreeMap, VecDeque};
@@ -298,7 +308,7 @@ impl DataNode {
     // ---- vouching (P3) ----
 
     fn vouched_until(&self) -> u64 {
-        if !self.bundled || self.epoch == 0 {
+        if !self.bundled || self.epoch == 0 || self.bugs.lease_ignored {
             return u64::MAX;
         }
         self.lease_end_us.max(self.replicas_vouch_until())
@@ -342,7 +352,7 @@ impl DataNode {
         let supervised = self.bundled && self.epoch > 0;
         self.attached
             .values()
-            .filter(|replica| replica.acked >= position)
+            .filter(|replica| replica.acked >= position || self.bugs.wait_counts_links)
             .filter(|replica| {
                 let current = replica.epoch == self.epoch || self.bugs.counts_old_epochs;
                 let member = self.set.contains(&replica.address) || self.bugs.counts_strangers;
@@ -585,6 +595,11 @@ impl DataNode {
                 following.heard_us = now_us;
                 out.push(Output::Resynced { before: self.writes().collect(), after: data.clone() });
                 self.data = data;
+                if self.bugs.resync_is_short
+                    && let Some(last) = Rc::make_mut(&mut self.data).last_mut()
+                {
+                    *last = 0;
+                }
                 self.backlog = true;
                 self.replid = replid;
                 self.replid2 = None;
@@ -596,7 +611,7 @@ impl DataNode {
                 if !following.connected {
                     return;
                 }
-                if start != self.data.len() as u64 {
+                if start != self.data.len() as u64 && !self.bugs.gaps_unnoticed {
                     following.connected = false;
                     return;
                 }

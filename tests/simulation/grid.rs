@@ -2,6 +2,7 @@
 //! step, in the middle of whatever the process was about to do.
 
 use super::schedule::{Fault, Kind, Plan, Who};
+use super::sweep::number;
 use super::world::World;
 use super::{Outcome, converge, heal, report};
 use vedette::model::event::EventKind;
@@ -195,8 +196,9 @@ fn stand(point: &Point) -> (Outcome, bool) {
 fn every_step_with_every_fault_for_every_role() {
     let points = points();
     // An unoptimised build looks at some of them only.
-    let stride = if cfg!(debug_assertions) { 37 } else { 1 };
-    let chosen: Vec<&Point> = points.iter().step_by(stride).collect();
+    let usual = if cfg!(debug_assertions) { 37 } else { 1 };
+    let (stride, first) = (number("VEDETTE_STRIDE").unwrap_or(usual), number("VEDETTE_FIRST").unwrap_or(0));
+    let chosen: Vec<&Point> = points.iter().skip(first as usize).step_by(stride as usize).collect();
     let workers = super::workers();
     let failures = std::sync::Mutex::new(Vec::new());
     let unmet = std::sync::Mutex::new(std::collections::BTreeMap::<String, usize>::new());
@@ -211,7 +213,8 @@ fn every_step_with_every_fault_for_every_role() {
                     if !came {
                         *unmet.lock().unwrap().entry(format!("{:?}", point.step)).or_default() += 1;
                     }
-                    if outcome.failure.is_some() {
+                    if let Some(failure) = &outcome.failure {
+                        println!("{name}: {failure}");
                         failures.lock().unwrap().push((name, report(&point.plan, &outcome)));
                     }
                 }

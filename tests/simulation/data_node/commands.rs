@@ -161,7 +161,9 @@ impl DataNode {
         // Who holds nothing continues nothing.
         let continues = !self.bundled || self.synced;
         self.replid2 = continues.then_some((self.replid, self.offset()));
-        self.replid = self.fresh_replid();
+        if !self.bugs.history_kept {
+            self.replid = self.fresh_replid();
+        }
         self.role = Role::Master;
         self.fenced_at = None;
         self.paused_until_us = 0;

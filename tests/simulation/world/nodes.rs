@@ -2,7 +2,7 @@
 //! they die and start again. Their behaviour is the model's; here is only the machine below it.
 
 use super::{CLIENT, Event, MS, REPLICATION, World};
-use crate::simulation::data_node::{DataNode, Output, ReplMessage};
+use crate::simulation::data_node::{DataNode, Output, ReplMessage, Role};
 use crate::simulation::network::Host;
 use std::collections::BTreeSet;
 use vedette::sentinel::LinkError;
@@ -44,6 +44,7 @@ impl World {
                     let held = self.held_anywhere();
                     self.checkers.became_master(node, epoch, &data, &held);
                     self.check_handover(node, epoch);
+                    self.check_silence(node, epoch);
                 }
                 Output::Resynced { before, after } => {
                     self.note(format!(
@@ -69,6 +70,19 @@ impl World {
         let Some(old) = fenced.filter(|old| *old != successor) else { return };
         let (had, has) = (self.nodes[old].node.data.clone(), self.nodes[successor].node.data.clone());
         self.checkers.handed_over(epoch, &had, &has);
+    }
+
+    /// A promotion waits until the last word for the master before it must have run out.
+    fn check_silence(&mut self, successor: usize, epoch: u64) {
+        let vouched = (0..self.nodes.len()).find(|&other| {
+            let node = &self.nodes[other].node;
+            let reigns = node.alive && node.bundled && node.role == Role::Master && node.epoch > 0;
+            other != successor && reigns && node.epoch < epoch && node.is_vouched(self.node_clock(other))
+        });
+        if let Some(old) = vouched {
+            let why = self.nodes[old].node.vouching(self.node_clock(old));
+            self.checkers.still_vouched(old, successor, epoch, &why);
+        }
     }
 
     pub fn kill_node(&mut self, index: usize, keep_data: bool) {
