@@ -105,8 +105,24 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
         block
     }
 
+    /// mimalloc leaves a block where it is until less than half of it is used. Whoever shrinks here does it
+    /// to save memory, so a block that fits a smaller size is moved.
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if taken_bytes(size) < taken_bytes(layout.size()) {
+            // SAFETY: the caller promises that `size` with this alignment is a layout, and not empty.
+            let smaller = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+            // SAFETY: as above; the old block is read and freed as the caller promises it may be, and
+            // the new one is another, with room for `size` bytes, which is less than the old one has.
+            unsafe {
+                let moved = self.alloc(smaller);
+                if !moved.is_null() {
+                    std::ptr::copy_nonoverlapping(block, moved, size);
+                    self.dealloc(block, layout);
+                }
+                return moved;
+            }
+        }
         // SAFETY: the caller's promise is passed on.
         let moved = unsafe { self.0.realloc(block, layout, size) };
         if !moved.is_null() {
@@ -124,6 +140,21 @@ mod tests {
     fn sizes_are_those_of_the_allocator() {
         let sizes = [1, 16, 17, 100, 128, 129, 160, 161, 1000, 4096, 4097, 70_000];
         assert_eq!(sizes.map(taken_bytes), [16, 16, 32, 112, 128, 160, 160, 192, 1024, 4096, 5120, 73_728]);
+    }
+
+    #[test]
+    fn a_block_that_shrinks_is_moved_whole() {
+        let counting = Counting(std::alloc::System);
+        let layout = Layout::from_size_align(4096, 1).unwrap();
+        // SAFETY: layouts are not empty, only bytes of living blocks are touched, and each block is freed
+        // with the layout it has.
+        unsafe {
+            let block = counting.alloc(layout);
+            (0..4096).for_each(|at| block.add(at).write(at as u8));
+            let moved = counting.realloc(block, layout, 2700);
+            assert!((0..2700).all(|at| moved.add(at).read() == at as u8));
+            counting.dealloc(moved, Layout::from_size_align(2700, 1).unwrap());
+        }
     }
 
     #[test]
