@@ -486,7 +486,7 @@ fn carry_out(engine: &Arc<Engine>, hands: &Hands, actions: Vec<Action>) -> Optio
             // The thread lives as long as its sender, so these cannot fail.
             Action::SnapshotBegin => drop(hands.orders.send(Order::Begin)),
             Action::BaseBegin => drop(hands.orders.send(Order::BeginBase)),
-            Action::SnapshotPart { bytes } => drop(hands.orders.send(Order::Part(bytes))),
+            Action::SnapshotPart { part } => drop(hands.orders.send(Order::Part(part))),
             Action::SnapshotEnd => drop(hands.orders.send(Order::End)),
             Action::Free(garbage) => {
                 // The thread lives as long as the loop; without it this one frees.

@@ -1,9 +1,10 @@
-//! A thread that writes snapshots, so that neither the engine nor its loop ever waits for the disk.
+//! A thread that packs and writes snapshots, so that neither the engine nor its loop ever waits for the disk
+//! or for a compressor.
 //! What it has to say goes to the loop as inputs of the engine.
 
 use crate::disk::snapshot::SnapshotFile;
+use crate::rdb::{Packing, Part};
 use crate::server::Input;
-use bytes::Bytes;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 
@@ -11,7 +12,7 @@ pub enum Order {
     Begin,
     /// The base of the append-only file.
     BeginBase,
-    Part(Bytes),
+    Part(Part),
     End,
 }
 
@@ -25,7 +26,11 @@ pub fn start(
     std::thread::Builder::new().name("snapshot".into()).spawn(move || {
         let mut file: Option<SnapshotFile> = None;
         let mut current = &path;
+        let mut packing = Packing::default();
         for order in inbox {
+            if matches!(order, Order::Begin | Order::BeginBase) {
+                packing = Packing::default();
+            }
             let result = match order {
                 Order::Begin => {
                     current = &path;
@@ -35,8 +40,8 @@ pub fn start(
                     current = &base;
                     create_base(current).map(|new| file = Some(new))
                 }
-                Order::Part(bytes) => {
-                    let result = file.as_mut().map_or(Ok(()), |file| file.append(&bytes));
+                Order::Part(part) => {
+                    let result = file.as_mut().map_or(Ok(()), |file| file.append(&packing.pack(part)));
                     tell(Input::SnapshotPartWritten);
                     result
                 }

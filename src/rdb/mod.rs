@@ -26,7 +26,7 @@ pub use functions::{dump_functions, restore_functions};
 pub use load::{DUMP_FOOT_BYTES, Loaded, load, load_front, restore};
 pub use read::{Entry, Item, Reader};
 pub use value::Decoded;
-pub use write::{ImageWriter, Manner, Position, dump, plain_length};
+pub use write::{ImageWriter, Manner, PART_BYTES, Packing, Part, Position, dump, plain_length};
 
 /// What we write: the version of Redis 7.0.
 pub const VERSION_WRITTEN: u16 = 10;

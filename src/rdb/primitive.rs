@@ -101,7 +101,8 @@ mod tests {
         for text in ["", "0", "-1", "127", "128", "-32768", "65536", "2147483648", "007", "word", LONG] {
             let mut out = Output::new(Vec::new(), true);
             out.put_string(text.as_bytes());
-            assert_eq!(Source::new(&out[..]).string().unwrap(), text.as_bytes(), "{text}");
+            let bytes = out.into_bytes();
+            assert_eq!(Source::new(&bytes[..]).string().unwrap(), text.as_bytes(), "{text}");
         }
         for length in [0, 63, 64, 16_383, 16_384, u64::from(u32::MAX), u64::MAX] {
             let mut out = Vec::new();

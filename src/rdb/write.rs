@@ -1,6 +1,7 @@
 //! The keyspace as an image that Redis 7.0 loads: the sink of a snapshot walk, drained in chunks.
 
-use super::output::Output;
+use super::lzf::Packer;
+use super::output::{Output, Plain};
 use super::primitive::put_length;
 use super::{VERSION_WRITTEN, kind, opcode};
 use crate::model::Offset;
@@ -31,14 +32,58 @@ impl Default for Manner {
     }
 }
 
+/// Some of an image as it was written, before its long strings are packed and it is summed: that needs
+/// nothing of the keyspace, and is done where nobody waits for it.
+#[derive(Debug)]
+pub struct Part {
+    plain: Plain,
+    manner: Manner,
+    is_last: bool,
+}
+
+/// Makes the bytes of an image out of its parts, in their order.
+pub struct Packing {
+    packer: Packer,
+    digest: Digest,
+}
+
+impl Default for Packing {
+    fn default() -> Self {
+        Packing { packer: Packer::default(), digest: Digest::new(CrcAlgorithm::Crc64Redis) }
+    }
+}
+
+impl Packing {
+    /// The bytes of the next part; those of the last one end with the sum of all.
+    pub fn pack(&mut self, part: Part) -> Vec<u8> {
+        let mut bytes = part.plain.pack(&mut self.packer);
+        if part.manner.sum {
+            self.digest.update(&bytes);
+        }
+        if part.is_last {
+            let sum = if part.manner.sum { self.digest.finalize() } else { 0 };
+            bytes.extend_from_slice(&sum.to_le_bytes());
+        }
+        bytes
+    }
+}
+
 pub struct ImageWriter {
     out: Output,
-    sums: bool,
-    /// Bytes of `out` that the sum has not taken yet begin here.
-    unsummed: usize,
-    digest: Digest,
+    manner: Manner,
+    packing: Packing,
     db: Option<usize>,
     entries: u64,
+}
+
+/// What a part holds, about: little enough to be written while clients wait.
+pub const PART_BYTES: usize = 256 * 1024;
+
+impl Part {
+    /// Bytes that are written as they are.
+    pub fn of(bytes: Vec<u8>) -> Self {
+        Part { plain: Plain::of(bytes), manner: Manner { compress: false, sum: false }, is_last: false }
+    }
 }
 
 impl ImageWriter {
@@ -69,8 +114,7 @@ impl ImageWriter {
             aux("repl-offset", &position.offset.to_string());
         }
         aux("aof-base", if is_base { "1" } else { "0" });
-        let digest = Digest::new(CrcAlgorithm::Crc64Redis);
-        ImageWriter { out, sums: manner.sum, unsummed: 0, digest, db: None, entries: 0 }
+        ImageWriter { out, manner, packing: Packing::default(), db: None, entries: 0 }
     }
 
     /// Libraries of functions; they stand in front of the keys.
@@ -97,26 +141,39 @@ impl ImageWriter {
         self.entries
     }
 
-    /// What was written since the last drain.
+    /// What was written since the last one, for a [`Packing`] elsewhere.
+    pub fn take_part(&mut self) -> Part {
+        Part { plain: self.out.take(), manner: self.manner, is_last: false }
+    }
+
+    /// The rest and the end.
+    pub fn take_last_part(mut self) -> Part {
+        self.end()
+    }
+
+    fn end(&mut self) -> Part {
+        self.out.push(opcode::EOF);
+        Part { is_last: true, ..self.take_part() }
+    }
+
+    /// What was written since the last drain, packed here and now.
     pub fn drain(&mut self) -> Vec<u8> {
-        if self.sums {
-            self.digest.update(&self.out[self.unsummed..]);
-        }
-        self.unsummed = 0;
-        std::mem::take(&mut *self.out)
+        let part = self.take_part();
+        self.packing.pack(part)
     }
 
     /// The end and the checksum, after what still waited.
     pub fn finish(mut self) -> Vec<u8> {
-        self.out.push(opcode::EOF);
-        let mut last = self.drain();
-        let sum = if self.sums { self.digest.finalize() } else { 0 };
-        last.extend_from_slice(&sum.to_le_bytes());
-        last
+        let part = self.end();
+        self.packing.pack(part)
     }
 }
 
 impl SnapshotSink for ImageWriter {
+    fn is_full(&self) -> bool {
+        self.out.len() >= PART_BYTES
+    }
+
     fn entry(&mut self, db: usize, key: &[u8], value: &Value, expire_at_ms: Option<u64>) {
         if self.db != Some(db) {
             self.out.push(opcode::SELECT_DB);

@@ -110,9 +110,9 @@ pub enum Action {
     SnapshotBegin,
     /// The same for the base of the append-only file.
     BaseBegin,
-    /// Append; answered by `Input::SnapshotPartWritten`.
+    /// Pack and append; answered by `Input::SnapshotPartWritten`.
     SnapshotPart {
-        bytes: Bytes,
+        part: crate::rdb::Part,
     },
     /// Sync, rename, sync the directory; answered by `Input::SnapshotEnded`.
     SnapshotEnd,

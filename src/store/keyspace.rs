@@ -441,7 +441,8 @@ impl Keyspace {
         self.snapshot.is_some()
     }
 
-    /// Writes about `budget_entries` more; whether all is written. True when none is running.
+    /// Writes about `budget_entries` more, or until the sink is full; whether all is written. True when none
+    /// is running.
     pub fn step_snapshot(&mut self, budget_entries: usize) -> bool {
         let Some(snapshot) = &mut self.snapshot else { return true };
         let mut left = budget_entries.max(1);
@@ -457,7 +458,7 @@ impl Keyspace {
             }
             let segment = snapshot.segment;
             let written = snapshot.write_segment(db.image_db, &mut db.table, segment);
-            left = left.saturating_sub(written);
+            left = if snapshot.sink.is_full() { 0 } else { left.saturating_sub(written) };
             snapshot.segment += 1;
         }
         left > 0 && snapshot.write_detached(&mut left)

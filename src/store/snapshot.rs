@@ -12,6 +12,11 @@ use std::any::Any;
 /// the sink's business.
 pub trait SnapshotSink: Any + Send {
     fn entry(&mut self, db: usize, key: &[u8], value: &Value, expire_at_ms: Option<u64>);
+
+    /// It holds enough: the walk pauses after the segment that filled it.
+    fn is_full(&self) -> bool {
+        false
+    }
 }
 
 /// The walk's place.
@@ -52,7 +57,7 @@ impl Snapshot {
                 }
             }
             *budget = budget.saturating_sub(segment.len().max(1));
-            if *budget == 0 {
+            if *budget == 0 || self.sink.is_full() {
                 return self.detached.is_empty();
             }
         }

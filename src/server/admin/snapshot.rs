@@ -9,14 +9,14 @@ use crate::resp::Writer;
 use crate::server::aof::base::FileWriter;
 use crate::session::{Session, SessionId};
 use crate::stdx::time::{Duration, Instant, Now, Wall};
+use crate::store::SnapshotSink;
 use bytes::Bytes;
 use std::any::Any;
 
 type Done = Result<(), CommandError>;
 
-/// Entries of one slice: well under a millisecond of small values.
+/// Entries of one slice: well under a millisecond of small values. Of larger ones a slice ends with the part.
 const SLICE_ENTRIES: usize = 500;
-const PART_BYTES: usize = 256 * 1024;
 const PARTS_AHEAD_MAX: usize = 4;
 const SLICE_PAUSE: Duration = Duration::from_micros(500);
 /// Writes wait so long for the end of the process, however long its snapshot takes.
@@ -93,7 +93,7 @@ impl Snapshot {
 }
 
 impl Server {
-    /// As configured, for files and full syncs.
+    /// As configured, for files.
     pub(in crate::server) fn image_manner(&self) -> Manner {
         Manner { compress: self.config.rdb_compression, sum: self.config.rdb_checksum }
     }
@@ -151,23 +151,21 @@ impl Server {
             return;
         }
         let done = self.keyspace.step_snapshot(SLICE_ENTRIES);
-        let mut part = Vec::new();
+        let mut part = None;
         if done {
             running.walked = true;
             let sink = self.keyspace.take_snapshot_sink().map(|sink| sink as Box<dyn Any>);
             // The sink is the one given above: a snapshot has one owner from begin to end.
             if let Some(writer) = sink.and_then(|sink| sink.downcast::<FileWriter>().ok()) {
-                part = writer.finish();
+                part = Some(writer.take_last_part());
             }
         } else if let Some(sink) = self.keyspace.snapshot_sink() {
             let writer = (sink as &mut dyn Any).downcast_mut::<FileWriter>();
-            if let Some(writer) = writer.filter(|writer| writer.len() >= PART_BYTES) {
-                part = writer.drain();
-            }
+            part = writer.filter(|writer| writer.is_full()).map(FileWriter::take_part);
         }
-        if !part.is_empty() {
+        if let Some(part) = part {
             running.parts_ahead += 1;
-            self.actions.push(Action::SnapshotPart { bytes: Bytes::from(part) });
+            self.actions.push(Action::SnapshotPart { part });
         }
         if done {
             self.actions.push(Action::SnapshotEnd);

@@ -4,7 +4,7 @@
 //! Promise: nothing in it depends on when it is read; times are absolute. Its last lines say where in
 //! which history it stands, so they count only when all of it is there.
 
-use crate::rdb::{ImageWriter, Position};
+use crate::rdb::{ImageWriter, PART_BYTES, Part, Position};
 use crate::resp::encode;
 use crate::store::stream_group::Group;
 use crate::store::{SnapshotSink, Stream, StreamId, Value};
@@ -20,30 +20,19 @@ pub enum FileWriter {
 }
 
 impl FileWriter {
-    pub fn len(&self) -> usize {
+    /// What was written since the last part.
+    pub fn take_part(&mut self) -> Part {
         match self {
-            FileWriter::Image(image) => image.len(),
-            FileWriter::Commands(commands) => commands.out.len(),
+            FileWriter::Image(image) => image.take_part(),
+            FileWriter::Commands(commands) => Part::of(std::mem::take(&mut commands.out)),
         }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// What was written since the last drain.
-    pub fn drain(&mut self) -> Vec<u8> {
+    /// The rest and the end.
+    pub fn take_last_part(self) -> Part {
         match self {
-            FileWriter::Image(image) => image.drain(),
-            FileWriter::Commands(commands) => std::mem::take(&mut commands.out),
-        }
-    }
-
-    /// The end, after what still waited.
-    pub fn finish(self) -> Vec<u8> {
-        match self {
-            FileWriter::Image(image) => image.finish(),
-            FileWriter::Commands(commands) => commands.finish(),
+            FileWriter::Image(image) => image.take_last_part(),
+            FileWriter::Commands(commands) => Part::of(commands.finish()),
         }
     }
 }
@@ -53,6 +42,13 @@ impl SnapshotSink for FileWriter {
         match self {
             FileWriter::Image(image) => image.entry(db, key, value, expire_at_ms),
             FileWriter::Commands(commands) => commands.entry(db, key, value, expire_at_ms),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        match self {
+            FileWriter::Image(image) => image.is_full(),
+            FileWriter::Commands(commands) => commands.out.len() >= PART_BYTES,
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::image::{Image, MARK_BYTES};
 use super::replica::{Phase, Replica, WithoutKeys};
 use super::{IMAGE_PERIOD, Role, Settings};
-use crate::rdb::ImageWriter;
+use crate::rdb::{ImageWriter, Manner};
 use crate::server::{Level, Server};
 use crate::session::SessionId;
 use crate::stdx::time::Now;
@@ -15,7 +15,7 @@ use std::any::Any;
 /// Entries written per slice; a slice holds the engine for well under a millisecond.
 const SLICE_ENTRIES: usize = 512;
 /// Slices per turn.
-const SLICES: usize = 4;
+const SLICES: usize = 2;
 
 impl Server {
     /// Begins, feeds and ends the image as far as its readers want it.
@@ -77,7 +77,7 @@ impl Server {
             None => {
                 let position = self.replication.position();
                 let writer =
-                    ImageWriter::new(self.image_manner(), position.as_ref(), now.wall.as_millis() / 1000);
+                    ImageWriter::new(self.sync_manner(), position.as_ref(), now.wall.as_millis() / 1000);
                 let writer = self.image_with_functions(writer);
                 self.keyspace.begin_snapshot(Box::new(writer));
                 let mark = self.image_mark();
@@ -96,6 +96,12 @@ impl Server {
         }
     }
 
+    /// Strings go as they are: packing them would hold up clients for most of the time that a sync takes, and
+    /// a network between servers is faster than a compressor.
+    fn sync_manner(&self) -> Manner {
+        Manner { compress: false, ..self.image_manner() }
+    }
+
     /// Bytes that end an image, which nothing in it can be.
     fn image_mark(&mut self) -> [u8; MARK_BYTES] {
         std::array::from_fn(|_| b"0123456789abcdef"[self.rng.usize(0..16)])
@@ -104,7 +110,7 @@ impl Server {
     /// An image that holds no keys needs no walk: those that want one get it at once.
     pub(super) fn serve_image_without_keys(&mut self, session: SessionId, holds: WithoutKeys, now: Now) {
         let position = self.replication.position();
-        let writer = ImageWriter::new(self.image_manner(), position.as_ref(), now.wall.as_millis() / 1000);
+        let writer = ImageWriter::new(self.sync_manner(), position.as_ref(), now.wall.as_millis() / 1000);
         let mut writer = match holds {
             WithoutKeys::Functions => self.image_with_functions(writer),
             WithoutKeys::Nothing => writer,
