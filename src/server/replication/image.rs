@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 
 /// What may wait on one connection; the rest stays here, where it is shared.
 const OUTBOX_BYTES: usize = 1024 * 1024;
+const CHUNK_BYTES_MAX: usize = 256 * 1024;
 /// How far the walk may be ahead of its slowest reader. Late comers can share the walk as long as
 /// all of its chunks fit in half of it.
 const AHEAD_BYTES: usize = 16 * 1024 * 1024;
@@ -46,11 +47,14 @@ impl Image {
         }
     }
 
-    pub fn push(&mut self, chunk: Vec<u8>) {
-        if !chunk.is_empty() {
-            self.bytes += chunk.len();
-            self.produced_bytes += chunk.len() as u64;
-            self.chunks.push_back(Bytes::from(chunk));
+    /// In pieces: what writes made the walk write out early may be more at once than a connection may hold.
+    pub fn push(&mut self, bytes: Vec<u8>) {
+        self.bytes += bytes.len();
+        self.produced_bytes += bytes.len() as u64;
+        let mut rest = Bytes::from(bytes);
+        while !rest.is_empty() {
+            let chunk = rest.split_to(rest.len().min(CHUNK_BYTES_MAX));
+            self.chunks.push_back(chunk);
         }
     }
 
@@ -126,5 +130,22 @@ impl Image {
             self.bytes -= chunk.len();
             self.first += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found with a gigabyte under load: writes had made the walk write out more than a replica's connection
+    /// may hold, as one chunk, so every replica was cut off and every sync began again.
+    #[test]
+    fn what_comes_at_once_goes_in_pieces() {
+        let mut image = Image::new(0, [b'x'; MARK_BYTES]);
+        image.push(vec![1; 3 * CHUNK_BYTES_MAX + 1]);
+        image.push(Vec::new());
+        let lengths: Vec<usize> = image.chunks.iter().map(Bytes::len).collect();
+        assert_eq!(lengths, [CHUNK_BYTES_MAX, CHUNK_BYTES_MAX, CHUNK_BYTES_MAX, 1]);
+        assert_eq!(image.bytes, 3 * CHUNK_BYTES_MAX + 1);
     }
 }
