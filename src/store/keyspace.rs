@@ -10,7 +10,7 @@ use super::entry::{Entry, NEVER};
 use super::garbage::{Content, Counters, Garbage, Lazy};
 use super::limits::Limits;
 use super::seed::HashSeed;
-use super::snapshot::{Snapshot, SnapshotSink};
+use super::snapshot::{Early, Snapshot, SnapshotSink};
 use super::table::{Spot, Table};
 use super::value::Value;
 use crate::stdx::Rng;
@@ -25,11 +25,13 @@ pub(super) struct Mark {
     pub(super) generation: u32,
     /// Nothing in it expires earlier; may be too early, never too late.
     pub(super) earliest_expire_ms: u64,
+    /// Of a segment that the running snapshot has not reached: who was written out before being changed.
+    pub(super) early: Option<Box<Early>>,
 }
 
 impl Default for Mark {
     fn default() -> Self {
-        Mark { generation: 0, earliest_expire_ms: NEVER }
+        Mark { generation: 0, earliest_expire_ms: NEVER, early: None }
     }
 }
 
@@ -205,13 +207,23 @@ impl Keyspace {
         self.clock_s = now_s;
     }
 
-    // Changing. Every way in goes past `before_change`.
+    // Changing. Every way in goes past one of these.
 
+    /// Entries come or go: a running snapshot takes the whole segment first.
     #[inline]
-    fn before_change(&mut self, place: Place) {
+    fn before_move(&mut self, place: Place) {
         if let Some(snapshot) = &mut self.snapshot {
             let db = &mut self.dbs[place.db];
             snapshot.write_segment(db.image_db, &mut db.table, place.spot.segment);
+        }
+    }
+
+    /// One entry changes where it stands: a running snapshot takes that one first.
+    #[inline]
+    fn before_change(&mut self, place: Place) {
+        if let (Some(snapshot), Some(bucket)) = (&mut self.snapshot, place.spot.bucket) {
+            let db = &mut self.dbs[place.db];
+            snapshot.write_early(db.image_db, &mut db.table, place.spot.segment, bucket);
         }
     }
 
@@ -243,7 +255,7 @@ impl Keyspace {
     /// Puts a key where [`Keyspace::locate`] found none; where it is now.
     pub fn insert_at(&mut self, place: Place, key: &[u8], value: Value, expire_at_ms: Option<u64>) -> Place {
         debug_assert!(!place.is_found());
-        self.before_change(place);
+        self.before_move(place);
         let expire_at_ms = expire_at_ms.unwrap_or(NEVER);
         let entry = Entry::new(key, value, expire_at_ms, self.fresh_access());
         let db = &mut self.dbs[place.db];
@@ -305,7 +317,7 @@ impl Keyspace {
         if !place.is_found() {
             return None;
         }
-        self.before_change(place);
+        self.before_move(place);
         let db = &mut self.dbs[place.db];
         let entry = db.table.remove_at(place.spot)?;
         db.expires -= usize::from(entry.has_expire());
