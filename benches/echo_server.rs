@@ -2,7 +2,7 @@
 //! What it costs is the kernel's share, which no server gets below. `benches/throughput` runs it beside
 //! the servers. Usage: `echo_server PORT`.
 
-#![expect(clippy::expect_used, reason = "a measurement that cannot set up may fail loudly")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a measurement that cannot set up may fail loudly")]
 
 use rustix::event::epoll;
 use rustix::io::Errno;

@@ -3,7 +3,7 @@
 //! full syncs. Usage: `paced_load PORT REQUESTS_PER_SECOND KEYS VALUE_BYTES`; ends when its input does and
 //! prints one line of JSON, in microseconds.
 
-#![expect(clippy::expect_used, reason = "a measurement that cannot set up may fail loudly")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a measurement that cannot set up may fail loudly")]
 
 use rustix::event::epoll;
 use rustix::io::Errno;
