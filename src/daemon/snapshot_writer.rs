@@ -8,9 +8,6 @@ use crate::server::Input;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 
-/// As nice(1) is without being told more.
-const NICE: i32 = 10;
-
 pub enum Order {
     Begin,
     /// The base of the append-only file.
@@ -27,9 +24,6 @@ pub fn start(
 ) -> std::io::Result<Sender<Order>> {
     let (orders, inbox) = channel();
     std::thread::Builder::new().name("snapshot".into()).spawn(move || {
-        // Clients come first where processors are few. On Linux this is the thread's own; if it is not
-        // granted, the snapshot is only less polite.
-        let _ = rustix::process::setpriority_process(None, NICE);
         let mut file: Option<SnapshotFile> = None;
         let mut current = &path;
         let mut packing = Packing::default();
