@@ -73,7 +73,6 @@ pub struct ImageWriter {
     manner: Manner,
     packing: Packing,
     db: Option<usize>,
-    entries: u64,
 }
 
 /// What a part holds, about: little enough to be written while clients wait.
@@ -114,7 +113,7 @@ impl ImageWriter {
             aux("repl-offset", &position.offset.to_string());
         }
         aux("aof-base", if is_base { "1" } else { "0" });
-        ImageWriter { out, manner, packing: Packing::default(), db: None, entries: 0 }
+        ImageWriter { out, manner, packing: Packing::default(), db: None }
     }
 
     /// Libraries of functions; they stand in front of the keys.
@@ -125,20 +124,6 @@ impl ImageWriter {
             self.out.put_string(text);
         }
         self
-    }
-
-    /// Bytes that wait to be drained.
-    pub fn len(&self) -> usize {
-        self.out.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.out.is_empty()
-    }
-
-    /// Keys written so far.
-    pub fn entries(&self) -> u64 {
-        self.entries
     }
 
     /// What was written since the last one, for a [`Packing`] elsewhere.
@@ -187,7 +172,6 @@ impl SnapshotSink for ImageWriter {
         self.out.push(kind_of(value));
         self.out.put_string(key);
         put_value(&mut self.out, value);
-        self.entries += 1;
     }
 }
 
