@@ -351,8 +351,9 @@ impl Log {
 
     /// Whether files that a base took the place of stay; once they need not, they go.
     pub fn set_keeps_history(&mut self, keeps_history: bool) {
-        let was = std::mem::replace(&mut self.keeps_history, keeps_history);
-        if was && !keeps_history && !self.manifest.history.is_empty() {
+        self.keeps_history = keeps_history;
+        // Whatever it was before: it may have changed before anybody asked.
+        if !keeps_history && !self.manifest.history.is_empty() {
             let _ = self.folder.forget_history(&mut self.manifest);
         }
     }
@@ -444,5 +445,21 @@ mod tests {
             ["appendonly.aof.1.base.rdb", "appendonly.aof.1.incr.aof", "appendonly.aof.manifest", "mine"]
         );
         assert!(folder.has_files() && manifest.history.is_empty());
+    }
+
+    /// Found on a busy machine: the directive was set after the start and before the log's first turn, and
+    /// the files stayed until the next start.
+    #[test]
+    fn history_goes_though_nobody_knew_that_it_was_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = folder(dir.path());
+        let mut manifest = folder.begin(BaseKind::Snapshot, |path| fs::write(path, "base")).unwrap();
+        manifest.history.push(Part { name: "appendonly.aof.0.incr.aof".into(), seq: 9 });
+        fs::write(folder.path("appendonly.aof.0.incr.aof"), "x").unwrap();
+        folder.clean(&mut manifest, true).unwrap();
+        let mut log = Log::open(folder.clone(), manifest).unwrap();
+        assert_eq!(names(folder.dir()).len(), 4);
+        log.set_keeps_history(false);
+        assert_eq!(names(folder.dir()).len(), 3);
     }
 }
