@@ -69,7 +69,8 @@ impl Default for Queue {
             policy: Mutex::new(Policy {
                 fsync: Fsync::EverySecond,
                 paused: false,
-                keeps_history: false,
+                // Until it is told: what is deleted does not come back.
+                keeps_history: true,
                 slow_ms: 0,
             }),
             waiting: AtomicU64::new(0),
