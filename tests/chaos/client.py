@@ -47,7 +47,15 @@ class Client:
             self.server = self.find()
             if self.server is None:
                 raise ConnectionError("no sentinel names a master")
-            self.connection = Connection(self.server, DEADLINE_S, PASSWORD)
+            connection = Connection(self.server, DEADLINE_S, PASSWORD)
+            # What the guidelines for Sentinel clients ask for: one that restarted is named for a moment yet.
+            try:
+                if connection.call("ROLE")[0] != "master":
+                    raise ConnectionError("it is no master")
+            except BaseException:
+                connection.close()
+                raise
+            self.connection = connection
         return self.connection.call(*words)
 
     def wait(self):

@@ -54,6 +54,13 @@ class Masters(unittest.TestCase):
         late = [history[0], record("set", "k", 1, 9.7, 9.9, server="A")]
         self.assertEqual(checks.old_acks(late, self.samples, [5, 9.65]), 0, "another fault came: A may be master again")
 
+    def test_samples_that_come_late_are_no_proof(self):
+        # A, then B, then A again; that A reigns again is sampled three seconds after it began.
+        samples = [(0, "s1", "A", 1), (10, "s1", "B", 2), (23, "s1", "A", 3)]
+        history = [record("set", "k", 1, 9.5, 9.6, server="B"), record("set", "k", 1, 20.4, 20.5, server="A")]
+        self.assertEqual(checks.old_acks(history, samples, [5, 19]), 0)
+        self.assertEqual(checks.old_acks(history + [record("set", "k", 1, 18, 18.1, server="A")], samples, [5, 19]), 1)
+
     def test_epochs_and_switches(self):
         self.assertEqual(checks.reigns(self.samples), [(0, "A"), (10, "B")])
         self.assertEqual(checks.shared_epochs(self.samples), 0)

@@ -199,7 +199,14 @@ fn a_replica_that_restarts_with_its_snapshot_awaits_its_role_and_goes_on_where_i
     assert_eq!(info(&mut to_replica, "master_replid"), history, "the history is kept");
     assert!(offset(&replica) >= saved_at, "and the place in it");
     assert!(is_readonly(&to_replica.line("SET here 2")));
+    // Whoever came meanwhile may have been told that this is the master, and would read the past for ever.
+    let mut client = replica.connect();
+    assert_eq!(client.line("GET here").as_str(), Some("1"));
     assert!(to_replica.line(&order).is_ok());
+    eventually("the client has to ask its sentinel again", || client.try_ask(&["PING"]).is_none());
+    let mut reader = replica.connect();
+    assert!(to_replica.line(&order).is_ok());
+    assert_eq!(reader.line("PING").as_str(), Some("PONG"), "readers of a replica stay");
     same_content(&master, &replica);
     assert_eq!(to_replica.line("GET missed").as_str(), Some("1"));
     let counts = ["sync_full", "sync_partial_ok", "sync_partial_err"].map(|name| counter(&master, name));

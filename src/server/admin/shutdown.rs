@@ -158,6 +158,37 @@ impl Server {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::server::ServerConfig;
+    use crate::resp::{Batch, Limits, Parser, encode};
+    use crate::server::{Action, Input};
+    use crate::session::{Outbox, Stop};
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::sync::Arc;
+
+    #[test]
+    fn nothing_is_written_between_the_last_word_and_the_end() {
+        let now = Now::at_millis(1_000_000);
+        let config = ServerConfig { save: Vec::new(), ..ServerConfig::default() };
+        let mut server = Server::new(config, 1, now);
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 5));
+        let (id, _) = server.open(now, at, at, Arc::new(Outbox::default())).unwrap();
+        let send = |server: &mut Server, words: &[&[u8]]| {
+            let mut request = Vec::new();
+            encode::command(&mut request, words);
+            let mut batch = Batch::default();
+            batch.fill(&mut Parser::default(), &request, &Limits::AFTER_AUTH, usize::MAX).unwrap();
+            let mut out = Vec::new();
+            let turn = server.execute_batch(now, id, &batch, &request, &|| now.mono, &mut out);
+            (String::from_utf8(out).unwrap(), turn.stop)
+        };
+        send(&mut server, &[b"SET", b"a", b"1"]);
+        let mut actions = Vec::new();
+        server.handle(now, Input::Terminate, &mut actions);
+        assert!(actions.iter().any(|action| matches!(action, Action::Exit { code: 0 })), "{actions:?}");
+        assert_eq!(send(&mut server, &[b"GET", b"a"]), ("$1\r\n1\r\n".into(), Stop::No));
+        // The file is closed: nobody may read what no restart brings back.
+        assert_eq!(send(&mut server, &[b"SET", b"a", b"2"]), (String::new(), Stop::Blocked));
+    }
 
     #[test]
     fn words_go_together_as_redis_has_them() {

@@ -257,6 +257,9 @@ impl Server {
         let save = save.unwrap_or(!self.config.save.is_empty());
         // Half a data set must not take the place of a whole one.
         if !save || self.loading {
+            // Connections are served for a moment yet. What they would write now is in no file and is
+            // never acknowledged, but others would read it, and miss it after the restart.
+            self.hub.pause(now.mono + ENDING_MAX, true);
             self.actions.push(Action::Exit { code: 0 });
             return;
         }

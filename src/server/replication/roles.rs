@@ -97,7 +97,7 @@ impl Server {
         }
     }
 
-    fn disconnect_clients(&self) {
+    pub(in crate::server) fn disconnect_clients(&self) {
         let supervisors = &self.replication.supervision.supervisors;
         // A request that a pause holds back is answered when that ends: READONLY, and by then there is a
         // master to go to.

@@ -241,6 +241,7 @@ impl Server {
             Order::Promote if same => {}
             Order::Promote => {
                 self.become_master(now);
+                self.replication.supervision.restarted = false;
                 self.enter_master(now, group, epoch);
                 self.log(Level::Warning, format!("promoted: master of '{group}' at epoch {epoch}"));
             }
@@ -258,6 +259,9 @@ impl Server {
                 self.replication.supervision.enter(group, epoch, Told::Replica);
                 self.replication.silence();
                 self.become_replica(now, master.clone(), *stock);
+                if std::mem::take(&mut self.replication.supervision.restarted) {
+                    self.disconnect_clients();
+                }
             }
         }
     }

@@ -29,6 +29,8 @@ pub struct Supervision {
     /// 0: never supervised.
     pub epoch: Epoch,
     pub told: Option<Told>,
+    /// Started with a record: clients may have come because it was the master then.
+    pub restarted: bool,
     /// The lease ends then.
     pub lease_until: Instant,
     /// What the last LEASE said.
@@ -63,6 +65,7 @@ impl Supervision {
             group: String::new(),
             epoch: 0,
             told: None,
+            restarted: false,
             lease_until: Instant::ZERO,
             ttl: Duration::ZERO,
             quorum: 0,
@@ -83,6 +86,7 @@ impl Supervision {
         self.group = record.group;
         self.epoch = record.epoch;
         self.told = None;
+        self.restarted = true;
     }
 
     /// Of this group, and not of a reign that is over.
