@@ -87,6 +87,9 @@ fn sscan(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
     Ok(())
 }
 
+/// Scores up to here are whole numbers in a listpack of Redis: half of what an integer can be.
+const WHOLE_MAX: f64 = (i64::MAX / 2) as f64;
+
 fn zscan(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
     let from = cursor(argv[2])?;
     let mut words = Vec::new();
@@ -94,9 +97,15 @@ fn zscan(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done {
         None => 0,
         Some(zset) => {
             let options = ScanOptions::parse(&argv[3..], false)?;
+            let is_packed = zset.encoding() == "listpack";
+            // Redis shows what it keeps, and a whole number is kept as one in a listpack.
+            let shown = |score: f64| match is_packed && score == score.trunc() && score.abs() <= WHOLE_MAX {
+                true => itoa::Buffer::new().format(score as i64).to_owned(),
+                false => format_f64(score),
+            };
             zset.scan(from, options.count, |entry| {
                 if options.matches(&entry.member) {
-                    words.extend([entry.member.to_vec(), format_f64(entry.score).into_bytes()]);
+                    words.extend([entry.member.to_vec(), shown(entry.score).into_bytes()]);
                 }
             })
         }

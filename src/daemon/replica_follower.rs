@@ -74,7 +74,7 @@ impl Follower for Engine {
         self.with(|server, _| server.link_offset(generation).map(|_| server.link_synced()))
     }
 
-    fn hash_seed(&self) -> u64 {
+    fn hash_seed(&self) -> crate::rdb::Ground {
         self.with(|server, _| server.link_seed())
     }
 }

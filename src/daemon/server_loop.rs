@@ -25,6 +25,7 @@ use crate::net::service::Service;
 use crate::net::tls::{Acceptor, Connector, Versions};
 use crate::net::unix;
 use crate::resp::{Batch, Limits};
+use crate::server::admin::Place;
 use crate::server::gate::Proof;
 use crate::server::migrate::{Carrier, Errand, Outcome};
 use crate::server::replication::divergent::Content;
@@ -256,6 +257,20 @@ impl Service for Engine {
     }
 }
 
+/// What INFO tells of where this process runs.
+fn place_of(config: &ServerConfig) -> Place {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let shown =
+        |path: std::io::Result<PathBuf>| path.map_or(String::new(), |path| path.display().to_string());
+    let is_supervised = config.stock.supervised != "no" && std::env::var_os("NOTIFY_SOCKET").is_some();
+    Place {
+        os: format!("Linux {} {}", kernel.trim(), std::env::consts::ARCH),
+        executable: shown(std::env::current_exe()),
+        config_file: config.file.as_ref().map_or(String::new(), |file| shown(std::path::absolute(file))),
+        supervised: if is_supervised { "systemd" } else { "no" }.into(),
+    }
+}
+
 /// Runs until SIGTERM, SIGINT or SHUTDOWN.
 pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> {
     check_directory(&config)?;
@@ -310,6 +325,7 @@ pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> 
         listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(0, |at| at.port())
     };
     server.introduce(port_of(&listeners), port_of(&tls_listeners), std::process::id());
+    server.settle_in(place_of(&settings));
     let gate = server.gate();
     let queue = server.log_queue();
     let engine = Arc::new(Engine {

@@ -48,7 +48,7 @@ pub trait Follower: Send + Sync + 'static {
     /// How much of it is on the disk; `None`: no log is kept.
     fn synced(&self, generation: u64) -> Result<Option<Offset>, LinkFault>;
     /// Seeds the hashing of a keyspace that is read from a stranger.
-    fn hash_seed(&self) -> u64;
+    fn hash_seed(&self) -> rdb::Ground;
 }
 
 /// The thread; ends when this is dropped.

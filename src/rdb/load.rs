@@ -6,7 +6,7 @@ use super::read::{Item, Reader};
 use super::source::Source;
 use super::value::{self, Decoded};
 use super::write::Position;
-use crate::store::{DATABASES, Hash, HashSeed, Keyspace, List, Set, Str, Value, ZSet};
+use crate::store::{DATABASES, Hash, HashSeed, Keyspace, Limits, List, Set, Str, Value, ZSet};
 use crc_fast::CrcAlgorithm;
 use std::io::Read;
 
@@ -21,21 +21,43 @@ pub struct Loaded {
     pub functions: Vec<Vec<u8>>,
 }
 
+/// What the keyspace of an image grows on.
+#[derive(Clone, Copy, Debug)]
+pub struct Ground {
+    /// Of its hash tables.
+    pub seed: u64,
+    /// Up to where collections stay in one piece there.
+    pub limits: Limits,
+}
+
+/// With the limits of a server that was told none.
+impl From<u64> for Ground {
+    fn from(seed: u64) -> Self {
+        Ground { seed, limits: Limits::default() }
+    }
+}
+
 /// Reads an image to its end. `expire_before_ms` leaves out keys whose time passed, unless the image
 /// stands in a history: then replicas may go on from it, and must be told which keys go. A replica keeps
 /// them too, because only its master may say when they go.
-pub fn load(from: impl Read, seed: u64, expire_before_ms: Option<u64>) -> Result<Loaded, RdbError> {
-    load_front(from, seed, expire_before_ms).map(|(loaded, _)| loaded)
+pub fn load(
+    from: impl Read,
+    ground: impl Into<Ground>,
+    expire_before_ms: Option<u64>,
+) -> Result<Loaded, RdbError> {
+    load_front(from, ground, expire_before_ms).map(|(loaded, _)| loaded)
 }
 
 /// The same of a file that goes on behind its image; and how many bytes the image took.
 pub fn load_front(
     from: impl Read,
-    seed: u64,
+    ground: impl Into<Ground>,
     expire_before_ms: Option<u64>,
 ) -> Result<(Loaded, u64), RdbError> {
     let mut reader = Reader::new(from)?;
+    let Ground { seed, limits } = ground.into();
     let mut keyspace = Keyspace::new(seed);
+    keyspace.set_limits(limits);
     let mut expired = 0;
     let mut functions = Vec::new();
     let (mut replid, mut offset, mut stream_db) = (None, None, 0);

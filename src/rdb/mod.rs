@@ -23,7 +23,7 @@ mod zipmap;
 
 pub use error::RdbError;
 pub use functions::{dump_functions, restore_functions};
-pub use load::{DUMP_FOOT_BYTES, Loaded, load, load_front, restore};
+pub use load::{DUMP_FOOT_BYTES, Ground, Loaded, load, load_front, restore};
 pub use read::{Entry, Item, Reader};
 pub use value::Decoded;
 pub use write::{ImageWriter, Manner, PART_BYTES, Packing, Part, Position, dump, plain_length};

@@ -2,10 +2,11 @@
 
 use super::Server;
 use super::admin::interface;
-use super::table::CommandId;
+use super::table::{CommandId, Misfit};
 use crate::commands::CommandError;
 use crate::resp::spec::{DENYOOM, Flags, LOADING, NO_AUTH, STALE, SUPERVISOR, WRITE};
 use crate::session::Session;
+use crate::session::client::unknown_subcommand;
 use crate::stdx::time::Now;
 
 /// Bytes of the arguments that an unknown command's error repeats.
@@ -36,10 +37,8 @@ impl Server {
         argv: &[&[u8]],
     ) -> Result<CommandId, CommandError> {
         let id = self.table.find(argv[0]).ok_or_else(|| unknown(argv))?;
+        self.table.takes(id, argv).map_err(|misfit| self.misfit(misfit, id, argv))?;
         let spec = &self.table.entry(id).spec;
-        if !spec.arity.accepts(argv.len()) {
-            return Err(CommandError::Arity(spec.name.to_owned()));
-        }
         let mut flags = spec.flags;
         if session.multi.is_some() && spec.name == "exec" {
             flags |= self.transactions.flags(session.id);
@@ -67,6 +66,17 @@ impl Server {
 }
 
 impl Server {
+    #[cold]
+    fn misfit(&mut self, misfit: Misfit, id: CommandId, argv: &[&[u8]]) -> CommandError {
+        match misfit {
+            Misfit::UnknownSubcommand => unknown_subcommand(self.table.entry(id).spec.name, argv).into(),
+            Misfit::Arity(slot, name) => {
+                self.stats.calls[slot].rejected += 1;
+                CommandError::Arity(name.to_owned())
+            }
+        }
+    }
+
     /// Why no write is taken while the disk does not work: MISCONF.
     pub(in crate::server) fn refuses_by_disk(&self) -> Option<CommandError> {
         if !self.replication.is_replica()

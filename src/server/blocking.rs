@@ -76,6 +76,11 @@ impl Blocking {
         self.waits.len()
     }
 
+    /// Of them, those that will not wait for ever.
+    pub fn with_timeout(&self) -> usize {
+        self.deadlines.len()
+    }
+
     pub fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.first().map(|&(deadline, _)| deadline)
     }

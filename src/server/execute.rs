@@ -31,6 +31,7 @@ impl Server {
         };
         session.last_interaction = now.mono;
         let mut lap = now.mono;
+        let out_before = out.len();
         // What others sent to this session before stands before its replies.
         let drained = session.outbox.drain(out);
         session.close |= drained.close.is_some();
@@ -87,6 +88,8 @@ impl Server {
                 Stop::No
             };
         }
+        self.stats.input_bytes += batch.bytes_of(executed) as u64;
+        self.stats.output_bytes += (out.len() - out_before) as u64;
         let authenticated = session.authenticated;
         self.hub.put_back(session);
         self.end_of_turn(now);

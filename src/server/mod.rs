@@ -422,7 +422,8 @@ impl Server {
         let began = self.watch();
         self.evict(now);
         self.note_cycle(now, "eviction-cycle", began);
-        for peer in self.hub.close_over_total(self.config.clients_bytes_max) {
+        for peer in self.hub.close_over_total(self.config.clients_bytes_max()) {
+            self.stats.evicted_clients += 1;
             self.log(
                 Level::Warning,
                 format!("closed {peer}: clients take more than maxmemory-clients allows"),
@@ -457,7 +458,9 @@ impl Server {
         if self.replication.is_replica() || still {
             return;
         }
-        for (db, key) in self.keyspace.expire_some(now.wall.as_millis(), EXPIRE_BUDGET) {
+        let expired = self.keyspace.expire_some(now.wall.as_millis(), EXPIRE_BUDGET);
+        self.stats.expiry_cut_short += u64::from(expired.len() >= EXPIRE_BUDGET);
+        for (db, key) in expired {
             self.stats.expired_keys += 1;
             self.feed(db, &[b"DEL", &key]);
             self.touch(db, &key);
@@ -471,11 +474,13 @@ impl Server {
         self.keyspace.inherit(&old, (now.wall.as_millis() / 1000) as u32);
         self.take_functions(&loaded.functions);
         self.admin.snapshot.last_saved = now.wall;
+        self.admin.loaded_keys = self.keyspace.total_len() as u64;
+        self.admin.loaded_expired = loaded.expired;
     }
 
-    /// Seeds the hashing of a keyspace that is loaded outside.
-    pub fn hash_seed(&mut self) -> u64 {
-        self.rng.u64(..)
+    /// What a keyspace that is loaded outside grows on.
+    pub fn hash_seed(&mut self) -> crate::rdb::Ground {
+        crate::rdb::Ground { seed: self.rng.u64(..), limits: self.keyspace.limits() }
     }
 
     /// The port and process that INFO tells.
@@ -483,6 +488,11 @@ impl Server {
         self.config.port = port;
         self.config.tls_port = tls_port;
         self.admin.process_id = process_id;
+    }
+
+    /// Where it runs.
+    pub fn settle_in(&mut self, place: admin::Place) {
+        self.admin.place = place;
     }
 
     /// Ends one turn of the engine: what was produced goes to the log's writer, and to the replicas'

@@ -24,6 +24,10 @@ pub struct Stats {
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,
     pub expired_keys: u64,
+    /// Rounds of expiry that left some for the next one.
+    pub expiry_cut_short: u64,
+    /// Connections closed for `maxmemory-clients`.
+    pub evicted_clients: u64,
     pub error_replies: u64,
     /// Replicas that got the whole data set.
     pub sync_full: u64,
@@ -38,9 +42,10 @@ pub struct Stats {
     pub resident_bytes_peak: u64,
     /// By the first word of the reply.
     pub errors: BTreeMap<String, u64>,
-    rates: [u64; RATE_SAMPLES],
+    /// Commands, bytes in and bytes out, each second.
+    rates: [[u64; 3]; RATE_SAMPLES],
     rate_next: usize,
-    sampled: Option<(Instant, u64)>,
+    sampled: Option<(Instant, [u64; 3])>,
 }
 
 impl Stats {
@@ -73,19 +78,35 @@ impl Stats {
         self.resident_bytes_peak = self.resident_bytes_peak.max(bytes);
     }
 
-    /// Notes the rate of commands since the last sample.
+    /// Notes the rates since the last sample.
     pub fn sample(&mut self, now: Instant) {
-        if let Some((then, commands)) = self.sampled {
+        let totals = [self.commands, self.input_bytes, self.output_bytes];
+        if let Some((then, before)) = self.sampled {
             let ms = now.since(then).as_millis().max(1) as u64;
-            self.rates[self.rate_next % RATE_SAMPLES] = (self.commands - commands) * 1000 / ms;
+            let rates = &mut self.rates[self.rate_next % RATE_SAMPLES];
+            for (rate, (total, before)) in rates.iter_mut().zip(totals.into_iter().zip(before)) {
+                *rate = (total - before) * 1000 / ms;
+            }
             self.rate_next += 1;
         }
-        self.sampled = Some((now, self.commands));
+        self.sampled = Some((now, totals));
+    }
+
+    fn rate(&self, of: usize) -> u64 {
+        let count = self.rate_next.clamp(1, RATE_SAMPLES) as u64;
+        self.rates.iter().map(|rates| rates[of]).sum::<u64>() / count
     }
 
     pub fn commands_per_second(&self) -> u64 {
-        let count = self.rate_next.clamp(1, RATE_SAMPLES) as u64;
-        self.rates.iter().sum::<u64>() / count
+        self.rate(0)
+    }
+
+    pub fn input_kib_per_second(&self) -> f64 {
+        self.rate(1) as f64 / 1024.0
+    }
+
+    pub fn output_kib_per_second(&self) -> f64 {
+        self.rate(2) as f64 / 1024.0
     }
 
     /// CONFIG RESETSTAT.

@@ -1,8 +1,9 @@
 //! Every command by name: rows of the data, session and server families in one table.
 
+use super::admin::interface;
 use super::{Handler, ServerCommand, admin, blocking, function, replication, script, transaction};
 use crate::commands::{self, DataCommand};
-use crate::resp::spec::CommandSpec;
+use crate::resp::spec::{Arity, CommandSpec};
 use crate::session;
 use crate::session::acl::catalogue;
 use foldhash::fast::FixedState;
@@ -21,16 +22,30 @@ pub enum Run {
 pub struct Entry {
     pub spec: CommandSpec,
     pub run: Run,
-    /// Written `config|get`; counted apart, from this place on.
-    subcommands: Box<[&'static str]>,
+    /// Counted apart, from this place on.
+    subcommands: Box<[Subcommand]>,
     first_subcommand: CommandId,
+}
+
+struct Subcommand {
+    /// Written `config|get`.
+    name: &'static str,
+    arity: Arity,
+}
+
+/// Why the words of a request are none of its command's.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Misfit {
+    /// Too few or too many, for what is counted there and written so.
+    Arity(CommandId, &'static str),
+    UnknownSubcommand,
 }
 
 impl Entry {
     fn slot_of(&self, argv: &[&[u8]]) -> Option<CommandId> {
         let word = argv.get(1)?;
-        let is_it = |full: &&str| {
-            let name = full.split_once('|').map_or("", |(_, name)| name);
+        let is_it = |subcommand: &Subcommand| {
+            let name = subcommand.name.split_once('|').map_or("", |(_, name)| name);
             name.as_bytes().eq_ignore_ascii_case(word)
         };
         self.subcommands.iter().position(is_it).map(|at| self.first_subcommand + at)
@@ -82,8 +97,12 @@ impl Table {
         let earlier = self.by_name.insert(spec.name.as_bytes(), self.entries.len());
         debug_assert!(earlier.is_none(), "two commands are called {}", spec.name);
         let names = catalogue::find(spec.name).into_iter().flat_map(catalogue::subcommands);
-        let names: Vec<&'static str> = names.map(|at| catalogue::entries()[at].name).collect();
-        self.entries.push(Entry { spec, run, first_subcommand: 0, subcommands: names.into() });
+        let subcommands = names.map(|at| {
+            let name = catalogue::entries()[at].name;
+            // What is newer than Redis 7.0 counts its words itself.
+            Subcommand { name, arity: interface::find(name).map_or(Arity::AtLeast(2), |line| line.arity()) }
+        });
+        self.entries.push(Entry { spec, run, first_subcommand: 0, subcommands: subcommands.collect() });
     }
 
     /// Case does not matter.
@@ -98,6 +117,21 @@ impl Table {
 
     pub fn entry(&self, id: CommandId) -> &Entry {
         &self.entries[id]
+    }
+
+    /// Whether a command takes these words; a container's subcommand says how many it takes.
+    #[inline]
+    pub fn takes(&self, id: CommandId, argv: &[&[u8]]) -> Result<(), Misfit> {
+        let entry = &self.entries[id];
+        if !entry.spec.arity.accepts(argv.len()) {
+            return Err(Misfit::Arity(id, entry.spec.name));
+        }
+        if entry.subcommands.is_empty() || argv.len() < 2 {
+            return Ok(());
+        }
+        let slot = entry.slot_of(argv).ok_or(Misfit::UnknownSubcommand)?;
+        let Subcommand { name, arity } = entry.subcommands[slot - entry.first_subcommand];
+        if arity.accepts(argv.len()) { Ok(()) } else { Err(Misfit::Arity(slot, name)) }
     }
 
     /// Where a request is counted: at its subcommand, if it has one that is known.
@@ -122,7 +156,7 @@ impl Table {
                 let entry = last.checked_sub(1).map(|at| &self.entries[at]);
                 entry
                     .and_then(|entry| entry.subcommands.get(slot - entry.first_subcommand))
-                    .map_or("", |name| name)
+                    .map_or("", |subcommand| subcommand.name)
             }
         }
     }
@@ -136,7 +170,7 @@ impl Table {
         let entry = &self.entries[id];
         let own = (container == name).then_some(id);
         let within = entry.subcommands.iter().enumerate();
-        let within = within.filter(|(_, full)| container == name || **full == name);
+        let within = within.filter(|(_, subcommand)| container == name || subcommand.name == name);
         own.into_iter().chain(within.map(|(at, _)| entry.first_subcommand + at)).collect()
     }
 
@@ -173,6 +207,15 @@ mod tests {
         assert!(table.find(b"PiNg").is_some());
         assert!(table.find(b"nothing").is_none());
         assert!(table.find(&[b'x'; 100]).is_none());
+        let takes = |line: &str| {
+            let argv: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+            table.takes(table.find(argv[0]).unwrap(), &argv)
+        };
+        assert_eq!(takes("CONFIG GET maxmemory"), Ok(()));
+        assert!(matches!(takes("config Get"), Err(Misfit::Arity(_, "config|get"))));
+        assert!(matches!(takes("CONFIG"), Err(Misfit::Arity(_, "config"))));
+        assert_eq!(takes("CONFIG nothing"), Err(Misfit::UnknownSubcommand));
+        assert_eq!(takes("COMMAND"), Ok(()));
         let mut names: Vec<_> = table.iter().map(|entry| entry.spec.name).collect();
         names.sort_unstable();
         names.dedup();

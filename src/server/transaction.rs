@@ -1,14 +1,13 @@
 //! MULTI, EXEC, DISCARD, WATCH, UNWATCH. Queued commands were admitted when they were queued; EXEC is
 //! admitted with the flags of all of them.
 
-use super::admin::interface;
 use super::table::CommandId;
 use super::{Server, ServerCommand};
 use crate::commands::CommandError;
 use crate::resp::spec::{Arity, CommandSpec, FAST, Flags, KEYS_ALL, Keys, LOADING, NO_KEYS, NO_MULTI, STALE};
 use crate::resp::{Argv, Writer};
 use crate::session::{Session, SessionId};
-use crate::stdx::time::Now;
+use crate::stdx::time::{Instant, Now};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 type Done = Result<(), CommandError>;
@@ -105,20 +104,6 @@ pub(super) fn runs_inside(name: &str) -> bool {
     matches!(name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
 }
 
-/// Why a subcommand of data is not queued: it does not exist, or words are missing.
-fn refused_subcommand(name: &'static str, argv: &[&[u8]]) -> Option<String> {
-    if !matches!(name, "object" | "xgroup" | "xinfo") {
-        return None;
-    }
-    let word = String::from_utf8_lossy(argv.get(1)?);
-    let full = format!("{name}|{}", word.to_lowercase());
-    match interface::subcommands(name).find(|line| line.name() == full) {
-        None => Some(format!("ERR unknown subcommand '{word}'. Try {} HELP.", name.to_uppercase())),
-        Some(line) if line.takes(argv.len()) => None,
-        Some(_) => Some(CommandError::Arity(full).to_string()),
-    }
-}
-
 impl Server {
     pub(in crate::server) fn queue(
         &mut self,
@@ -131,11 +116,6 @@ impl Server {
         if spec.has(NO_MULTI) {
             self.transactions.fail(session.id);
             out.error("ERR Command not allowed inside a transaction");
-            return;
-        }
-        if let Some(why) = refused_subcommand(spec.name, argv) {
-            self.transactions.fail(session.id);
-            out.error(&why);
             return;
         }
         let bytes_max = usize::try_from(self.config.query_buffer_bytes_max).unwrap_or(usize::MAX);
@@ -256,6 +236,8 @@ impl Server {
         mark: usize,
         out: &mut Writer<'_>,
     ) {
+        let clock = self.scripting.clock().unwrap_or(|| Instant::ZERO);
+        let mut lap = clock();
         while let Some(Queued { command, argv }) = rest.queue.pop_front() {
             let argv: Argv<'_> = argv.iter().map(|word| &**word).collect();
             let mut writer_protocol = session.protocol;
@@ -269,7 +251,9 @@ impl Server {
                 writer_protocol = session.protocol;
                 out.set_protocol(writer_protocol);
             }
-            self.stats.called(self.table.slot(command, &argv), crate::stdx::time::Duration::ZERO);
+            let end = clock();
+            self.note_call(now, session, command, end.since(lap), &argv);
+            lap = end;
             if self.scripting.is_busy() {
                 rest.replies = out.since(mark).to_vec();
                 out.truncate(mark);

@@ -108,22 +108,7 @@ fn client(hub: &mut Hub, session: &mut Session, now: Now, argv: &[&[u8]], out: &
             arity(count == 2, "trackinginfo")?;
             tracking::command::info(hub, session, out);
         }
-        b"help" => help(
-            out,
-            &[
-                "CLIENT <subcommand> [<arg> ...]",
-                "GETNAME | SETNAME <name> | ID | INFO | SETINFO <option> <value>",
-                "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]] [OPTIN] [OPTOUT] [NOLOOP]",
-                "MAINT_NOTIFICATIONS (ON [moving-endpoint-type <type>]|OFF)",
-                "TRACKINGINFO | GETREDIR | CACHING (YES|NO)",
-                "UNBLOCK <client-id> [TIMEOUT|ERROR]",
-                "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <id> ...]",
-                "KILL <ip:port> | <option> <value> [...]",
-                "NO-EVICT (ON|OFF) | NO-TOUCH (ON|OFF)",
-                "PAUSE <timeout-ms> [WRITE|ALL] | UNPAUSE",
-                "REPLY (ON|OFF|SKIP)",
-            ],
-        ),
+        b"help" => help(out, super::help::CLIENT),
         _ => return Err(unknown_subcommand("client", argv)),
     }
     Ok(())

@@ -10,6 +10,7 @@ pub mod client;
 pub mod error;
 pub mod guesses;
 pub mod handshake;
+pub mod help;
 pub mod maintenance;
 pub mod outbox;
 pub mod pause;

@@ -135,10 +135,7 @@ fn pubsub(hub: &mut Hub, _: &mut Session, _: Now, argv: &[&[u8]], out: &mut Writ
                 out.integer(hub.pubsub.shard_listeners(channel) as i64);
             }
         }
-        b"help" => super::client::help(
-            out,
-            &["PUBSUB <subcommand> [<arg> ...]", "CHANNELS [<pattern>]", "NUMSUB [<channel> ...]", "NUMPAT"],
-        ),
+        b"help" => super::client::help(out, super::help::PUBSUB),
         _ => return Err(super::client::unknown_subcommand("pubsub", argv)),
     }
     Ok(())

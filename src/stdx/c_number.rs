@@ -16,8 +16,15 @@ pub fn general(value: f64, precision: usize) -> String {
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let places = i32::try_from(precision).unwrap_or(i32::MAX);
     if (-4..places).contains(&exponent) {
-        let decimals = usize::try_from(places - 1 - exponent).unwrap_or(0);
-        return trimmed(&format!("{value:.decimals$}")).to_owned();
+        // The digits are the same ones, so they are not worked out again.
+        let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+        let sign = if mantissa.starts_with('-') { "-" } else { "" };
+        let Ok(whole) = usize::try_from(exponent) else {
+            let zeros = "0".repeat(usize::try_from(-1 - exponent).unwrap_or(0));
+            return trimmed(&format!("{sign}0.{zeros}{digits}")).to_owned();
+        };
+        let (whole, rest) = digits.split_at(whole + 1);
+        return trimmed(&format!("{sign}{whole}.{rest}")).to_owned();
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{}e{sign}{:02}", trimmed(mantissa), exponent.abs())

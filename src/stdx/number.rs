@@ -45,26 +45,14 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
     }
 }
 
-/// The shortest text that reads back as `value`, laid out as Redis 7 replies it (`%.17g` rules:
-/// exponent form below 1e-4 and from 1e17 on; integers without a point).
+/// As Redis 7.0 replies it, C's `%.17g`: seventeen digits without trailing zeros, exponent form below
+/// 1e-4 and from 1e17 on, whole numbers without a point.
 pub fn format_f64(value: f64) -> String {
-    if value.is_infinite() {
-        return if value > 0.0 { "inf".into() } else { "-inf".into() };
+    let is_minus_zero = value == 0.0 && value.is_sign_negative();
+    if value == value.trunc() && value.abs() < 1e17 && !is_minus_zero {
+        return itoa::Buffer::new().format(value as i64).to_owned();
     }
-    if value.is_nan() {
-        return "nan".into();
-    }
-    if value == 0.0 {
-        return if value.is_sign_negative() { "-0".into() } else { "0".into() };
-    }
-    let scientific = format!("{value:e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..17).contains(&exponent) {
-        return format!("{value}");
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{mantissa}e{sign}{:02}", exponent.abs())
+    if value.is_nan() { "nan".into() } else { super::c_number::general(value, 17) }
 }
 
 #[cfg(test)]
@@ -88,11 +76,16 @@ mod tests {
         for (value, text) in [
             (3.0, "3"),
             (3.5, "3.5"),
-            (-0.1, "-0.1"),
+            (-0.1, "-0.10000000000000001"),
             (1e20, "1e+20"),
             (1e16, "10000000000000000"),
-            (1.5e-7, "1.5e-07"),
+            (1e17, "1e+17"),
+            (0.1, "0.10000000000000001"),
+            (1.5e-7, "1.4999999999999999e-07"),
+            (0.0, "0"),
+            (-0.0, "-0"),
             (f64::INFINITY, "inf"),
+            (f64::NAN, "nan"),
         ] {
             assert_eq!(format_f64(value), text);
         }

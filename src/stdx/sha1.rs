@@ -5,6 +5,15 @@ pub fn hex(bytes: &[u8]) -> String {
     digest(bytes).iter().map(|word| format!("{word:08x}")).collect()
 }
 
+/// The digest of `bytes` as it is.
+pub fn bytes(bytes: &[u8]) -> [u8; 20] {
+    let mut all = [0; 20];
+    for (place, word) in all.chunks_exact_mut(4).zip(digest(bytes)) {
+        place.copy_from_slice(&word.to_be_bytes());
+    }
+    all
+}
+
 fn digest(bytes: &[u8]) -> [u32; 5] {
     let mut state = [0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476, 0xC3D2_E1F0];
     let whole = bytes.chunks_exact(64);

@@ -369,7 +369,7 @@ const GENERAL: &[Directive] = &[
         "slave-priority",
     ),
     renamed(
-        start(
+        live(
             "replica-announce-ip",
             |c| c.replica_announce_ip.clone().unwrap_or_default(),
             |c, w| maybe(w).map(|v| c.replica_announce_ip = v),
@@ -377,7 +377,7 @@ const GENERAL: &[Directive] = &[
         "slave-announce-ip",
     ),
     renamed(
-        start(
+        live(
             "replica-announce-port",
             |c| c.replica_announce_port.to_string(),
             |c, w| number(w, 0, 65_535).map(|v| c.replica_announce_port = v as u16),
@@ -475,8 +475,8 @@ const GENERAL: &[Directive] = &[
     ),
     live(
         "maxmemory-clients",
-        |c| c.clients_bytes_max.to_string(),
-        |c, w| bytes(w).map(|v| c.clients_bytes_max = v),
+        |c| c.clients_max_memory.text(),
+        |c, w| ClientsMemory::parse(w).map(|v| c.clients_max_memory = v),
     ),
     live(
         "latency-monitor-threshold",

@@ -103,6 +103,17 @@ macro_rules! limit {
     ($name:literal, $old:literal, $field:ident, $min:literal) => {
         renamed(limit!($name, $field, $min), $old)
     };
+    // As a size: `64`, `1kb`.
+    ($name:literal, $old:literal, $field:ident) => {
+        renamed(limit!($name, $field), $old)
+    };
+    ($name:literal, $field:ident) => {
+        live(
+            $name,
+            |c| c.memory.encodings.$field.to_string(),
+            |c, w| bytes(w).map(|v| c.memory.encodings.$field = v),
+        )
+    };
     ($name:literal, $field:ident, $min:literal) => {
         live(
             $name,
@@ -154,10 +165,10 @@ pub(super) const ROWS: &[Directive] = &[
         "slave-ignore-maxmemory",
     ),
     limit!("hash-max-listpack-entries", "hash-max-ziplist-entries", hash_entries, 0),
-    limit!("hash-max-listpack-value", "hash-max-ziplist-value", hash_bytes, 0),
+    limit!("hash-max-listpack-value", "hash-max-ziplist-value", hash_bytes),
     limit!("set-max-intset-entries", set_ints, 0),
     limit!("zset-max-listpack-entries", "zset-max-ziplist-entries", zset_entries, 0),
-    limit!("zset-max-listpack-value", "zset-max-ziplist-value", zset_bytes, 0),
+    limit!("zset-max-listpack-value", "zset-max-ziplist-value", zset_bytes),
     renamed(
         live(
             "list-max-listpack-size",

@@ -23,7 +23,7 @@ pub use directives::{DIRECTIVES, Directive};
 use memory::MemoryConfig;
 use std::path::{Path, PathBuf};
 use sync::SyncConfig;
-pub use values::{OutputLimit, SavePoint};
+pub use values::{ClientsMemory, OutputLimit, SavePoint};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerConfig {
@@ -96,8 +96,7 @@ pub struct ServerConfig {
     pub latency: latency::LatencyConfig,
     /// Keys that CLIENT TRACKING remembers at most; 0: any number.
     pub tracking_keys_max: usize,
-    /// What all clients together may take of memory; 0: any amount.
-    pub clients_bytes_max: u64,
+    pub clients_max_memory: ClientsMemory,
     /// What is told of keys over pub/sub.
     pub notify_events: notify::Classes,
     /// `no`, `yes` or `local`.
@@ -108,6 +107,8 @@ pub struct ServerConfig {
     pub stock: stock::StockConfig,
     pub loglevel: String,
     pub logfile: String,
+    /// The file that most of this was read from.
+    pub file: Option<PathBuf>,
 }
 
 impl Default for ServerConfig {
@@ -169,12 +170,13 @@ impl Default for ServerConfig {
             notify_events: 0,
             latency: latency::LatencyConfig::default(),
             tracking_keys_max: 1_000_000,
-            clients_bytes_max: 0,
+            clients_max_memory: ClientsMemory::Bytes(0),
             enable_debug_command: "local".into(),
             enable_drill_command: "local".into(),
             stock: stock::StockConfig::default(),
             loglevel: "notice".into(),
             logfile: String::new(),
+            file: None,
         }
     }
 }
@@ -207,6 +209,7 @@ impl ServerConfig {
                 what: format!("cannot be read ({error}); the first argument is a configuration file"),
             })?;
             config.apply_file(&text, file, &read, 0)?;
+            config.file = Some(PathBuf::from(file));
         }
         let mut fresh = true;
         while let Some((flag, more)) = rest.split_first() {
@@ -330,6 +333,14 @@ impl ServerConfig {
             0 if self.tls_port != 0 && (self.tls_replication || self.port == 0) => self.tls_port,
             0 => self.port,
             port => port,
+        }
+    }
+
+    /// Bytes that all clients together may take; 0: any number.
+    pub fn clients_bytes_max(&self) -> u64 {
+        match self.clients_max_memory {
+            ClientsMemory::Bytes(count) => count,
+            ClientsMemory::Percent(percent) => self.memory.max_bytes / 100 * percent,
         }
     }
 

@@ -96,6 +96,34 @@ pub(super) fn bytes(words: &[String]) -> Result<u64, String> {
         .ok_or_else(|| "argument must be a memory value, as 100mb or 1gb".into())
 }
 
+/// What all clients together may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientsMemory {
+    /// 0: no limit.
+    Bytes(u64),
+    /// Of `maxmemory`; no limit without one.
+    Percent(u64),
+}
+
+impl ClientsMemory {
+    pub(super) fn parse(words: &[String]) -> Result<Self, String> {
+        match one(words)?.strip_suffix('%').map(str::parse) {
+            Some(Ok(percent @ 0..=100)) => Ok(ClientsMemory::Percent(percent)),
+            Some(_) => Err("argument must be a memory or percent value, as 100mb or 5%".into()),
+            None => bytes(words)
+                .map(ClientsMemory::Bytes)
+                .map_err(|_| "argument must be a memory or percent value, as 100mb or 5%".into()),
+        }
+    }
+
+    pub(super) fn text(self) -> String {
+        match self {
+            ClientsMemory::Bytes(count) => count.to_string(),
+            ClientsMemory::Percent(percent) => format!("{percent}%"),
+        }
+    }
+}
+
 pub(super) fn save_points(words: &[String]) -> Result<Vec<SavePoint>, String> {
     const WANT: &str = "Invalid save parameters: expected pairs of <seconds> <changes>, or \"\" for none";
     let words: Vec<&str> = words.iter().flat_map(|word| word.split_whitespace()).collect();

@@ -140,7 +140,7 @@ fn keys_of(
     if specs.is_empty() && (is_container || spec.keys.first == 0) {
         return Err("ERR The command has no key arguments".into());
     }
-    if !line.map_or(spec.arity.accepts(argv.len()), |line| line.takes(argv.len())) {
+    if !line.map_or(spec.arity.accepts(argv.len()), |line| line.arity().accepts(argv.len())) {
         return Err("ERR Invalid number of arguments specified for command".into());
     }
     let miscounted =

@@ -45,7 +45,7 @@ pub(super) fn config(
             "ERR CONFIG REWRITE is not done: no configuration file is ever rewritten here; change the file itself".into(),
         ),
         b"help" => {
-            help(out, &["CONFIG <subcommand> [<arg> ...]", "GET <pattern> ...", "SET <directive> <value> ...", "RESETSTAT"]);
+            help(out, super::help::CONFIG);
             Ok(())
         }
         _ => Err(unknown_subcommand("config", argv).into()),
@@ -80,6 +80,9 @@ fn set(server: &mut Server, now: Now, pairs: &[&[u8]]) -> Done {
         let row = directives::find(&name).ok_or_else(|| {
             CommandError::Text(format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'"))
         })?;
+        if matches!(row.name, "dir" | "dbfilename") {
+            return Err(fail("can't set protected config"));
+        }
         if !row.at_runtime {
             return Err(fail("can't set immutable config"));
         }

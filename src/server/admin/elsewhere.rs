@@ -58,10 +58,7 @@ pub(super) fn module(_: &mut Server, _: &mut Session, _: Now, argv: &[&[u8]], ou
         b"load" | b"loadex" | b"unload" => {
             return Err("ERR MODULE is not supported: no foreign code is loaded into this server".into());
         }
-        b"help" => help(
-            out,
-            &["MODULE <subcommand>. Subcommands are:", "LIST", "    Return a list of loaded modules."],
-        ),
+        b"help" => help(out, super::help::MODULE),
         _ => return Err(unknown_subcommand("module", argv).into()),
     }
     Ok(())

@@ -5,6 +5,7 @@
 
 use super::documents::Document;
 use crate::resp::Writer;
+use crate::resp::spec::Arity;
 use crate::stdx::number::parse_i64;
 
 /// Columns, by tabs: name, arity, flags, first/last/step, categories, tips, key specifications, group,
@@ -55,10 +56,11 @@ impl<'a> Interface<'a> {
         self.columns[0]
     }
 
-    /// Whether a request may have so many words.
-    pub fn takes(&self, words: usize) -> bool {
-        let (arity, words) = (number(self.columns[1]), i64::try_from(words).unwrap_or(i64::MAX));
-        if arity < 0 { words >= -arity } else { words == arity }
+    /// How many words a request may have.
+    pub fn arity(&self) -> Arity {
+        let words = number(self.columns[1]);
+        let count = usize::try_from(words.unsigned_abs()).unwrap_or(usize::MAX);
+        if words < 0 { Arity::AtLeast(count) } else { Arity::Exactly(count) }
     }
 
     pub fn has_flag(&self, flag: &str) -> bool {

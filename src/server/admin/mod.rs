@@ -2,8 +2,11 @@
 
 mod command;
 mod config;
+mod debug;
+pub mod digest;
 mod documents;
 mod elsewhere;
+pub(in crate::server) mod help;
 mod info;
 pub(in crate::server) mod interface;
 pub mod keys;
@@ -22,6 +25,17 @@ use crate::server::table::CommandId;
 use crate::session::Session;
 use crate::stdx::time::{Duration, Now};
 
+/// Where the process runs, as INFO tells it.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    pub os: String,
+    pub executable: String,
+    /// Empty without one.
+    pub config_file: String,
+    /// `no` or `systemd`.
+    pub supervised: String,
+}
+
 #[derive(Debug, Default)]
 pub struct Admin {
     pub slowlog: slowlog::Slowlog,
@@ -30,6 +44,10 @@ pub struct Admin {
     /// DEBUG SET-ACTIVE-EXPIRE 0.
     pub active_expire_off: bool,
     pub process_id: u32,
+    pub place: Place,
+    /// What the last data set that was loaded held, and what of it was past its time.
+    pub loaded_keys: u64,
+    pub loaded_expired: u64,
     /// User and system time of the process, told now and then.
     pub cpu_seconds: [f64; 2],
 }
@@ -62,7 +80,7 @@ pub const COMMANDS: &[&[ServerCommand]] = &[&[
     row("config", AtLeast(2), ADMIN | ANYTIME, NO_KEYS, config::config, "Reads and changes directives."),
     row("command", AtLeast(1), ANYTIME, NO_KEYS, command::command, "Tells about commands."),
     row("time", Exactly(1), FAST | ANYTIME, NO_KEYS, operate::time, "Tells the time."),
-    row("debug", AtLeast(2), ADMIN | ANYTIME | NO_MULTI, NO_KEYS, operate::debug, "For tests."),
+    row("debug", AtLeast(2), ADMIN | ANYTIME | NO_MULTI, NO_KEYS, debug::debug, "For tests."),
     row(
         "memory",
         AtLeast(2),
@@ -121,7 +139,9 @@ impl Server {
             self.latency.note(now, if fast { "fast-command" } else { "command" }, took);
         }
         let limit = self.config.slowlog_slower_than_us;
-        if limit >= 0 && took.as_micros() as i64 >= limit {
+        // A transaction's commands stand there themselves.
+        let is_slow = limit >= 0 && took.as_micros() as i64 >= limit;
+        if is_slow && self.table.entry(command).spec.name != "exec" {
             let len_max = self.config.slowlog_len_max;
             self.admin.slowlog.add(now.wall, session, took, argv, len_max);
         }

@@ -31,6 +31,8 @@ pub struct Snapshot {
     /// The last attempt failed.
     pub failing: bool,
     pub last_saved: Wall,
+    /// Snapshots that reached the disk.
+    pub saves: u64,
     last_took: Option<Duration>,
     last_tried: Option<Instant>,
     /// The process ends when the running snapshot is on disk.
@@ -199,6 +201,7 @@ impl Server {
             Ok(()) => {
                 self.stats.dirty -= running.dirty.min(self.stats.dirty);
                 self.admin.snapshot.last_saved = now.wall;
+                self.admin.snapshot.saves += 1;
                 self.admin.snapshot.last_took = Some(took);
                 self.log(Level::Info, format!("snapshot is on disk after {} ms", took.as_millis()));
                 Bytes::from_static(b"+OK\r\n")

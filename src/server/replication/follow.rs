@@ -106,8 +106,8 @@ impl Replication {
 
 impl Server {
     /// Seeds the hashing of a data set that is read outside.
-    pub fn link_seed(&mut self) -> u64 {
-        self.rng.u64(..)
+    pub fn link_seed(&mut self) -> crate::rdb::Ground {
+        self.hash_seed()
     }
 
     /// What the task needs for its next attempt, or `None`: end.

@@ -9,8 +9,9 @@ use crate::resp::spec::{DENYOOM, MAY_REPLICATE, NO_SCRIPT, READONLY, STALE, WRIT
 use crate::resp::{Argv, Writer};
 use crate::server::Server;
 use crate::server::admin::keys;
+use crate::server::table::Misfit;
 use crate::session::acl::selector::Denied;
-use crate::stdx::time::{Duration, Now};
+use crate::stdx::time::{Instant, Now};
 
 /// A command for replicas and the log that waits for the end of its script.
 #[derive(Debug)]
@@ -76,10 +77,16 @@ impl Server {
         let Some(id) = self.table.find(argv[0]) else {
             return refused("ERR Unknown Redis command called from script");
         };
-        let spec = self.table.entry(id).spec;
-        if !spec.arity.accepts(argv.len()) {
-            return refused("ERR Wrong number of args calling Redis command from script");
+        match self.table.takes(id, &argv) {
+            Ok(()) => {}
+            Err(Misfit::Arity(..)) => {
+                return refused("ERR Wrong number of args calling Redis command from script");
+            }
+            Err(Misfit::UnknownSubcommand) => {
+                return refused("ERR Unknown Redis command called from script");
+            }
         }
+        let spec = self.table.entry(id).spec;
         if spec.has(NO_SCRIPT) {
             return refused("ERR This Redis command is not allowed from script");
         }
@@ -104,8 +111,10 @@ impl Server {
         let in_exec = std::mem::replace(&mut self.propagation.in_exec, true);
         let mut reply = Vec::new();
         let mut out = Writer::new(&mut reply, run.speaker.protocol);
+        let clock = self.scripting.clock().unwrap_or(|| Instant::ZERO);
+        let began = clock();
         self.call(run.now, &mut run.speaker, id, &argv, &mut out);
-        self.stats.called(self.table.slot(id, &argv), Duration::ZERO);
+        self.note_call(run.now, &run.speaker, id, clock().since(began), &argv);
         self.propagation.in_exec = in_exec;
         if let Some(capture) = self.propagation.capture.take() {
             run.effects = capture.effects;

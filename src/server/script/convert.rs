@@ -1,6 +1,7 @@
 //! Between replies and Lua's values, by Redis' rules for either protocol.
 
 use crate::resp::{Protocol, Writer};
+use crate::stdx::number::format_f64;
 use mlua::{Lua, MultiValue, Table, Value};
 
 /// Tables nested deeper than this are not answered. A table may hold itself.
@@ -228,18 +229,10 @@ pub fn words(args: &MultiValue) -> Option<Vec<Vec<u8>>> {
         .map(|value| match value {
             Value::String(text) => Some(text.as_bytes().to_vec()),
             Value::Integer(value) => Some(value.to_string().into_bytes()),
-            Value::Number(value) => Some(number_text(*value).into_bytes()),
+            Value::Number(value) => Some(format_f64(*value).into_bytes()),
             _ => None,
         })
         .collect()
-}
-
-/// C's `%.17g`.
-pub fn number_text(value: f64) -> String {
-    if value == value.trunc() && value.abs() < 1e17 && !(value == 0.0 && value.is_sign_negative()) {
-        return (value as i64).to_string();
-    }
-    crate::stdx::c_number::general(value, 17)
 }
 
 #[cfg(test)]
@@ -260,7 +253,7 @@ mod tests {
             (f64::INFINITY, "inf"),
         ];
         for (value, text) in cases {
-            assert_eq!(number_text(value), text);
+            assert_eq!(format_f64(value), text);
         }
     }
 

@@ -6,6 +6,7 @@ use super::{Scripting, native, shebang};
 use crate::commands::CommandError;
 use crate::resp::Writer;
 use crate::resp::spec::{Arity, CommandSpec, Flags as CommandFlags, MAY_REPLICATE, NO_KEYS, READONLY, STALE};
+use crate::server::admin::help::SCRIPT;
 use crate::server::{Handler, Server, ServerCommand};
 use crate::session::Session;
 use crate::session::client::{help, unknown_subcommand};
@@ -166,7 +167,7 @@ fn script(s: &mut Server, _: &mut Session, _: Now, argv: &[&[u8]], out: &mut Wri
         b"debug" => {
             return Err("ERR SCRIPT DEBUG is not supported; scripts can be debugged on a redis-server of one's own, with redis-cli --ldb".into());
         }
-        b"help" if argv.len() == 2 => help(out, HELP),
+        b"help" if argv.len() == 2 => help(out, SCRIPT),
         _ => return Err(unknown_subcommand("script", argv).into()),
     }
     Ok(())
@@ -185,20 +186,6 @@ impl Scripting {
         })
     }
 }
-
-const HELP: &[&str] = &[
-    "SCRIPT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "EXISTS <sha1> [<sha1> ...]",
-    "    Return information about the existence of the scripts in the script cache.",
-    "FLUSH [ASYNC|SYNC]",
-    "    Flush the Lua scripts cache. Very dangerous on replicas.",
-    "KILL",
-    "    Kill the currently executing Lua script.",
-    "LOAD <script>",
-    "    Load a script into the scripts cache without executing it.",
-    "HELP",
-    "    Prints this help.",
-];
 
 /// What all commands of scripts and functions share.
 pub(in crate::server) const fn row(

@@ -90,15 +90,7 @@ fn acl(hub: &mut Hub, session: &mut Session, now: Now, argv: &[&[u8]], out: &mut
             // The shell answers when the file was read or written.
             hub.auth.acl.order = Some(text.map_or(Order::Load, |text| Order::Save { text }));
         }
-        b"help" => help(
-            out,
-            &[
-                "ACL <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-                "CAT [<category>] | DELUSER <username> ... | DRYRUN <username> <command> [<arg> ...]",
-                "GETUSER <username> | GENPASS [<bits>] | LIST | LOAD | LOG [<count> | RESET] | SAVE",
-                "SETUSER <username> <attribute> [<attribute> ...] | USERS | WHOAMI",
-            ],
-        ),
+        b"help" => help(out, crate::session::help::ACL),
         _ => return Err(unknown_subcommand("acl", argv)),
     }
     Ok(())
