@@ -1,4 +1,4 @@
-//! Job queues and a session store: BullMQ (scripts and streams), RQ, express-session with connect-redis; and redis-py's cache.
+//! Job queues and a session store: BullMQ (scripts and streams), RQ, Celery, express-session with connect-redis; and redis-py's cache.
 
 use super::{on_both, path, run};
 use std::process::Command;
@@ -23,6 +23,13 @@ fn rq_runs_its_jobs() {
     let python = path("target/venv/bin/python");
     assert!(python.exists(), "{} is missing; tests/run makes it", python.display());
     works_alike(python.to_str().expect("a path in UTF-8"), "rq_jobs.py");
+}
+
+#[test]
+fn celery_runs_its_jobs() {
+    let python = path("target/venv/bin/python");
+    assert!(python.exists(), "{} is missing; tests/run makes it", python.display());
+    works_alike(python.to_str().expect("a path in UTF-8"), "celery_jobs.py");
 }
 
 #[test]
