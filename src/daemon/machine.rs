@@ -1,4 +1,8 @@
-//! What the kernel tells of this process and its machine.
+//! What the kernel tells of this process and its machine, and what is asked of it for the whole process.
+
+use crate::config::server::ServerConfig;
+use crate::net::listener;
+use slog::{Logger, crit, warn};
 
 /// User and system time of this process.
 pub(super) fn cpu_seconds() -> [f64; 2] {
@@ -22,4 +26,31 @@ pub(super) fn resident_bytes() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     kilobytes.unwrap_or(0) * 1024
+}
+
+/// Every client needs a descriptor; so do files and links.
+pub(super) fn raise_descriptor_limit(config: &ServerConfig, logger: &Logger) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let handshakes = if config.tls_port == 0 { 0 } else { listener::handshakes_max(config.clients_max) };
+    let wanted = (config.clients_max + handshakes) as u64 + 64;
+    let limit = getrlimit(Resource::Nofile);
+    let enough = |current: Option<u64>| current.is_none_or(|current| current >= wanted);
+    if enough(limit.current) {
+        return;
+    }
+    let reachable = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), maximum: limit.maximum });
+    if raised.is_err() || reachable < wanted {
+        crit!(logger, "fewer descriptors than maxclients needs; raise the limit (ulimit -n) or lower maxclients";
+            "wanted" => wanted, "have" => reachable);
+    }
+}
+
+/// Memory comes in small pages from now on, as with Redis' `disable-thp`: the kernel clears a huge page when it
+/// is first touched, and on a virtual machine that has never used that memory this takes ten milliseconds, in
+/// the middle of somebody's command.
+pub(super) fn forgo_huge_pages(logger: &Logger) {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        warn!(logger, "huge pages stay on, which makes some answers slow ({error})");
+    }
 }

@@ -7,7 +7,7 @@ use super::aof_writer::AofWriter;
 use super::clock;
 use super::freeing;
 use super::loading::{self, Loader, Loading};
-use super::machine::{cpu_seconds, machine_bytes, resident_bytes};
+use super::machine::{self, cpu_seconds, machine_bytes, resident_bytes};
 use super::memory_meter;
 use super::migration;
 use super::pid_file::PidFile;
@@ -274,7 +274,10 @@ fn place_of(config: &ServerConfig) -> Place {
 /// Runs until SIGTERM, SIGINT or SHUTDOWN.
 pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> {
     check_directory(&config)?;
-    raise_descriptor_limit(&config, &logger);
+    machine::raise_descriptor_limit(&config, &logger);
+    if config.stock.huge_pages_disabled {
+        machine::forgo_huge_pages(&logger);
+    }
     let _pid_file = config.stock.pidfile.clone().map(PidFile::write).transpose().map_err(ServerError)?;
     let material = Material::read(&mut config, &logger).map_err(ServerError)?;
     let bind = |port| {
@@ -594,22 +597,4 @@ fn check_directory(config: &ServerConfig) -> Result<(), ServerError> {
             dir.display()
         ))
     })
-}
-
-/// Every client needs a descriptor; so do files and links.
-fn raise_descriptor_limit(config: &ServerConfig, logger: &Logger) {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let handshakes = if config.tls_port == 0 { 0 } else { listener::handshakes_max(config.clients_max) };
-    let wanted = (config.clients_max + handshakes) as u64 + 64;
-    let limit = getrlimit(Resource::Nofile);
-    let enough = |current: Option<u64>| current.is_none_or(|current| current >= wanted);
-    if enough(limit.current) {
-        return;
-    }
-    let reachable = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), maximum: limit.maximum });
-    if raised.is_err() || reachable < wanted {
-        crit!(logger, "fewer descriptors than maxclients needs; raise the limit (ulimit -n) or lower maxclients";
-            "wanted" => wanted, "have" => reachable);
-    }
 }

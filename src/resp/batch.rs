@@ -79,6 +79,13 @@ impl Batch {
         self.words[request.words.clone()].iter().map(|word| &from[word.clone()]).collect()
     }
 
+    /// One word of one request, if both are there.
+    pub fn word<'b>(&'b self, index: usize, word: usize, buffer: &'b [u8]) -> Option<&'b [u8]> {
+        let request = self.requests.get(index)?;
+        let from = if request.inline { &self.unquoted[..] } else { buffer };
+        self.words[request.words.clone()].get(word).map(|range| &from[range.clone()])
+    }
+
     /// Bytes of the buffer that the first `count` requests take.
     pub fn bytes_of(&self, count: usize) -> usize {
         count.checked_sub(1).map_or(0, |last| self.requests[last].end)
@@ -97,6 +104,8 @@ mod tests {
         assert_eq!(batch.len(), 2);
         assert_eq!(batch.argv(0, buffer).as_slice(), [&b"GET"[..], b"a"]);
         assert_eq!(batch.argv(1, buffer).as_slice(), [&b"set"[..], b"x y", b"1"]);
+        assert_eq!((batch.word(1, 2, buffer), batch.word(0, 1, buffer)), (Some(&b"1"[..]), Some(&b"a"[..])));
+        assert_eq!((batch.word(1, 3, buffer), batch.word(2, 0, buffer)), (None, None));
         assert_eq!(batch.bytes_of(0), 0);
         assert_eq!(&buffer[batch.bytes_of(2)..], b"*1\r\n$4\r\nPI");
     }

@@ -8,10 +8,14 @@ use crate::resp::{Batch, Writer};
 use crate::session::outbox::Hold;
 use crate::session::{ReplyMode, Session, SessionId, Stop, Turn};
 use crate::stdx::time::{Instant, Now};
+use crate::store::AHEAD_MAX;
 
 /// Replies beyond this are written before more requests run, so that a pipeline of large reads
 /// costs its own connection time and not the process memory.
 const REPLY_BYTES_MAX: usize = 1 << 20;
+
+/// A pipeline of fewer requests is run as it comes.
+const AHEAD_MIN: usize = 3;
 
 impl Server {
     /// Runs the requests of `batch`, cut from `buffer`, and appends their replies to `out`. `now` is
@@ -38,6 +42,12 @@ impl Server {
         let mut gated = drained.gated;
         let (mut executed, mut stop) = (0, Stop::No);
         while executed < batch.len() && stop == Stop::No {
+            if executed.is_multiple_of(AHEAD_MAX) && batch.len() - executed >= AHEAD_MIN {
+                let ahead = (batch.len() - executed).min(AHEAD_MAX);
+                self.keyspace.look_ahead(session.db, ahead, |request, word| {
+                    batch.word(executed + request, word, buffer)
+                });
+            }
             let argv = batch.argv(executed, buffer);
             executed += 1;
             if argv.is_empty() {

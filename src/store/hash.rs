@@ -57,6 +57,14 @@ impl Hash {
         }
     }
 
+    /// Its table of fields, if that is large.
+    pub(super) fn far_table(&self) -> Option<&Table<Field>> {
+        match &self.0 {
+            Repr::Large(table) if table.is_far() => Some(table),
+            _ => None,
+        }
+    }
+
     /// Whether the field is new.
     pub fn set(&mut self, seed: &HashSeed, name: &[u8], value: &[u8]) -> bool {
         self.grow_for(seed, name.len().max(value.len()));

@@ -132,6 +132,20 @@ impl Index {
         self.seek(hash, is_it).map(|(place, _)| place)
     }
 
+    /// The begin of where a search for this hash begins.
+    #[inline]
+    pub fn first_word(&self, hash: u64) -> u64 {
+        self.groups.get(self.home(hash)).map_or(0, |group| group[0])
+    }
+
+    /// The place that is most likely meant, without asking anybody.
+    #[inline]
+    pub fn guess(&self, hash: u64) -> Option<usize> {
+        let group = self.groups.get(self.home(hash))?;
+        let bits = matching(group, tag(hash));
+        (bits != 0).then(|| usize::from(read(group, lowest(bits)) & PLACE_MASK))
+    }
+
     /// There must be room, and the place below [`PLACES_MAX`].
     pub fn insert(&mut self, hash: u64, place: usize) {
         let mut number = self.home(hash);

@@ -5,6 +5,7 @@
 //! name and a time on a value, [`keyspace`] holds them by name, and [`snapshot`] writes one point in time while the data changes.
 
 pub mod access;
+mod ahead;
 pub mod bytes;
 mod entry;
 pub mod eviction;
@@ -52,5 +53,6 @@ pub use snapshot::SnapshotSink;
 pub use stream::Stream;
 pub use stream_id::StreamId;
 pub use string::Str;
+pub use table::AHEAD_MAX;
 pub use value::Value;
 pub use zset::ZSet;

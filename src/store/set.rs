@@ -53,6 +53,14 @@ impl Set {
         }
     }
 
+    /// Its table of members, if that is large.
+    pub(super) fn far_table(&self) -> Option<&Table<SmallBytes>> {
+        match &self.0 {
+            Repr::Table(table) if table.is_far() => Some(table),
+            _ => None,
+        }
+    }
+
     /// Whether the member is new.
     pub fn insert(&mut self, seed: &HashSeed, member: &[u8]) -> bool {
         if let Repr::Ints(ints) = &mut self.0 {

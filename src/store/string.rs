@@ -93,6 +93,15 @@ impl Str {
         }
     }
 
+    /// What of it lies elsewhere.
+    #[inline]
+    pub(super) fn far_bytes(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Repr::Raw(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     pub fn to_vec(&self) -> Vec<u8> {
         self.bytes(&mut itoa::Buffer::new()).to_vec()
     }

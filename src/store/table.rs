@@ -6,10 +6,14 @@
 //! inserted or removed meanwhile. Has never heard of values, times or snapshots: what a user of
 //! the table must remember of a segment it keeps in the segment's mark `M`.
 
+mod ahead;
+
 use super::index::{Index, PLACES_MAX};
 use super::rows::Rows;
 use super::seed::HashSeed;
 use crate::stdx::Rng;
+
+pub use ahead::AHEAD_MAX;
 
 /// What an index can tell apart.
 pub const SEGMENT_ENTRIES_MAX: usize = PLACES_MAX;

@@ -101,6 +101,14 @@ impl ZSet {
         self.len() == 0
     }
 
+    /// Its table of scores, if that is large.
+    pub(super) fn far_table(&self) -> Option<&Table<Scored>> {
+        match &self.0 {
+            Repr::Large(large) if large.scores.is_far() => Some(&large.scores),
+            _ => None,
+        }
+    }
+
     pub fn score(&self, member: &[u8]) -> Option<f64> {
         match &self.0 {
             Repr::Small(small) => {

@@ -110,3 +110,14 @@ fn what_is_not_done_here_is_refused_with_the_place_and_the_reason() {
     let output = started(&[&path]).wait_with_output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("circle"));
 }
+
+#[test]
+fn huge_pages_are_given_up_unless_they_are_wanted() {
+    for (flags, enabled) in [(&[][..], "0"), (&["--disable-thp", "no"][..], "1")] {
+        let server = Process::vedette(flags);
+        let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("THP_enabled:"));
+        // An older kernel does not tell.
+        assert!(line.is_none_or(|line| line.trim() == enabled), "{flags:?}: {line:?}");
+    }
+}

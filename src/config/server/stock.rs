@@ -23,6 +23,8 @@ pub struct StockConfig {
     pub shutdown_timeout_s: u64,
     /// MIGRATE dials by TLS, as in Redis.
     pub tls_cluster: bool,
+    /// See `daemon::machine`.
+    pub huge_pages_disabled: bool,
     /// Values that change nothing.
     kept: BTreeMap<&'static str, String>,
 }
@@ -36,6 +38,7 @@ impl Default for StockConfig {
             acl_log_max: 128,
             shutdown_timeout_s: 10,
             tls_cluster: false,
+            huge_pages_disabled: true,
             kept: BTreeMap::new(),
         }
     }
@@ -140,7 +143,11 @@ pub(super) const ROWS: &[Directive] = &[
     kept_switch!("activerehashing", "yes"),
     kept_switch!("always-show-logo", "no"),
     kept_switch!("dynamic-hz", "yes"),
-    kept_switch!("disable-thp", "yes"),
+    start(
+        "disable-thp",
+        |c| yes_no_text(c.stock.huge_pages_disabled),
+        |c, w| yes_no(w).map(|v| c.stock.huge_pages_disabled = v),
+    ),
     kept_switch!("set-proc-title", "yes"),
     kept!("proc-title-template", "{title} {listen-addr} {server-mode}"),
     kept_switch!("rdb-del-sync-files", "no"),
