@@ -88,6 +88,7 @@ mod reconcile;
 pub mod registry;
 mod relay;
 pub mod request;
+mod resetting;
 mod schedule;
 mod scheduled;
 mod script_kill;

@@ -487,6 +487,7 @@ impl Sentinel {
                     Asker::Peer { id, .. } => id,
                 };
                 self.testify_asked(now, through, &mut decisions);
+                self.spare_copies(now.mono, &mut decisions);
                 decisions
             }
             Err(error) => return self.answer(asker, Some(&error), actions),

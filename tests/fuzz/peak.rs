@@ -1,7 +1,8 @@
-//! How much memory a thread holds at most: the allocator of the test binary, which counts for each
+//! How much memory a thread holds at most: the allocator of the test binary, which is the daemon's and counts for each
 //! thread what it asks for, so that tests beside it do not matter.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use mimalloc::MiMalloc;
+use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 
 struct Counting;
@@ -32,30 +33,30 @@ pub fn of<T>(work: impl FnOnce() -> T) -> (T, u64) {
     (answer, HELD.with(|held| u64::try_from(held.get().1 - before).unwrap_or(0)))
 }
 
-// SAFETY: every call goes to the system's allocator with the arguments it came with; counting
+// SAFETY: every call goes to the allocator of the daemon with the arguments it came with; counting
 // allocates nothing, for the cell is const and needs no destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note(layout.size() as i64);
         // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
+        unsafe { MiMalloc.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         note(-(layout.size() as i64));
         // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(block, layout) };
+        unsafe { MiMalloc.dealloc(block, layout) };
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         note(layout.size() as i64);
         // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc_zeroed(layout) }
+        unsafe { MiMalloc.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         note(size as i64 - layout.size() as i64);
         // SAFETY: the caller's promise is passed on.
-        unsafe { System.realloc(block, layout, size) }
+        unsafe { MiMalloc.realloc(block, layout, size) }
     }
 }

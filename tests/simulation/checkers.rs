@@ -22,6 +22,7 @@
 //! | I15, I16 | nothing without authentication, no secret told | `tests/security`; here no event shows a password |
 
 use super::schedule::Plan;
+use super::values::Values;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use vedette::consensus::{Persist, Role};
@@ -42,8 +43,8 @@ pub struct Checkers {
     told: BTreeMap<u64, Address>,
     invoked: u64,
     /// Values acknowledged with at least n replicas.
-    promised: BTreeSet<u64>,
-    acknowledged: BTreeSet<u64>,
+    promised: Values,
+    acknowledged: Values,
     /// The first acknowledgement of each epoch.
     first_ack_us: BTreeMap<u64, u64>,
     events: BTreeMap<u64, Event>,
@@ -54,10 +55,16 @@ pub struct Checkers {
     votes: BTreeMap<(usize, u64), u64>,
     leaders: BTreeMap<u64, usize>,
     states: BTreeMap<u64, u64>,
-    reads: BTreeMap<u64, BTreeSet<u64>>,
+    reads: BTreeMap<u64, Vec<u64>>,
     next_read: u64,
+    /// Whom an operator had forgotten: their copies count no more.
+    pub forgotten: BTreeSet<Address>,
     lied: bool,
+    /// The failover that is open was asked for by an operator.
+    asked_for: bool,
+    /// Those for cause that ended with another master, and those that an operator asked for.
     pub failovers: u64,
+    pub switchovers: u64,
 }
 
 impl Checkers {
@@ -71,8 +78,8 @@ impl Checkers {
             agreed: BTreeMap::new(),
             told: BTreeMap::new(),
             invoked: 0,
-            promised: BTreeSet::new(),
-            acknowledged: BTreeSet::new(),
+            promised: Values::default(),
+            acknowledged: Values::default(),
             first_ack_us: BTreeMap::new(),
             events: BTreeMap::new(),
             news: 0,
@@ -83,8 +90,11 @@ impl Checkers {
             states: BTreeMap::new(),
             reads: BTreeMap::new(),
             next_read: 0,
+            forgotten: BTreeSet::new(),
             lied: false,
+            asked_for: false,
             failovers: 0,
+            switchovers: 0,
         }
     }
 
@@ -114,7 +124,7 @@ impl Checkers {
     }
 
     /// I1, and I3a at the moment it matters.
-    pub fn became_master(&mut self, node: usize, epoch: u64, data: &[u64], held: &BTreeSet<u64>) {
+    pub fn became_master(&mut self, node: usize, epoch: u64, data: &[u64], held: &Values) {
         if !self.bundled {
             return;
         }
@@ -122,10 +132,12 @@ impl Checkers {
             self.fail(format!("I1: epoch {epoch} made both node {other} and node {node} master"));
         }
         self.masters.insert(epoch, node);
+        if !self.forgotten.is_empty() {
+            self.promised.keep(held);
+        }
         if self.risky.contains(&epoch) || !self.safe {
             // Somebody took the loss for granted, and it was said.
-            let present: BTreeSet<u64> = data.iter().copied().collect();
-            self.promised.retain(|value| present.contains(value));
+            self.promised.keep(&data.iter().copied().collect());
         }
         // An order of an epoch that was given up comes late to one who stood still: it is vouched for by nobody.
         if self.masters.range(epoch + 1..).next().is_none() {
@@ -142,14 +154,11 @@ impl Checkers {
         }
     }
 
-    fn holds_promised(&mut self, what: &str, data: &[u64], held: &BTreeSet<u64>) {
+    fn holds_promised(&mut self, what: &str, data: &[u64], held: &Values) {
         if !self.bundled {
             return;
         }
-        let present: BTreeSet<u64> = data.iter().copied().collect();
-        if let Some(lost) =
-            self.promised.iter().find(|value| held.contains(value) && !present.contains(value))
-        {
+        if let Some(lost) = self.promised.first_lost(held, &data.iter().copied().collect()) {
             self.fail(format!("{what} write {lost}, which WAIT had promised"));
         }
     }
@@ -159,8 +168,9 @@ impl Checkers {
         if !self.bundled || !self.planned.contains(&epoch) {
             return;
         }
-        let has: BTreeSet<u64> = has.iter().copied().collect();
-        if let Some(lost) = had.iter().find(|value| self.acknowledged.contains(value) && !has.contains(value))
+        let has: Values = has.iter().copied().collect();
+        if let Some(lost) =
+            had.iter().find(|value| self.acknowledged.contains(**value) && !has.contains(**value))
         {
             self.fail(format!("I3c: the planned switchover of epoch {epoch} lost acknowledged write {lost}"));
         }
@@ -171,12 +181,12 @@ impl Checkers {
         if !self.bundled {
             return;
         }
-        let after: BTreeSet<u64> = after.iter().copied().collect();
         if !before.is_empty() && after.iter().all(|&entry| entry == 0) {
             self.fail(format!("I5: node {node} held {} writes and was wiped", before.len()));
         }
+        let after: Values = after.iter().copied().collect();
         if let Some(lost) =
-            before.iter().find(|value| self.promised.contains(value) && !after.contains(value))
+            before.iter().find(|value| self.promised.contains(**value) && !after.contains(**value))
         {
             self.fail(format!("I5: node {node} gave up promised write {lost} for a master without it"));
         }
@@ -226,18 +236,29 @@ impl Checkers {
     /// I7: a read begins; what is promised by now it must show.
     pub fn read_begins(&mut self) -> u64 {
         self.next_read += 1;
-        self.reads.insert(self.next_read, self.promised.iter().rev().take(64).copied().collect());
+        self.reads.insert(self.next_read, self.promised.newest().take(64).collect());
         while self.reads.len() > 64 {
             self.reads.pop_first();
         }
         self.next_read
     }
 
-    pub fn read_ends(&mut self, node: usize, read: u64, data: &[u64], held: &BTreeSet<u64>) {
-        let Some(wanted) = self.reads.remove(&read).filter(|_| self.bundled) else { return };
-        let shown: BTreeSet<u64> = data.iter().copied().collect();
-        let still = |value: &&u64| self.promised.contains(*value) && held.contains(*value);
-        if let Some(lost) = wanted.iter().filter(still).find(|value| !shown.contains(value)) {
+    /// Whether all that it must show is among the newest, as it is nearly always; it is over then.
+    pub fn read_shows(&mut self, read: u64, data: &[u64]) -> bool {
+        let Some(wanted) = self.reads.get(&read).filter(|_| self.bundled) else { return true };
+        let newest: Values = data[data.len().saturating_sub(512)..].iter().copied().collect();
+        let shows = wanted.iter().all(|value| newest.contains(*value));
+        if shows {
+            self.reads.remove(&read);
+        }
+        shows
+    }
+
+    pub fn read_ends(&mut self, node: usize, read: u64, data: &[u64], held: &Values) {
+        let Some(wanted) = self.reads.remove(&read) else { return };
+        let shown: Values = data.iter().copied().collect();
+        let still = |value: &&u64| self.promised.contains(**value) && held.contains(**value);
+        if let Some(lost) = wanted.iter().filter(still).find(|value| !shown.contains(**value)) {
             self.fail(format!(
                 "I7: node {node} speaks for the group and does not show promised write {lost}"
             ));
@@ -302,9 +323,7 @@ impl Checkers {
 
     /// I12: one state per index.
     pub fn applied(&mut self, sentinel: usize, index: u64, state: &[u8]) {
-        let hash = state.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-        });
+        let hash = hash(state);
         let known = *self.states.entry(index).or_insert(hash);
         if known != hash {
             self.fail(format!("I12: s{} has another state at index {index} than others had", sentinel + 1));
@@ -338,10 +357,16 @@ impl Checkers {
         if refusal && detail("reason").is_none_or(str::is_empty) {
             self.fail(format!("I14: event {} refuses without a reason: {event:?}", event.id));
         }
+        match (event.kind, &event.instance) {
+            (EventKind::Replica, Some(instance)) => drop(self.forgotten.remove(instance)),
+            (EventKind::ReplicaGone, Some(instance)) => drop(self.forgotten.insert(instance.clone())),
+            _ => {}
+        }
         if event.kind == EventKind::SwitchMaster {
-            self.failovers += 1;
+            *(if self.asked_for { &mut self.switchovers } else { &mut self.failovers }) += 1;
         }
         if event.kind == EventKind::TryFailover {
+            self.asked_for = matches!(detail("cause"), Some("forced" | "manual"));
             match detail("cause") {
                 Some("forced") => drop(self.risky.insert(event.epoch.max(self.newest_attempt()))),
                 Some("manual") => drop(self.planned.insert(event.epoch.max(self.newest_attempt()))),
@@ -367,7 +392,18 @@ impl Checkers {
     }
 
     /// After the world is healed and quiet.
-    pub fn at_rest(&mut self, master_data: &[u64], held: &BTreeSet<u64>) {
+    pub fn at_rest(&mut self, master_data: &[u64], held: &Values) {
         self.holds_promised("I3a: the final master lacks", master_data, held);
     }
+}
+
+/// Eight bytes at a time: states are long and compared often.
+pub fn hash(bytes: &[u8]) -> u64 {
+    let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    let mut words = bytes.chunks_exact(8);
+    let hash = words
+        .by_ref()
+        .map(|word| word.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
+        .fold(bytes.len() as u64, mix);
+    words.remainder().iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)))
 }

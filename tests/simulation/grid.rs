@@ -1,7 +1,7 @@
 //! Every step of a failover x every fault x every role, exhausted: the fault comes at the very moment of the
 //! step, in the middle of whatever the process was about to do.
 
-use super::schedule::{Fault, Kind, Plan, Who};
+use super::schedule::{Fault, Kind, Plan, When, Who};
 use super::sweep::number;
 use super::world::World;
 use super::{Outcome, converge, heal, report};
@@ -147,7 +147,10 @@ struct Point {
 }
 
 fn points() -> Vec<Point> {
-    let fault = |kind, who, for_ms, size| Fault { at_ms: 0, for_ms, kind, who, with: Who::Nobody, size };
+    let fault = |kind, who, for_ms, size| {
+        let (when, with) = (When::At, Who::Nobody);
+        Fault { when, at_ms: 0, for_ms, kind, who, with, size }
+    };
     let master = Who::Node(0);
     let triggers: [(bool, Fault, &[Step]); 4] = [
         (true, fault(Kind::Kill, master, 6_000, 0), &CRASH),

@@ -10,6 +10,7 @@ mod checkers;
 mod client;
 mod clock;
 mod data_node;
+mod dense;
 mod grid;
 mod network;
 mod planted;
@@ -18,9 +19,10 @@ mod regressions;
 mod schedule;
 mod shrink;
 mod sweep;
+mod values;
 mod world;
 
-use schedule::{Fault, Plan};
+use schedule::{Fault, Plan, When};
 use world::{MS, World};
 
 const SECOND: u64 = 1_000_000;
@@ -34,6 +36,7 @@ pub struct Outcome {
     pub failure: Option<String>,
     pub trace: Vec<(u64, String)>,
     pub failovers: u64,
+    pub switchovers: u64,
     pub virtual_us: u64,
     /// A hash of all that happened: the same seed must come to the same.
     pub digest: u64,
@@ -42,9 +45,13 @@ pub struct Outcome {
 pub fn run(plan: Plan, faults: Vec<Fault>) -> Outcome {
     let mut world = World::new(plan, faults);
     for index in 0..world.faults.len() {
-        let at = QUIET_US + world.faults[index].at_ms * MS;
-        world.schedule(at, world::Event::Strike { index });
+        if world.faults[index].when == When::At {
+            let at = QUIET_US + world.faults[index].at_ms * MS;
+            world.schedule(at, world::Event::Strike { index });
+        }
     }
+    world.run_until(QUIET_US);
+    world.begin_relay();
     world.run_until(QUIET_US + world.plan.chaos_ms * MS);
     heal(&mut world);
     converge(&mut world);
@@ -61,6 +68,7 @@ fn outcome(world: World) -> Outcome {
     Outcome {
         failure: world.checkers.failure().map(str::to_owned),
         failovers: world.checkers.failovers,
+        switchovers: world.checkers.switchovers,
         virtual_us: world.now_us,
         digest: world.digest,
         trace: world.trace,
@@ -71,6 +79,7 @@ fn outcome(world: World) -> Outcome {
 /// without one replica where a promise can do without it. The rest stays as it is, and out of reach.
 fn heal(world: &mut World) {
     world.note("--- faults stop ---".into());
+    world.relay = dense::Relay::over();
     if world.plan.core {
         abandon(world);
     }
@@ -104,6 +113,14 @@ fn abandon(world: &mut World) {
         .take(spared)
         .collect();
     world.abandoned.extend(chosen);
+    // A process that nobody has agreed to yet may wait for everybody's word.
+    let known = |node: usize| {
+        let run_id = world.nodes[node].node.run_id();
+        let groups =
+            world.sentinels.iter().filter_map(|host| host.core.as_ref()?.ledger().group(world::GROUP));
+        let newest = groups.max_by_key(|group| group.epoch);
+        newest.and_then(|group| group.run_id.as_ref()).is_some_and(|known| known.to_string() == run_id)
+    };
     let settled = world.sentinels.iter().filter_map(|host| host.core.as_ref()).all(|core| {
         core.ledger().group(world::GROUP).is_some_and(|group| group.failover.is_none() && !group.confirm)
     });
@@ -111,7 +128,7 @@ fn abandon(world: &mut World) {
         let host = &world.nodes[*master];
         let epoch = (0..sentinels).filter_map(|at| world.agreed(at)).map(|(_, epoch)| epoch).max();
         let serves = host.node.alive && !host.paused && host.node.role == data_node::Role::Master;
-        settled && serves && (!host.node.bundled || Some(host.node.epoch) == epoch)
+        settled && serves && known(*master) && (!host.node.bundled || Some(host.node.epoch) == epoch)
     });
     if let Some(master) = master.filter(|_| world.nodes.len() >= 3 && world.rng.bool()) {
         let replica = (master + 1) % world.nodes.len();
@@ -217,7 +234,7 @@ fn replay() {
         let text = std::fs::read_to_string(&file).unwrap_or_else(|why| panic!("{file}: {why}"));
         schedule::read(&text).unwrap_or_else(|why| panic!("{file}: {why}"))
     } else if let Some(seed) = std::env::var("VEDETTE_SEED").ok().and_then(|text| text.parse().ok()) {
-        let plan = Plan::from_seed(seed);
+        let plan = sweep::shape_asked("ordinary")(seed);
         let faults = schedule::draw(&plan);
         (plan, faults)
     } else {

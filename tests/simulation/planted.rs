@@ -2,7 +2,7 @@
 //! seeds within which it must be caught.
 
 use super::schedule::Plan;
-use super::sweep::{number, sweep};
+use super::sweep::{number, shape_asked, sweep};
 
 struct Planted {
     name: &'static str,
@@ -77,7 +77,8 @@ const SOUGHT: &[Planted] = planted![
 
 /// A world that the bug is to be seen in: the promises are those of bundled servers in safe mode.
 fn shape(seed: u64, plant: fn(&mut Plan)) -> Plan {
-    let mut plan = Plan { bundled: true, safe: true, spares: 0, core: false, ..Plan::from_seed(seed) };
+    let mut plan =
+        Plan { bundled: true, safe: true, spares: 0, core: false, ..shape_asked("ordinary")(seed) };
     plant(&mut plan);
     plan
 }

@@ -16,6 +16,19 @@ pub enum Who {
     Sentinel(usize),
 }
 
+/// When a fault comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// So long after the world had its quiet beginning.
+    At,
+    /// So long after the group was whole again, the faults before it over or not.
+    Whole,
+    /// So long after the one before it, whatever came of that.
+    Then,
+}
+
+const WHENS: [(When, &str); 3] = [(When::At, "at"), (When::Whole, "whole"), (When::Then, "then")];
+
 /// What goes wrong. The last number of a fault says how much of it; what it counts stands here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -99,7 +112,7 @@ pub const KINDS: [(Kind, &str); 26] = [
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// After the world had its quiet beginning.
+    pub when: When,
     pub at_ms: u64,
     pub for_ms: u64,
     pub kind: Kind,
@@ -119,9 +132,12 @@ pub struct Plan {
     pub bundled: bool,
     pub safe: bool,
     pub down_after_ms: u64,
+    pub lease_ms: u64,
     pub chaos_ms: u64,
     /// Only as many as the promises need are healed in the end; the rest stays as it is.
     pub core: bool,
+    /// One failover after the other: dense.rs.
+    pub dense: bool,
     pub bugs: Bugs,
     pub node_bugs: super::data_node::Bugs,
     pub shell_bugs: super::adapter::Bugs,
@@ -155,8 +171,10 @@ impl Plan {
             bundled: true,
             safe: true,
             down_after_ms: 1000,
+            lease_ms: 2000,
             chaos_ms: 10_000,
             core: false,
+            dense: false,
             bugs: Bugs::default(),
             node_bugs: Default::default(),
             shell_bugs: Default::default(),
@@ -171,8 +189,23 @@ impl Plan {
 
 /// Faults of one world. Each kind is on or off in a seed, and has a rate of its own where it is on.
 pub fn draw(plan: &Plan) -> Vec<Fault> {
+    if plan.dense {
+        return super::dense::draw(plan);
+    }
     let mut rng = Rng::with_seed(plan.seed ^ 0x5851_f42d_4c95_7f2d);
-    let rates: Vec<(Kind, u32)> = KINDS
+    let rates = rates(plan, &mut rng);
+    let (least, most) = [(300, 2_000), (1_000, 5_000), (3_000, 8_000)][rng.usize(0..3)];
+    draw_of(plan, &mut rng, &rates, least, most)
+}
+
+/// Those that have a time of their own, one within so many milliseconds of the last.
+pub fn draw_timed(plan: &Plan, rng: &mut Rng, least: u64, most: u64) -> Vec<Fault> {
+    let rates = rates(plan, rng);
+    draw_of(plan, rng, &rates, least, most)
+}
+
+fn rates(plan: &Plan, rng: &mut Rng) -> Vec<(Kind, u32)> {
+    KINDS
         .iter()
         .map(|(kind, _)| (*kind, if rng.bool() { [1, 2, 4, 8][rng.usize(0..4)] } else { 0 }))
         .map(|(kind, rate)| match kind {
@@ -182,9 +215,11 @@ pub fn draw(plan: &Plan) -> Vec<Fault> {
             Kind::Kill => (kind, rate + 1),
             _ => (kind, rate),
         })
-        .collect();
+        .collect()
+}
+
+fn draw_of(plan: &Plan, rng: &mut Rng, rates: &[(Kind, u32)], least: u64, most: u64) -> Vec<Fault> {
     let total: u32 = rates.iter().map(|(_, rate)| rate).sum();
-    let (least, most) = [(300, 2_000), (1_000, 5_000), (3_000, 8_000)][rng.usize(0..3)];
     // Whether a killed server finds its data again, and whose disk lies: one sentinel's at most.
     let (persistent, liar) = (rng.bool(), Who::Sentinel(rng.usize(0..plan.sentinels)));
     let mut faults = Vec::new();
@@ -201,7 +236,7 @@ pub fn draw(plan: &Plan) -> Vec<Fault> {
             found
         });
         let kind = drawn.map_or(Kind::Kill, |(kind, _)| *kind);
-        faults.push(draw_one(plan, &mut rng, at_ms, kind, persistent, liar));
+        faults.push(draw_one(plan, rng, at_ms, kind, persistent, liar));
     }
 }
 
@@ -246,7 +281,7 @@ fn draw_one(plan: &Plan, rng: &mut Rng, at_ms: u64, kind: Kind, persistent: bool
         Kind::Rogue => (node, Who::Nobody, 0),
     };
     let for_ms = if kind == Kind::Bounce { for_ms % 400 + 1 } else { for_ms };
-    Fault { at_ms, for_ms, kind, who, with, size }
+    Fault { when: When::At, at_ms, for_ms, kind, who, with, size }
 }
 
 impl fmt::Display for Who {
@@ -283,7 +318,8 @@ impl FromStr for Who {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = KINDS.iter().find(|(kind, _)| *kind == self.kind).map_or("?", |(_, name)| name);
-        write!(f, "at {} for {} {name} {} {} {}", self.at_ms, self.for_ms, self.who, self.with, self.size)
+        let when = WHENS.iter().find(|(when, _)| *when == self.when).map_or("?", |(_, name)| name);
+        write!(f, "{when} {} for {} {name} {} {} {}", self.at_ms, self.for_ms, self.who, self.with, self.size)
     }
 }
 
@@ -292,13 +328,15 @@ impl FromStr for Fault {
 
     fn from_str(line: &str) -> Result<Self, String> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let ["at", at, "for", long, name, who, with, size] = words.as_slice() else {
+        let [when, at, "for", long, name, who, with, size] = words.as_slice() else {
             return Err(format!("`{line}` is no fault: at MS for MS KIND WHO WITH SIZE"));
         };
+        let when = WHENS.iter().find(|(_, known)| known == when).map(|(when, _)| *when);
         let number =
             |text: &str| text.parse::<i64>().map_err(|_| format!("`{text}` is no number in `{line}`"));
         let kind = KINDS.iter().find(|(_, known)| known == name).map(|(kind, _)| *kind);
         Ok(Fault {
+            when: when.ok_or_else(|| format!("`{line}` begins with none of at, whole, then"))?,
             at_ms: number(at)? as u64,
             for_ms: number(long)? as u64,
             kind: kind.ok_or_else(|| format!("no fault is called `{name}`"))?,
@@ -312,7 +350,7 @@ impl FromStr for Fault {
 /// A world and its faults as they are kept in `regressions`: comments, one line of the plan, the faults.
 pub fn write(plan: &Plan, faults: &[Fault]) -> String {
     let mut text = format!(
-        "plan seed={} sentinels={} spares={} nodes={} bundled={} safe={} down-after={} chaos={} core={}\n",
+        "plan seed={} sentinels={} spares={} nodes={} bundled={} safe={} down-after={} lease={} chaos={} core={} dense={}\n",
         plan.seed,
         plan.sentinels,
         plan.spares,
@@ -320,8 +358,10 @@ pub fn write(plan: &Plan, faults: &[Fault]) -> String {
         plan.bundled,
         plan.safe,
         plan.down_after_ms,
+        plan.lease_ms,
         plan.chaos_ms,
-        plan.core
+        plan.core,
+        plan.dense
     );
     for fault in faults {
         text.push_str(&format!("{fault}\n"));
@@ -350,7 +390,9 @@ pub fn read(text: &str) -> Result<(Plan, Vec<Fault>), String> {
                 "safe" => plan.safe = truth()?,
                 "down-after" => plan.down_after_ms = number()?,
                 "chaos" => plan.chaos_ms = number()?,
+                "lease" => plan.lease_ms = number()?,
                 "core" => plan.core = truth()?,
+                "dense" => plan.dense = truth()?,
                 _ => return Err(format!("a plan has no `{name}`")),
             }
         }
@@ -361,7 +403,7 @@ pub fn read(text: &str) -> Result<(Plan, Vec<Fault>), String> {
 #[test]
 fn a_schedule_is_read_as_it_was_written() {
     for seed in 1..200 {
-        let plan = Plan::from_seed(seed);
+        let plan = Plan::mixed(seed);
         let faults = draw(&plan);
         assert_eq!(read(&write(&plan, &faults)), Ok((plan, faults)), "seed {seed}");
     }

@@ -1,7 +1,7 @@
 //! Cutting a failing schedule down: fewer faults, then shorter ones, then a smaller world, as long as it still
 //! fails for the same reason. Everything else of the seed stays as it was.
 
-use super::schedule::{Fault, Plan};
+use super::schedule::{Fault, Plan, When};
 use super::{Outcome, run};
 
 /// Runs that one shrinking may take.
@@ -24,8 +24,10 @@ fn reason(outcome: &Outcome) -> Option<String> {
 pub fn shrink(plan: &Plan, faults: &[Fault]) -> Option<(Plan, Vec<Fault>)> {
     let reason = reason(&run(plan.clone(), faults.to_vec()))?;
     let mut this = Shrink { plan: plan.clone(), faults: faults.to_vec(), reason, runs: 0 };
+    this.end_sooner();
     this.drop_faults();
     this.shorten();
+    this.end_sooner();
     this.smaller_world();
     this.drop_faults();
     Some((this.plan, this.faults))
@@ -35,6 +37,25 @@ impl Shrink {
     fn fails(&mut self, plan: &Plan, faults: &[Fault]) -> bool {
         self.runs += 1;
         self.runs <= RUNS_MAX && reason(&run(plan.clone(), faults.to_vec())) == Some(self.reason.clone())
+    }
+
+    /// What comes after the break is of no use.
+    fn end_sooner(&mut self) {
+        let mut sooner = self.plan.chaos_ms / 2;
+        while sooner >= 500 {
+            let plan = Plan { chaos_ms: self.plan.chaos_ms - sooner, ..self.plan.clone() };
+            if self.fails(&plan, &self.faults.clone()) {
+                self.plan = plan;
+            }
+            sooner = (sooner / 2).min(self.plan.chaos_ms / 2);
+        }
+        let (chaos_ms, mut after) = (self.plan.chaos_ms, 0);
+        self.faults.retain(|fault| fault.when != When::At || fault.at_ms < chaos_ms);
+        // One failover takes longer than this.
+        self.faults.retain(|fault| {
+            after += u64::from(fault.when != When::At);
+            after <= chaos_ms / 100 + 1
+        });
     }
 
     /// Halves, then quarters, down to single ones.
@@ -66,7 +87,7 @@ impl Shrink {
                 self.faults.clone_from(&shorter);
             }
         }
-        if let Some(last) = self.faults.last() {
+        if let Some(last) = self.faults.last().filter(|_| !self.plan.dense) {
             let plan = Plan { chaos_ms: last.at_ms + last.for_ms, ..self.plan.clone() };
             if plan.chaos_ms < self.plan.chaos_ms && self.fails(&plan, &self.faults.clone()) {
                 self.plan = plan;

@@ -11,6 +11,7 @@ use std::time::Instant;
 pub struct Totals {
     pub seeds: u64,
     pub failovers: u64,
+    pub switchovers: u64,
     pub virtual_us: u64,
 }
 
@@ -38,6 +39,7 @@ pub fn sweep(
                     let mut totals = totals.lock().unwrap();
                     totals.seeds += 1;
                     totals.failovers += outcome.failovers;
+                    totals.switchovers += outcome.switchovers;
                     totals.virtual_us += outcome.virtual_us;
                     if enough(&totals) {
                         stop.store(true, Ordering::Relaxed);
@@ -66,6 +68,15 @@ pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
+/// `VEDETTE_SHAPE`: ordinary, dense, or mixed worlds.
+pub fn shape_asked(usual: &str) -> fn(u64) -> Plan {
+    match std::env::var("VEDETTE_SHAPE").as_deref().unwrap_or(usual) {
+        "dense" => Plan::dense,
+        "mixed" => Plan::mixed,
+        _ => Plan::from_seed,
+    }
+}
+
 /// `VEDETTE_SEEDS=<count>` or `VEDETTE_FAILOVERS=<count>` says how many; `VEDETTE_FIRST` where it begins.
 #[test]
 fn promises_hold_under_every_seed() {
@@ -78,14 +89,18 @@ fn promises_hold_under_every_seed() {
     let summary = |totals: &Totals| {
         let (seconds, hours) = (started.elapsed().as_secs_f64(), totals.virtual_us as f64 / 3.6e9);
         format!(
-            "{} seeds, {} failovers, {hours:.1} simulated hours in {seconds:.0} s: {:.1} seeds/s, {:.1} simulated hours/min",
+            "{} seeds, {} failovers and {} switchovers, {hours:.1} simulated hours in {seconds:.0} s: {:.0} failovers/s, \
+             {:.1} seeds/s, {:.1} simulated hours/min",
             totals.seeds,
             totals.failovers,
+            totals.switchovers,
+            totals.failovers as f64 / seconds,
             totals.seeds as f64 / seconds,
             hours / seconds * 60.0
         )
     };
-    let (failure, totals) = sweep(number("VEDETTE_FIRST").unwrap_or(1), Plan::from_seed, |totals| {
+    let shape = shape_asked(if failovers.is_some() { "mixed" } else { "ordinary" });
+    let (failure, totals) = sweep(number("VEDETTE_FIRST").unwrap_or(1), shape, |totals| {
         let mut told_at = told_at.lock().unwrap();
         if told_at.elapsed().as_secs() >= 60 {
             *told_at = Instant::now();

@@ -15,10 +15,9 @@ use super::data_node::{DataNode, ReplMessage};
 use super::network::{Fate, Host, Network, Trouble};
 use super::schedule::Plan;
 use disk::Disk;
-use event::Due;
 pub use event::Event;
-use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use event::Queue;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use vedette::consensus::Persist;
 use vedette::model::Address;
 use vedette::resp::Reply;
@@ -93,8 +92,9 @@ pub struct World {
     pub digest: u64,
     /// Whom the final healing leaves as they are.
     pub abandoned: BTreeSet<Host>,
+    pub relay: super::dense::Relay,
     troubles: BTreeMap<u64, Trouble>,
-    queue: BinaryHeap<Due>,
+    queue: Queue,
     held: Vec<(Host, Host, u64, Event)>,
     sequence: u64,
     next_channel: u64,
@@ -146,8 +146,9 @@ impl World {
             trace: Vec::new(),
             digest: 0xcbf2_9ce4_8422_2325,
             abandoned: BTreeSet::new(),
+            relay: Default::default(),
             troubles: BTreeMap::new(),
-            queue: BinaryHeap::new(),
+            queue: Queue::default(),
             held: Vec::new(),
             sequence: 0,
             next_channel: 0,
@@ -206,16 +207,14 @@ impl World {
     }
 
     pub fn note(&mut self, text: String) {
-        self.mix(
-            text.bytes().fold(0, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)),
-        );
+        self.mix(super::checkers::hash(text.as_bytes()));
         self.trace.push((self.now_us, text));
         if self.trace.len() > 6000 {
             self.trace.drain(..2000);
         }
     }
 
-    fn mix(&mut self, value: u64) {
+    pub(super) fn mix(&mut self, value: u64) {
         self.digest = (self.digest ^ value).wrapping_mul(0x100_0000_01b3).rotate_left(5);
     }
 
@@ -223,7 +222,7 @@ impl World {
 
     pub fn schedule(&mut self, at_us: u64, event: Event) {
         self.sequence += 1;
-        self.queue.push(Due { at_us: at_us.max(self.now_us), sequence: self.sequence, event });
+        self.queue.push(at_us.max(self.now_us), self.sequence, event);
     }
 
     /// Sends on a channel; what is held waits until the way is open.
@@ -308,8 +307,8 @@ impl World {
     }
 
     pub fn run_until(&mut self, until_us: u64) {
-        while self.queue.peek().is_some_and(|due| due.at_us <= until_us) && !self.checkers.failed() {
-            let Some(Due { at_us, sequence, event }) = self.queue.pop() else { break };
+        while !self.checkers.failed() {
+            let Some((at_us, sequence, event)) = self.queue.pop(until_us) else { break };
             self.now_us = at_us;
             self.mix(at_us ^ sequence.rotate_left(40));
             self.dispatch(event);
@@ -447,6 +446,7 @@ impl World {
             Event::Probe => {
                 self.schedule(self.now_us + PROBE_US, Event::Probe);
                 self.probe();
+                self.keep_relay();
             }
         }
     }

@@ -253,7 +253,8 @@ impl Group {
             Decision::Gone { replica, gone, .. } => self.mark_gone(replica, *gone, scribe.at_ms),
             Decision::Forget { replica, since_ms, .. } => self.forget_gone(replica, *since_ms, scribe),
             Decision::Identity { epoch, run_id, history, bundled, .. } => {
-                if self.failover.is_none() && self.epoch == *epoch {
+                // A published master may begin a new history while the rest is still being re-pointed.
+                if self.failover.as_ref().is_none_or(Failover::switched) && self.epoch == *epoch {
                     self.run_id = Some(run_id.clone());
                     self.history = Some(history.clone());
                     self.bundled = *bundled;

@@ -192,10 +192,14 @@ impl DataNode {
             Some(Following { link: 0, connected: false, since_us: 0, heard_us: 0, retry_us: now_us });
     }
 
+    pub fn run_id(&self) -> String {
+        format!("{:0>40x}", self.run * 100_000 + u64::from(self.address.port))
+    }
+
     fn info(&self, now_us: u64) -> String {
         let mut info = InfoWriter::default();
         info.section("Server").field("redis_version", "7.0.15").field("redis_mode", "standalone");
-        info.field("run_id", format!("{:0>40x}", self.run * 100_000 + u64::from(self.address.port)));
+        info.field("run_id", self.run_id());
         info.field("tcp_port", self.address.port);
         info.section("Persistence").field("loading", 0);
         info.section("Replication").field("role", self.role_name());

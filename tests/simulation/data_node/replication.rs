@@ -129,6 +129,8 @@ impl DataNode {
                     self.replid2 = Some((self.replid, self.data.len() as u64));
                     self.replid = replid;
                 }
+                // As a stock server does that read where it stood from its file.
+                self.backlog = true;
                 self.synced = true;
             }
             ReplMessage::Full { replid, data, epoch, .. } => {

@@ -1,6 +1,8 @@
 //! What happens in the world, and when.
 
 use super::*;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -114,29 +116,33 @@ pub enum Event {
     Probe,
 }
 
-pub(super) struct Due {
-    pub(super) at_us: u64,
-    pub(super) sequence: u64,
-    pub(super) event: Event,
+/// What is to come, in order: by time, then as it was put in. Events stay where they are while the order of
+/// them moves.
+#[derive(Default)]
+pub(super) struct Queue {
+    order: BinaryHeap<Reverse<(u64, u64, usize)>>,
+    events: Vec<Option<Event>>,
+    free: Vec<usize>,
 }
 
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.sequence == other.sequence
+impl Queue {
+    pub(super) fn push(&mut self, at_us: u64, sequence: u64, event: Event) {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.events.push(None);
+            self.events.len() - 1
+        });
+        self.events[place] = Some(event);
+        self.order.push(Reverse((at_us, sequence, place)));
     }
-}
 
-impl Eq for Due {}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Due {
-    /// The earliest is the greatest: the heap gives that one.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at_us, other.sequence).cmp(&(self.at_us, self.sequence))
+    /// The next one, if it is due by then.
+    pub(super) fn pop(&mut self, until_us: u64) -> Option<(u64, u64, Event)> {
+        let &Reverse((at_us, sequence, place)) = self.order.peek()?;
+        if at_us > until_us {
+            return None;
+        }
+        self.order.pop();
+        self.free.push(place);
+        self.events[place].take().map(|event| (at_us, sequence, event))
     }
 }

@@ -4,7 +4,7 @@
 use super::{CLIENT, Event, MS, REPLICATION, World};
 use crate::simulation::data_node::{DataNode, Output, ReplMessage, Role};
 use crate::simulation::network::Host;
-use std::collections::BTreeSet;
+use crate::simulation::values::Values;
 use vedette::sentinel::LinkError;
 
 impl World {
@@ -60,8 +60,10 @@ impl World {
     }
 
     /// Writes that some node still has: one that every copy of is gone cannot be promised any more.
-    pub fn held_anywhere(&self) -> BTreeSet<u64> {
-        self.nodes.iter().flat_map(|host| host.node.writes()).collect()
+    pub fn held_anywhere(&self) -> Values {
+        let forgotten = &self.checkers.forgotten;
+        let known = self.nodes.iter().filter(|host| !forgotten.contains(&host.node.address));
+        known.flat_map(|host| host.node.writes()).collect()
     }
 
     /// A planned switchover: what a master acknowledged before it was fenced for this epoch, its successor has.

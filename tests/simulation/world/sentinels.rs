@@ -19,6 +19,7 @@ impl World {
         SentinelConfig {
             id: index as u64 + 1,
             bind: "10.0.0.1".into(),
+            lease_milliseconds: self.plan.lease_ms,
             port: sentinel_address(index).port,
             peers: (0..self.plan.sentinels)
                 .filter(|_| index < self.plan.sentinels)
@@ -185,18 +186,15 @@ impl World {
                 }
                 Action::Send { instance, request, argv } => self.command(index, &instance, request, argv),
                 Action::Emit { event, replayed } => {
-                    if !replayed {
-                        self.note(format!(
-                            "s{} #{} {} {}",
-                            index + 1,
-                            event.id,
-                            event.kind.name(),
-                            event.payload
-                        ));
-                    }
                     self.checkers.event(index, &event);
-                    if self.checkers.is_news(&event) {
+                    let news = self.checkers.is_news(&event);
+                    if news {
+                        let (id, name) = (event.id, event.kind.name());
+                        self.note(format!("s{} #{id} {name} {}", index + 1, event.payload));
                         self.on_news(index, &event);
+                    } else if !replayed {
+                        // The others tell the same: I8 has seen to it.
+                        self.mix(event.id << 8 | index as u64);
                     }
                 }
                 // Nobody asks for drills here.
@@ -238,13 +236,9 @@ impl World {
     fn command(&mut self, index: usize, instance: &Address, request: u64, argv: Vec<Vec<u8>>) {
         let Some(&(channel, run)) = self.sentinels[index].links.get(instance) else { return };
         let Some(node) = self.node_at(instance) else { return };
-        let verb =
-            argv.iter().take(3).map(|word| String::from_utf8_lossy(word)).collect::<Vec<_>>().join(" ");
-        if !verb.starts_with("PING")
-            && !verb.starts_with("INFO")
-            && !verb.starts_with("PUBLISH")
-            && !verb.starts_with("VEDETTE LEASE")
-        {
+        let begins = |words: &[&str]| argv.iter().zip(words).all(|(had, word)| had == word.as_bytes());
+        let usual: [&[&str]; 4] = [&["PING"], &["INFO"], &["PUBLISH"], &["VEDETTE", "LEASE"]];
+        if !usual.iter().any(|words| begins(words)) {
             let words: Vec<_> = argv.iter().map(|word| String::from_utf8_lossy(word)).collect();
             self.note(format!("s{} -> {instance} {}", index + 1, words.join(" ")));
         }

@@ -25,6 +25,10 @@ impl World {
     }
 
     pub(super) fn strike(&mut self, index: usize) {
+        // One that was to come after another may be due when all are over.
+        if self.relay.over {
+            return;
+        }
         let fault = self.faults[index].clone();
         self.afflict(&fault);
     }
