@@ -97,7 +97,7 @@ struct Connection<S> {
     written: usize,
     /// What is in `out` acknowledges writes, and waits for this.
     gated: Option<Hold>,
-    /// What is in `out` let others run before it had the log written.
+    /// What is in `out` let others run before it is written.
     gave_way: bool,
     authenticated: bool,
     /// Nothing was run yet: it may still be no client at all.
@@ -257,11 +257,21 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Writes all that waits.
+    /// Writes all that waits, when the others that stand ready on this thread have run: they may need the log
+    /// written as well, and one who serves many sockets (a proxy, a pool) wakes up once for many answers.
     async fn flush(&mut self) -> Result<(), End> {
         if self.out.is_empty() {
             return Ok(());
         }
+        poll_fn(|context| {
+            if self.gave_way {
+                return Poll::Ready(());
+            }
+            self.gave_way = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
         poll_fn(|context| self.poll_flush(context)).await
     }
 
@@ -271,12 +281,6 @@ impl<S: Service> Connection<S> {
                 match self.service.passage(hold) {
                     Passage::Open => {}
                     Passage::Never => return Poll::Ready(Err(End::Broken)),
-                    // Those that stand ready on this thread run first: one write serves them all.
-                    Passage::Unwritten if !self.gave_way => {
-                        self.gave_way = true;
-                        context.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
                     passage => {
                         if passage == Passage::Unwritten {
                             self.service.write_log();
