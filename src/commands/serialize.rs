@@ -70,7 +70,11 @@ fn restore(unit: &mut Unit<'_>, argv: &[&[u8]], reply: &mut Writer<'_>) -> Done 
     let at_ms = match (ttl_ms, options.is_absolute) {
         (0, _) => None,
         (at_ms, true) => Some(at_ms),
-        (ttl_ms, false) => Some(ttl_ms.saturating_add(now_ms)),
+        // Redis adds them without a look, and loses the key.
+        (ttl_ms, false) => match ttl_ms.checked_add(now_ms).filter(|&at_ms| at_ms <= i64::MAX as u64) {
+            Some(at_ms) => Some(at_ms),
+            None => return Err("ERR invalid expire time in 'restore' command".into()),
+        },
     };
     reply.ok();
     // What has ended already is not worth making; a replica waits for its master to say so.

@@ -2,7 +2,9 @@
 
 use crate::config::server::ServerConfig;
 use crate::net::listener;
+use crate::server::admin::Place;
 use slog::{Logger, crit, warn};
+use std::path::PathBuf;
 
 /// User and system time of this process.
 pub(super) fn cpu_seconds() -> [f64; 2] {
@@ -52,5 +54,19 @@ pub(super) fn raise_descriptor_limit(config: &ServerConfig, logger: &Logger) {
 pub(super) fn forgo_huge_pages(logger: &Logger) {
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
         warn!(logger, "huge pages stay on, which makes some answers slow ({error})");
+    }
+}
+
+/// What INFO tells of where this process runs.
+pub fn place_of(config: &ServerConfig) -> Place {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let shown =
+        |path: std::io::Result<PathBuf>| path.map_or(String::new(), |path| path.display().to_string());
+    let is_supervised = config.stock.supervised != "no" && std::env::var_os("NOTIFY_SOCKET").is_some();
+    Place {
+        os: format!("Linux {} {}", kernel.trim(), std::env::consts::ARCH),
+        executable: shown(std::env::current_exe()),
+        config_file: config.file.as_ref().map_or(String::new(), |file| shown(std::path::absolute(file))),
+        supervised: if is_supervised { "systemd" } else { "no" }.into(),
     }
 }

@@ -7,7 +7,7 @@ use super::aof_writer::AofWriter;
 use super::clock;
 use super::freeing;
 use super::loading::{self, Loader, Loading};
-use super::machine::{self, cpu_seconds, machine_bytes, resident_bytes};
+use super::machine::{self, cpu_seconds, machine_bytes, place_of, resident_bytes};
 use super::memory_meter;
 use super::migration;
 use super::pid_file::PidFile;
@@ -25,7 +25,6 @@ use crate::net::service::Service;
 use crate::net::tls::{Acceptor, Connector, Versions};
 use crate::net::unix;
 use crate::resp::{Batch, Limits};
-use crate::server::admin::Place;
 use crate::server::gate::Proof;
 use crate::server::migrate::{Carrier, Errand, Outcome};
 use crate::server::replication::divergent::Content;
@@ -254,20 +253,6 @@ impl Service for Engine {
             *told = now;
             warn!(self.logger, "closed a connection that speaks another protocol: {what}"; "peer" => %peer);
         }
-    }
-}
-
-/// What INFO tells of where this process runs.
-fn place_of(config: &ServerConfig) -> Place {
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let shown =
-        |path: std::io::Result<PathBuf>| path.map_or(String::new(), |path| path.display().to_string());
-    let is_supervised = config.stock.supervised != "no" && std::env::var_os("NOTIFY_SOCKET").is_some();
-    Place {
-        os: format!("Linux {} {}", kernel.trim(), std::env::consts::ARCH),
-        executable: shown(std::env::current_exe()),
-        config_file: config.file.as_ref().map_or(String::new(), |file| shown(std::path::absolute(file))),
-        supervised: if is_supervised { "systemd" } else { "no" }.into(),
     }
 }
 

@@ -158,6 +158,20 @@ fn to_store(decoded: Decoded, seed: &HashSeed) -> Value {
             }
             Value::ZSet(zset)
         }
+        Decoded::PackedHash(pairs) => {
+            let mut hash = Hash::default();
+            for (field, value) in pairs {
+                hash.set_as_it_is(seed, &field, &value);
+            }
+            Value::Hash(hash)
+        }
+        Decoded::PackedSortedSet(pairs) => {
+            let mut zset = ZSet::default();
+            for (member, score) in pairs {
+                zset.insert_as_it_is(seed, score, &member);
+            }
+            Value::ZSet(zset)
+        }
         Decoded::Stream(stream) => Value::Stream(stream),
     }
 }

@@ -18,6 +18,9 @@ pub enum Decoded {
     Set(Vec<Vec<u8>>),
     Hash(Pairs),
     SortedSet(Vec<(Vec<u8>, f64)>),
+    /// The same, from one piece: there they stay in one however long their words are.
+    PackedHash(Pairs),
+    PackedSortedSet(Vec<(Vec<u8>, f64)>),
     Stream(Box<crate::store::Stream>),
 }
 
@@ -27,8 +30,8 @@ impl Decoded {
         match self {
             Decoded::String(_) | Decoded::Stream(_) => false,
             Decoded::List(items) | Decoded::Set(items) => items.is_empty(),
-            Decoded::Hash(pairs) => pairs.is_empty(),
-            Decoded::SortedSet(pairs) => pairs.is_empty(),
+            Decoded::Hash(pairs) | Decoded::PackedHash(pairs) => pairs.is_empty(),
+            Decoded::SortedSet(pairs) | Decoded::PackedSortedSet(pairs) => pairs.is_empty(),
         }
     }
 }
@@ -81,13 +84,13 @@ pub(super) fn read<R: Read>(source: &mut Source<R>, kind: u8, key: &[u8]) -> Res
         }
         kind::SET_INTSET => blob(source, packed::intset).map(Decoded::Set),
         kind::SET_LISTPACK => blob(source, packed::listpack).map(Decoded::Set),
-        kind::HASH_ZIPLIST => blob(source, |bytes| pairs(packed::ziplist(bytes)?)).map(Decoded::Hash),
-        kind::HASH_LISTPACK => blob(source, |bytes| pairs(packed::listpack(bytes)?)).map(Decoded::Hash),
+        kind::HASH_ZIPLIST => blob(source, |bytes| pairs(packed::ziplist(bytes)?)).map(Decoded::PackedHash),
+        kind::HASH_LISTPACK => blob(source, |bytes| pairs(packed::listpack(bytes)?)).map(Decoded::PackedHash),
         kind::SORTED_SET_ZIPLIST => {
-            blob(source, |bytes| scored(packed::ziplist(bytes)?)).map(Decoded::SortedSet)
+            blob(source, |bytes| scored(packed::ziplist(bytes)?)).map(Decoded::PackedSortedSet)
         }
         kind::SORTED_SET_LISTPACK => {
-            blob(source, |bytes| scored(packed::listpack(bytes)?)).map(Decoded::SortedSet)
+            blob(source, |bytes| scored(packed::listpack(bytes)?)).map(Decoded::PackedSortedSet)
         }
         kind::STREAM | kind::STREAM_2 | kind::STREAM_3 => {
             super::stream::read(source, kind).map(|stream| Decoded::Stream(Box::new(stream)))

@@ -5,7 +5,7 @@
 //! command is refused for want of memory only when nothing can go; a replica, and a master nobody
 //! vouches for, change no data of their own. Reads no clock: what a slice may take is counted in keys.
 
-use super::{Level, Server};
+use super::{Action, Level, Server};
 use crate::commands::CommandError;
 use crate::config::server::memory::MemoryConfig;
 use crate::stdx::time::{Duration, Instant, Now};
@@ -22,12 +22,17 @@ const FREEING_PERIOD: Duration = Duration::from_millis(1);
 /// Tells how many bytes the process has allocated.
 pub type Meter = fn() -> u64;
 
+/// Less than this is not worth asking all threads for.
+const GIVEN_BACK_BYTES_MIN: u64 = 4 << 20;
+
 #[derive(Debug, Default)]
 pub struct Eviction {
     pool: Pool,
     meter: Option<Meter>,
     pub startup_bytes: u64,
     pub peak_bytes: u64,
+    /// The most that was used since memory was last given back.
+    high_bytes: u64,
     /// What the machine has.
     pub machine_bytes: u64,
     /// Too much is used, and nothing may go.
@@ -80,7 +85,16 @@ impl Server {
     }
 
     pub(in crate::server) fn note_memory_peak(&mut self) {
-        self.eviction.peak_bytes = self.eviction.peak_bytes.max(self.used_bytes());
+        let used = self.used_bytes();
+        self.eviction.peak_bytes = self.eviction.peak_bytes.max(used);
+        let high = self.eviction.high_bytes.max(used);
+        // Small things are freed by the threads that had them, and the allocator keeps their pages until it is
+        // asked. A look costs as much as there is left, so it must be earned.
+        let is_earned = high - used >= GIVEN_BACK_BYTES_MIN.max(used / 8);
+        self.eviction.high_bytes = if is_earned { used } else { high };
+        if is_earned {
+            self.actions.push(Action::PurgeMemory);
+        }
     }
 
     /// What waits for replicas and the disk: evicting for it would make more of it.

@@ -171,6 +171,31 @@ pub(super) fn info(server: &Server, _: Now, out: &mut InfoWriter) {
 mod tests {
     use super::*;
 
+    /// Each look at it takes ten milliseconds.
+    fn slow_clock() -> Instant {
+        thread_local!(static LOOKS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) });
+        LOOKS.with(|looks| looks.set(looks.get() + 1));
+        Instant::from_millis(LOOKS.with(|looks| looks.get()) * 10)
+    }
+
+    #[test]
+    fn slow_cycles_are_events_and_quick_ones_are_not() {
+        let cycles = |clock: fn() -> Instant, threshold_ms: u64| {
+            let mut config = crate::config::server::ServerConfig::default();
+            config.latency.threshold_ms = threshold_ms;
+            let now = Now::at_millis(1_700_000_000_000);
+            let mut server = Server::new(config, 1, now);
+            server.set_script_clock(clock);
+            server.handle(now, crate::server::Input::Tick, &mut Vec::new());
+            let events = server.latency.events.iter();
+            events.map(|(name, series)| (*name, series.max_ms)).collect::<Vec<_>>()
+        };
+        assert_eq!(cycles(slow_clock, 10), [("eviction-cycle", 10), ("expire-cycle", 10)]);
+        assert_eq!(cycles(slow_clock, 11), []);
+        assert_eq!(cycles(slow_clock, 0), []);
+        assert_eq!(cycles(|| Instant::ZERO, 1), []);
+    }
+
     #[test]
     fn percentiles_are_near_and_bounds_double() {
         let mut histogram = Histogram::default();

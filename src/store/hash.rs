@@ -68,6 +68,11 @@ impl Hash {
     /// Whether the field is new.
     pub fn set(&mut self, seed: &HashSeed, name: &[u8], value: &[u8]) -> bool {
         self.grow_for(seed, name.len().max(value.len()));
+        self.set_as_it_is(seed, name, value)
+    }
+
+    /// The same, but long words make nothing large: as Redis takes over what was in one piece.
+    pub fn set_as_it_is(&mut self, seed: &HashSeed, name: &[u8], value: &[u8]) -> bool {
         match &mut self.0 {
             Repr::Small(pairs) => {
                 let (name, value) = (encode(name), encode(value));

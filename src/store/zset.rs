@@ -124,6 +124,11 @@ impl ZSet {
         if matches!(self.0, Repr::Small(_)) && member.len() > seed.limits().get().zset_bytes as usize {
             self.grow(seed);
         }
+        self.insert_as_it_is(seed, score, member)
+    }
+
+    /// The same, but a long member makes nothing large: as Redis takes over what was in one piece.
+    pub fn insert_as_it_is(&mut self, seed: &HashSeed, score: f64, member: &[u8]) -> Option<f64> {
         match &mut self.0 {
             Repr::Small(small) => {
                 // Redis keeps small sets in integers where it can: minus zero becomes zero.

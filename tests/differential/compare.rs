@@ -19,6 +19,9 @@ pub enum Mode {
     Errors,
     /// Byte for byte, but Redis unpacks the sorted sets that SORT looks at, and we do not.
     Encoding,
+    /// In order as `strcoll` has it, by which Redis sorts what it does not store: it sees nothing behind a zero
+    /// byte, and what looks alike to it has no order.
+    Collated,
     /// Redis 7.0 does not know this yet; the scripts say what it does.
     Newer,
     /// Changes data by chance: stock Redis gets what we propagated.
@@ -54,6 +57,7 @@ fn mode_of_sort(argv: &[Vec<u8>]) -> Mode {
     let may_be_set = argv.get(1).is_some_and(|key| !key.starts_with(b"y"));
     let left_open = by.is_some() && if is_sorted { has("alpha") } else { may_be_set };
     match () {
+        () if by.is_none() && has("alpha") && !has("store") && !has("get") => Mode::Collated,
         () if !left_open || has("store") => Mode::Exact,
         () if has("limit") && has("get") => Mode::Errors,
         () if has("limit") => Mode::Shape,
@@ -178,6 +182,10 @@ pub fn compare(mode: Mode, ours: &[u8], theirs: &[u8]) -> Result<(), String> {
             let (mut left, mut right) = (Vec::new(), Vec::new());
             flatten(&a, &mut left);
             flatten(&b, &mut right);
+            if mode == Mode::Collated {
+                let cut = |text: &mut String| text.truncate(text.find("\\x00").unwrap_or(text.len()));
+                left.iter_mut().chain(&mut right).for_each(cut);
+            }
             if mode == Mode::AnyOrder {
                 left.sort();
                 right.sort();
@@ -199,6 +207,11 @@ fn differences_are_seen() {
     assert!(compare(Mode::Exact, b"$3\r\n0.1\r\n", b"$19\r\n0.10000000000000001\r\n").is_err());
     assert!(compare(Mode::Exact, b",0.1\r\n", b",0.10000000000000001\r\n").is_err());
     assert!(compare(Mode::Exact, b"$3\r\n0.1\r\n", b"$3\r\n0.2\r\n").is_err());
+    let (one, other) = (b"*2\r\n$0\r\n\r\n$2\r\n\0a\r\n", b"*2\r\n$2\r\n\0a\r\n$0\r\n\r\n");
+    assert!(compare(Mode::Collated, one, other).is_ok() && compare(Mode::Exact, one, other).is_err());
+    assert!(
+        compare(Mode::Collated, b"*2\r\n$1\r\na\r\n$1\r\nb\r\n", b"*2\r\n$1\r\nb\r\n$1\r\na\r\n").is_err()
+    );
     assert!(compare(Mode::Time, b":100\r\n", b":101\r\n").is_ok());
     assert!(compare(Mode::Time, b":-1\r\n", b":-2\r\n").is_err());
 }

@@ -19,7 +19,40 @@ use stock::Stock;
 use vedette::resp::Protocol;
 
 const COMMANDS_PER_SEED: usize = 12_000;
+/// `VEDETTE_DIFFERENTIAL_BATCH=1` shows what both hold at a difference; otherwise Redis is some commands ahead.
 const BATCH: usize = 200;
+
+fn setting(name: &str, usual: u64) -> u64 {
+    std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
+}
+
+/// Keys that only one side has and what was done with them, and what we hold at those that a request names.
+fn state(executor: &Executor, stock: &mut Stock, argv: &[Vec<u8>], before: &[Vec<Vec<u8>>]) -> String {
+    let held = executor.dump();
+    stock.send(b"KEYS *\r\n");
+    let reply =
+        vedette::resp::reply::parse(&stock.receive(), 1 << 26).expect("a reply").expect("a whole one");
+    let theirs: std::collections::BTreeSet<Vec<u8>> = reply
+        .0
+        .as_array()
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|key| Some(key.as_bytes()?.to_vec()))
+        .collect();
+    let mut lines: Vec<String> = Vec::new();
+    let ours = held.keys().filter(|key| !theirs.contains(*key)).map(|key| ("ours", key));
+    let alone = ours.chain(theirs.iter().filter(|key| !held.contains_key(*key)).map(|key| ("theirs", key)));
+    for (whose, key) in alone {
+        let named = before.iter().rev().filter(|argv| argv.contains(key)).take(8);
+        let named: Vec<String> = named.map(|argv| show(argv)).collect();
+        lines.push(format!("only {whose}: {}; last named by {}", key.escape_ascii(), named.join("; ")));
+    }
+    for (key, value) in argv.iter().filter_map(|word| held.get_key_value(word)) {
+        let text: String = format!("{value:?}").chars().take(4000).collect();
+        lines.push(format!("{} is {text}", key.escape_ascii()));
+    }
+    lines.join("\n    ")
+}
 
 fn show(argv: &[Vec<u8>]) -> String {
     let words = argv.iter().map(|word| {
@@ -30,12 +63,22 @@ fn show(argv: &[Vec<u8>]) -> String {
     if argv.len() > 14 { format!("{shown} ... {} words", argv.len()) } else { shown }
 }
 
+/// SORT of Redis 7.0 takes an `errno` that an earlier command left for a number out of range. This leaves none,
+/// and no key.
+const FORGETS_ERRNO: &[&str] = &["ZADD", "no key", "XX", "1", "member"];
+
+fn is_sort(argv: &[Vec<u8>]) -> bool {
+    argv[0].eq_ignore_ascii_case(b"sort") || argv[0].eq_ignore_ascii_case(b"sort_ro")
+}
+
 struct Sent {
     argv: Vec<Vec<u8>>,
     reply: Vec<u8>,
     mode: Mode,
     /// How many commands stock Redis got for it: more than one when it got what we propagated.
     replies: usize,
+    /// It got another one before.
+    prepared: bool,
 }
 
 /// Runs one seed; how many commands were compared, or the first difference.
@@ -50,11 +93,16 @@ fn run_seed(
     replica.keep_expired = true;
     stock.reset(protocol);
     let mut done = 0;
+    let mut earlier: Vec<Vec<Vec<u8>>> = Vec::new();
+    let batch = setting("VEDETTE_DIFFERENTIAL_BATCH", BATCH as u64);
     while done < COMMANDS_PER_SEED {
         let (mut sent, mut out) = (Vec::new(), Vec::new());
-        for _ in 0..BATCH {
+        for _ in 0..batch {
             let argv = generator.next();
             let mode = compare::mode_of(&argv);
+            if batch == 1 {
+                earlier.push(argv.clone());
+            }
             let reply = executor.execute(&argv, protocol);
             let propagated = executor.take_propagated();
             for command in &propagated {
@@ -64,13 +112,19 @@ fn run_seed(
                 propagated.iter().for_each(|command| vedette::resp::encode::command(&mut out, command));
                 propagated.len()
             } else {
+                if is_sort(&argv) {
+                    vedette::resp::encode::command(&mut out, FORGETS_ERRNO);
+                }
                 vedette::resp::encode::command(&mut out, &argv);
                 1
             };
-            sent.push(Sent { argv, reply, mode, replies });
+            sent.push(Sent { prepared: is_sort(&argv), argv, reply, mode, replies });
         }
         stock.send(&out);
         for (at, sent_one) in sent.iter().enumerate() {
+            if sent_one.prepared {
+                stock.receive();
+            }
             let replies: Vec<Vec<u8>> = (0..sent_one.replies).map(|_| stock.receive()).collect();
             if sent_one.mode == Mode::Chance {
                 continue;
@@ -79,8 +133,12 @@ fn run_seed(
                 let keys: Vec<&Vec<u8>> = sent_one.argv.iter().skip(1).take(4).collect();
                 let before = sent[..at].iter().rev().filter(|s| s.argv.iter().any(|w| keys.contains(&w)));
                 let history: Vec<String> = before.take(12).map(|s| show(&s.argv)).collect();
+                let held = match batch {
+                    1 => state(&executor, stock, &sent_one.argv, &earlier),
+                    _ => String::new(),
+                };
                 return Err(format!(
-                    "seed {seed} {protocol:?}, command {}: {}\n  ours:  {}\n  redis: {}\n  {why}\n  before it, newest first:\n    {}",
+                    "seed {seed} {protocol:?}, command {}: {}\n  ours:  {}\n  redis: {}\n  {why}\n    {held}\n  before it, newest first:\n    {}",
                     done + at,
                     show(&sent_one.argv),
                     sent_one.reply.escape_ascii(),
@@ -124,9 +182,8 @@ fn data_commands_and_streams_mixed_are_those_of_stock_redis() {
 fn compare_seeds(usual: u64, generator: fn(u64) -> Generator) {
     let mut stock = Stock::start();
     let (mut compared, mut differences) = (0, Vec::new());
-    let seeds =
-        std::env::var("VEDETTE_DIFFERENTIAL_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(usual);
-    let first = std::env::var("VEDETTE_DIFFERENTIAL_FIRST").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let seeds = setting("VEDETTE_DIFFERENTIAL_SEEDS", usual);
+    let first = setting("VEDETTE_DIFFERENTIAL_FIRST", 1);
     for seed in first..first + seeds {
         let protocol = if seed % 2 == 0 { Protocol::Resp3 } else { Protocol::Resp2 };
         match run_seed(seed, generator(seed), protocol, &mut stock) {

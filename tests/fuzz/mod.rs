@@ -4,7 +4,7 @@
 //! Promises that are tested: no panic, memory within a cap, errors that say something, and what each
 //! target adds. `VEDETTE_FUZZ_SECONDS=600 cargo test --test tests fuzz::` looks longer, at each target.
 
-mod bench;
+pub mod bench;
 mod mutate;
 mod peak;
 mod targets;

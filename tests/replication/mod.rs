@@ -3,6 +3,7 @@
 
 mod failover;
 mod migrate;
+mod older_masters;
 mod restart;
 mod supervised;
 mod sync;

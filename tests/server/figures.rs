@@ -21,6 +21,21 @@ const LINES: &[&str] = &[
     "EXEC",
     "SLOWLOG LEN",
     "ACL WHOAMI",
+    // Rejected before they are called, or unknown and not counted at all.
+    "GET",
+    "CONFIG GET",
+    "CLIENT SETNAME",
+    "XGROUP CREATE",
+    "OBJECT FREQ",
+    "CLIENT NOSUCH",
+    "CONFIG NOSUCH x",
+    "MULTI",
+    "CLIENT NOSUCH",
+    "EXEC",
+    "MULTI",
+    "INCR b",
+    "INCR a",
+    "EXEC",
 ];
 
 /// Names and counts of commandstats, sorted.

@@ -1,5 +1,6 @@
 //! The data server as a process: what people and clients meet at its port.
 
+mod alike;
 mod caching;
 mod ending;
 mod figures;

@@ -4,6 +4,7 @@
 use crate::replication::content;
 use crate::support::{Process, eventually, free_port};
 use std::process::Command;
+use vedette::resp::Reply;
 
 /// Seconds were signed numbers of four bytes.
 const FAR_S: u32 = 2_000_000_000;
@@ -403,4 +404,42 @@ fn a_key_of_a_module_stops_the_start_and_is_named() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("module"), "{said}");
+}
+
+/// What was in one piece stays in one, as in Redis: only the number of its members counts when it is loaded.
+#[test]
+fn encodings_outlive_a_restart_a_full_sync_and_other_limits() {
+    const WIDE: &[&str] = &["--hash-max-listpack-value", "200", "--hash-max-listpack-entries", "600"];
+    let long = "x".repeat(150);
+    let fill = |server: &Process| {
+        let mut wire = server.connect();
+        assert_eq!(wire.ask(&["HSET", "long", "f", &long]), Reply::Integer(1));
+        for number in 0..550 {
+            wire.line(&format!("HSET many f{number} v"));
+        }
+        wire.line("CONFIG SET zset-max-listpack-value 200");
+        wire.ask(&["ZADD", "members", "1", &long]);
+    };
+    let encodings = |server: &Process| {
+        ["long", "many", "members"].map(|key| {
+            let reply = server.connect().line(&format!("OBJECT ENCODING {key}"));
+            reply.as_str().unwrap_or_default().to_owned()
+        })
+    };
+    let mut server = Process::vedette(WIDE);
+    fill(&server);
+    let before = encodings(&server);
+    assert_eq!(before, ["listpack"; 3]);
+    assert!(server.connect().line("SAVE").is_ok());
+    server.kill();
+    server.restart();
+    assert_eq!(encodings(&server), before);
+    let replicas = [Process::vedette(&[]), Process::redis(&[])];
+    for replica in &replicas {
+        assert!(replica.connect().line(&format!("REPLICAOF 127.0.0.1 {}", server.port)).is_ok());
+        crate::support::eventually("the replica has all of it", || encodings(replica)[2] == "listpack");
+    }
+    // Less than 550 fields are small here.
+    assert_eq!(encodings(&replicas[0]), ["listpack", "hashtable", "listpack"]);
+    assert_eq!(encodings(&replicas[0]), encodings(&replicas[1]));
 }

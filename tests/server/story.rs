@@ -220,7 +220,7 @@ fn slow_commands_are_remembered_without_passwords() {
     let log = wire.line("SLOWLOG GET 100");
     let entries = log.as_array().unwrap_or(&[]).iter().filter_map(|entry| entry.as_array()?.get(3));
     let log: String = entries.map(|entry| words(entry).join(" ") + "\n").collect();
-    assert!(log.contains("CONFIG (redacted)") && !log.contains("hunter2"), "{log}");
+    assert!(log.contains("CONFIG SET requirepass (redacted)") && !log.contains("hunter2"), "{log}");
     assert!(log.contains("... (372 more bytes)"), "{log}");
     assert!(wire.line("SLOWLOG LEN").as_integer().unwrap() > 2);
     assert!(wire.line("INFO commandstats").as_str().unwrap().contains("cmdstat_set:calls=1,"));

@@ -17,6 +17,7 @@ impl Server {
             .field("aof_current_rewrite_time_sec", seconds(rewrite.running_for(now.mono)))
             .field("aof_last_bgrewrite_status", status(rewrite.failing))
             .field("aof_rewrites", rewrite.count)
+            .field("aof_rewrites_consecutive_failures", rewrite.failures)
             .field("aof_last_write_status", status(aof.trouble.is_some()));
         if aof.state != State::Off {
             let pending = aof.position() > self.gate.durable();

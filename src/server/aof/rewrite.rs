@@ -26,6 +26,8 @@ pub struct Rewrites {
     /// Of all files when the last base was taken.
     pub base_bytes: u64,
     pub(super) failing: bool,
+    /// Attempts that failed since the last one that did not.
+    pub(super) failures: u64,
     pub(super) last_took: Option<Duration>,
     pub(super) count: u64,
 }
@@ -57,6 +59,7 @@ impl Rewrites {
 
     pub fn failed(&mut self, now: Instant) {
         self.failing = true;
+        self.failures += 1;
         self.retry_later(now);
     }
 
@@ -150,6 +153,7 @@ impl Server {
                 let rewrites = &mut self.aof.rewrite;
                 rewrites.base_bytes = bytes;
                 rewrites.failing = false;
+                rewrites.failures = 0;
                 rewrites.retry_pause = None;
                 rewrites.last_took = Some(took);
                 rewrites.count += 1;
