@@ -34,23 +34,23 @@ fn is_readonly(reply: &Reply) -> bool {
 fn a_stopped_master_whose_lease_ran_out_acknowledges_nothing_when_it_resumes() {
     let master = Process::vedette(&[]);
     let (mut sentinel, mut client) = (master.connect(), master.connect());
-    let (stamp, _) = lease(&mut sentinel, 1, 400, 0, 0, "");
-    let (_, vouched) = lease(&mut sentinel, 1, 400, stamp, 0, "");
+    let (stamp, _) = lease(&mut sentinel, 1, 2000, 0, 0, "");
+    let (_, vouched) = lease(&mut sentinel, 1, 2000, stamp, 0, "");
     assert!(vouched);
     assert!(client.line("SET a 1").is_ok());
     signal(&master, "-STOP");
     eventually("every thread stands still", || all_threads_stopped(master.pid()));
     // This one waits in its socket while the lease runs out.
     client.send(&["SET", "a", "2"]);
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    std::thread::sleep(std::time::Duration::from_millis(2100));
     signal(&master, "-CONT");
     let reply = client.next().expect("an answer");
     assert!(is_readonly(&reply), "{reply:?}");
     // A grant that waited as long is worth nothing; one that echoes a new stamp is.
-    let (stamp, vouched) = lease(&mut sentinel, 1, 400, stamp, 0, "");
+    let (stamp, vouched) = lease(&mut sentinel, 1, 2000, stamp, 0, "");
     assert!(!vouched);
     assert!(is_readonly(&client.line("SET a 3")));
-    assert!(lease(&mut sentinel, 1, 400, stamp, 0, "").1);
+    assert!(lease(&mut sentinel, 1, 2000, stamp, 0, "").1);
     assert!(client.line("SET a 4").is_ok());
 }
 
