@@ -104,7 +104,9 @@ fn abandon(world: &mut World) {
     if world.plan.spares > 0 {
         return;
     }
-    let lost = world.sentinels.iter().filter(|host| host.lost || host.disk.lies()).count();
+    // A disk that lies loses something when it is mended, and what it lost may wreck another.
+    let lies = world.sentinels.iter().any(|host| host.disk.lies()) || world.checkers.may_give_up();
+    let lost = world.sentinels.iter().filter(|host| host.lost).count() + usize::from(lies);
     let spared = world.rng.usize(0..=((sentinels - 1) / 2).saturating_sub(lost));
     let first = world.rng.usize(0..sentinels);
     let candidates = (0..sentinels).map(|at| (first + at) % sentinels);
@@ -171,6 +173,9 @@ fn converge(world: &mut World) {
 /// Why the world is not yet as it should be, if so.
 fn unsettled(world: &World) -> Option<String> {
     let mut named = None;
+    if world.is_beyond_help() {
+        return None;
+    }
     let voters = match world.voters() {
         Ok(voters) => voters,
         Err(why) => return Some(why),

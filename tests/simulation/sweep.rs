@@ -110,6 +110,8 @@ fn promises_hold_under_every_seed() {
     });
     if let Some((plan, outcome)) = failure {
         let faults = draw(&plan);
+        // Cutting it down takes its time.
+        println!("{}\nseed {} fails: {:?}", summary(&totals), plan.seed, outcome.failure);
         let (smaller, fewer) = shrink(&plan, &faults).unwrap_or((plan.clone(), faults));
         let kept = write(&smaller, &fewer);
         panic!(

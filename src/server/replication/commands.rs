@@ -231,6 +231,13 @@ impl Server {
         }
         let resume =
             wanted.map_or(Resume::Full, |(replid, wanted)| self.replication.stream.resume(replid, wanted));
+        // Whom the fleet sent here was sent to a master. As a replica this one may be behind who asks, and a
+        // full image would take from it what only it and the master have: it is told of the new one soon.
+        let demoted = own_epoch > 0 && !matches!(self.replication.role, Role::Master);
+        let sent = replica.epoch.is_some_and(|epoch| epoch > 0);
+        if demoted && sent && resume == Resume::Full {
+            return Err(STANDS_STILL.into());
+        }
         if still && (replica.epoch != Some(own_epoch) || resume == Resume::Full) {
             return Err(STANDS_STILL.into());
         }

@@ -70,6 +70,14 @@ impl DataNode {
             out.push(reply(ReplMessage::Continue { link, replid: self.replid, epoch: shown }));
             let entries = self.data[offset as usize..].to_vec();
             out.push(reply(ReplMessage::Stream { link, start: offset, entries }));
+        } else if self.bundled
+            && self.epoch > 0
+            && epoch.is_some_and(|epoch| epoch > 0)
+            && self.role != Role::Master
+        {
+            // Its master it is no more, and may have less than who asks.
+            out.push(reply(ReplMessage::Refused { link }));
+            return;
         } else {
             out.push(reply(ReplMessage::Full {
                 link,

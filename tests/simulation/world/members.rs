@@ -136,6 +136,28 @@ impl World {
         }
     }
 
+    /// Too many ids are lost for a majority, because the fleet had shrunk before a disk lied: only a person helps.
+    pub fn is_beyond_help(&self) -> bool {
+        let cores = self.sentinels.iter().filter_map(|host| host.core.as_ref());
+        let Some(newest) = cores.max_by_key(|core| core.ledger().applied) else { return true };
+        let voters: Vec<usize> = newest.ledger().membership.voters().map(|id| id as usize - 1).collect();
+        let lost = voters.iter().filter(|at| self.sentinels[**at].lost || self.is_wrecked(**at)).count();
+        lost > 0 && (voters.len() - lost) * 2 <= voters.len()
+    }
+
+    /// What it knows to be agreed was agreed again, otherwise, by a majority with a disk that had lied: it believes
+    /// nobody any more, and rightly so.
+    fn is_wrecked(&self, at: usize) -> bool {
+        let log = |at: usize| &self.sentinels[at].disk.stored;
+        let furthest = (0..self.sentinels.len()).max_by_key(|at| log(*at).hard_state.commit);
+        let Some(furthest) = furthest.filter(|other| *other != at && self.checkers.may_give_up()) else {
+            return false;
+        };
+        let commit = log(at).hard_state.commit;
+        let term = |at: usize| log(at).entries.iter().find(|entry| entry.index == commit).map(|e| e.term);
+        term(at).is_some_and(|own| term(furthest).is_some_and(|theirs| own != theirs))
+    }
+
     /// Who is to answer at rest: the voters, as their leader has them, but those that nobody healed. `Err`: why
     /// there is no rest yet.
     pub fn voters(&self) -> Result<Vec<usize>, String> {
@@ -145,7 +167,8 @@ impl World {
         if let Some(job) = &membership.job {
             return Err(job.describe());
         }
-        let here = |at: &usize| !self.abandoned.contains(at) && !self.sentinels[*at].lost;
+        let here =
+            |at: &usize| !self.abandoned.contains(at) && !self.sentinels[*at].lost && !self.is_wrecked(*at);
         Ok(membership.voters().map(|id| id as usize - 1).filter(here).collect())
     }
 }
