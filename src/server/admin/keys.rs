@@ -2,7 +2,6 @@
 //! behind a STORE.
 
 use crate::resp::spec::CommandSpec;
-use crate::stdx::number::parse_i64;
 
 /// Indexes of the keys in `argv`, in order.
 pub fn positions(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<usize> {
@@ -24,10 +23,17 @@ pub fn positions(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<usize> {
         "xread" | "xreadgroup" => return crate::commands::stream_read::key_positions(argv).collect(),
         _ => return spec.keys.positions(argv.len()).collect(),
     };
-    let count = argv.get(count_at).and_then(|word| parse_i64(word));
-    let count = count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
+    let count = argv.get(count_at).map_or(0, |word| leading_number(word));
     let end = (count_at + 1).saturating_add(count).min(argv.len());
     destination.into_iter().chain(count_at + 1..end).collect()
+}
+
+/// As Redis counts keys, with C's `atoi`: what follows the digits does not matter. The command itself is stricter.
+fn leading_number(word: &[u8]) -> usize {
+    let digits = word.trim_ascii_start();
+    let digits = digits.strip_prefix(b"+").unwrap_or(digits);
+    let value = digits.iter().take_while(|byte| byte.is_ascii_digit());
+    value.fold(0usize, |number, digit| number.saturating_mul(10).saturating_add(usize::from(digit - b'0')))
 }
 
 /// The key that a result goes to, as the command itself will read its words: the last one counts.
@@ -72,6 +78,8 @@ mod tests {
         };
         let argv: [&[u8]; 5] = [b"ZUNIONSTORE", b"to", b"2", b"a", b"b"];
         assert_eq!(positions(&spec("zunionstore"), &argv), [1, 3, 4]);
+        let argv: [&[u8]; 4] = [b"ZUNION", b"+1x", b"a", b"b"];
+        assert_eq!(positions(&spec("zunion"), &argv), [2]);
         let argv: [&[u8]; 4] = [b"LMPOP", b"99999999999", b"a", b"LEFT"];
         assert_eq!(positions(&spec("lmpop"), &argv), [2, 3]);
     }
