@@ -71,7 +71,7 @@ class Fleet:
             file.write("\n".join(lines) + "\n")
 
     def start_data(self, machine):
-        machine.spawn(machine.name, ([VEDETTE, "server"] if self.bundled else ["redis-server"]) + [self.conf(machine)])
+        machine.spawn(machine.name, ([VEDETTE, "server"] if self.bundled else ["redis-server"]) + [self.conf(machine)], True)
 
     def sentinel_config(self, machine, number):
         with open(self.conf(machine), "w") as file:
@@ -107,9 +107,9 @@ class Fleet:
 
     def start_sentinel(self, machine):
         if self.vedette:
-            machine.spawn(machine.name, [VEDETTE, "sentinel", "--config", self.conf(machine)])
+            machine.spawn(machine.name, [VEDETTE, "sentinel", "--config", self.conf(machine)], True)
         else:
-            machine.spawn(machine.name, ["redis-server", self.conf(machine), "--sentinel"])
+            machine.spawn(machine.name, ["redis-server", self.conf(machine), "--sentinel"], True)
 
     def host(self):
         """Where the watcher is reached: it stands on the bridge and is never cut off."""

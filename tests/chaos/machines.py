@@ -72,13 +72,32 @@ class Machine:
     def small_disk(self, megabytes):
         command("mount", "-t", "tmpfs", "-o", "size=%dm" % megabytes, "none", self.dir)
 
-    def spawn(self, name, argv):
+    def spawn(self, name, argv, own_clock=False):
+        """`own_clock`: it started to count when a machine of its own was switched on, as real ones do."""
+        if self.lab.real and own_clock:
+            since = str(self.number * 86_400)
+            argv = ["unshare", "--time", "--monotonic", since, "--boottime", since] + argv
         if self.lab.real:
             argv = ["ip", "netns", "exec", self.name] + argv
+        environment = dict(os.environ)
+        if self.lab.disk:
+            environment.update(LD_PRELOAD=self.lab.disk, CHAOS_DISK=self.disk_orders())
         with open(os.path.join(self.lab.dir, "%s.log" % name), "ab") as log:
-            process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=self.dir)
+            process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=self.dir, env=environment)
         self.processes[name] = process
         return process
+
+    def disk_orders(self):
+        return os.path.join(self.lab.dir, self.name + ".disk")
+
+    def disk(self, order=None):
+        """What its disk does at a sync from now on: "delay MS", "error", or its work."""
+        if order is None:
+            os.unlink(self.disk_orders())
+            return
+        with open(self.disk_orders() + ".new", "w") as file:
+            file.write(order)
+        os.rename(self.disk_orders() + ".new", self.disk_orders())
 
     def signal(self, number):
         for process in self.processes.values():
@@ -102,10 +121,17 @@ class Lab:
         # Every 127.x.y.z is ours on loopback; a network of chance keeps runs side by side apart.
         self.net = "10.77.0" if real else "127.%d.%d" % (random.randint(1, 254), random.randint(0, 254))
         self.machines = {}
+        self.disk = self.failing_disk() if shutil.which("cc") else None
         if real:
             command("ip", "link", "add", "br0", "type", "bridge")
             command("ip", "addr", "add", self.net + ".1/24", "dev", "br0")
             command("ip", "link", "set", "br0", "up")
+
+    def failing_disk(self):
+        library = os.path.join(self.dir, "disk.so")
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "disk.c")
+        command("cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl")
+        return library
 
     def add(self, name, number):
         self.machines[name] = Machine(self, name, number)

@@ -1,7 +1,7 @@
 """The faults: one function each, `(world) -> None`. They act on machines and wait; they judge nothing.
 
 A row names the function, how many failovers are right (None: any number), whether it needs cables that can be
-cut (namespaces), and what is told in the table."""
+cut (namespaces), what is told in the table, and which folder or program it needs besides."""
 
 import os
 import signal
@@ -9,15 +9,15 @@ import time
 from collections import namedtuple
 
 from machines import command
-from wire import wait_for
+from wire import PASSWORD, Connection, ReplyError, wait_for
 
-Scenario = namedtuple("Scenario", "act failovers cables told")
+Scenario = namedtuple("Scenario", "act failovers cables told needs")
 SCENARIOS = {}
 
 
-def scenario(name, told, failovers, cables=False):
+def scenario(name, told, failovers, cables=False, needs=None):
     def keep(act):
-        SCENARIOS[name] = Scenario(act, failovers, cables, told)
+        SCENARIOS[name] = Scenario(act, failovers, cables, told, needs)
         return act
 
     return keep
@@ -169,15 +169,24 @@ def sentinel_bridge(world):
     world.lab.heal()
 
 
-@scenario("flapping", "the master's cable fails for 0.4 s of every 0.8 s, for 12 s", None, True)
-def flapping(world):
+def flap(world, times, down_s, up_s):
     master = world.fleet.master()
     world.fault()
-    for _ in range(15):
+    for _ in range(times):
         world.lab.cut([master], world.others(master))
-        time.sleep(0.4)
+        time.sleep(down_s)
         world.lab.heal()
-        time.sleep(0.4)
+        time.sleep(up_s)
+
+
+@scenario("flapping", "the master's cable fails for 0.4 s of every 0.8 s, for 12 s", None, True)
+def flapping(world):
+    flap(world, 15, 0.4, 0.4)
+
+
+@scenario("long-flaps", "the master's cable fails for 1.6 s of every 2 s, for 20 s", None, True)
+def long_flaps(world):
+    flap(world, 10, 1.6, 0.4)
 
 
 @scenario("restart-empty", "the master dies, loses its disk and is back at once", None)
@@ -217,6 +226,56 @@ def full_disk(world):
     # would have it back by now.
     if master.processes[master.name].poll() is not None:
         world.fleet.start_data(master)
+
+
+@scenario("slow-disk", "every sync of the master's disk takes 2 s, for 12 s", 0, needs="cc")
+def slow_disk(world):
+    master = world.fleet.master()
+    world.fault()
+    master.disk("delay 2000")
+    time.sleep(12)
+    master.disk()
+
+
+@scenario("failing-disk", "every sync of the master's disk fails, for 12 s", None, needs="cc")
+def failing_disk(world):
+    master = world.fleet.master()
+    world.fault()
+    master.disk("error")
+    time.sleep(12)
+    master.disk()
+    if master.processes[master.name].poll() is not None:
+        world.fleet.start_data(master)
+
+
+MEMORY = "/sys/fs/cgroup/memory"
+
+
+@scenario("out-of-memory", "the kernel kills the master for want of memory, while large values are written; it is started again 8 s later", 1, needs=MEMORY)
+def out_of_memory(world):
+    master = world.fleet.master()
+    process = master.processes[master.name]
+    group = os.path.join(MEMORY, "chaos-%d" % process.pid)
+    os.mkdir(group)
+    try:
+        for name, value in (("memory.limit_in_bytes", "16M"), ("cgroup.procs", str(process.pid))):
+            with open(os.path.join(group, name), "w") as file:
+                file.write(value)
+        world.fault()
+        connection = Connection(world.fleet.address(master), 5, PASSWORD)
+        try:
+            for number in range(60):
+                connection.call("SET", "large:%d" % (number % 20), "x" * 1_000_000)
+        except (OSError, ReplyError):
+            pass
+        connection.close()
+        wait_for("the kernel ends it", lambda: process.poll() is not None, 10)
+    finally:
+        if process.poll() is None:
+            master.signal(signal.SIGKILL)
+        os.rmdir(group)
+    time.sleep(8)
+    world.fleet.start_data(master)
 
 
 @scenario("no-descriptors", "the master may open no further file or socket, for 10 s", 0)
