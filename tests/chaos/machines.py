@@ -21,7 +21,7 @@ def enclosed():
     tools = all(shutil.which(tool) for tool in ("unshare", "ip", "nft", "mount"))
     possible = os.geteuid() == 0 and tools and not os.environ.get("CHAOS_LOOPBACK")
     if possible:
-        trial = "ip link set lo up && mount -t tmpfs none /run/netns && ip link add va type veth peer name vb && nft list tables"
+        trial = "ip link set lo up && mount -t tmpfs none /run/netns && ip link add va type veth peer name vb && nft add table bridge trial"
         os.makedirs("/run/netns", exist_ok=True)
         possible = subprocess.run(["unshare", "--net", "--mount", "sh", "-c", trial], capture_output=True).returncode == 0
     os.environ["CHAOS_ENCLOSED"] = "yes" if possible else "no"
@@ -36,6 +36,17 @@ def command(*words, text=None, check=True):
     if check and done.returncode:
         raise RuntimeError("%s: %s" % (" ".join(words), done.stderr.strip()))
     return done
+
+
+def nft(text):
+    command("nft", "-f", "-", text=text)
+
+
+def refusal(senders, receivers, chance=""):
+    """What stands on the bridge between them. One command a fault, so that it comes and goes at one moment
+    on a busy machine too."""
+    sides = [", ".join(machine.ip for machine in side) for side in (senders, receivers)]
+    return "add rule bridge chaos refuse ip saddr { %s } ip daddr { %s } %sdrop\n" % (sides[0], sides[1], chance)
 
 
 class Machine:
@@ -56,18 +67,11 @@ class Machine:
         command("ip", "-n", self.name, "addr", "add", self.ip + "/24", "dev", "eth0")
         command("ip", "-n", self.name, "link", "set", "eth0", "up")
         command("ip", "-n", self.name, "link", "set", "lo", "up")
-        self.nft(
-            "add table inet chaos\nadd chain inet chaos in { type filter hook input priority 0; }\n"
-            "add chain inet chaos refuse\nadd rule inet chaos in jump refuse\n"
-        )
-
-    def nft(self, text):
-        command("ip", "netns", "exec", self.name, "nft", "-f", "-", text=text)
 
     def deaf_to(self, others, percent=100):
         """Drops that part of what arrives from the others; a one-way fault."""
         chance = "" if percent >= 100 else "numgen random mod 100 < %d " % percent
-        self.nft("".join("add rule inet chaos refuse ip saddr %s %sdrop\n" % (other.ip, chance) for other in others))
+        nft(refusal(others, [self], chance))
 
     def small_disk(self, megabytes):
         command("mount", "-t", "tmpfs", "-o", "size=%dm" % megabytes, "none", self.dir)
@@ -126,6 +130,10 @@ class Lab:
             command("ip", "link", "add", "br0", "type", "bridge")
             command("ip", "addr", "add", self.net + ".1/24", "dev", "br0")
             command("ip", "link", "set", "br0", "up")
+            nft(
+                "add table bridge chaos\nadd chain bridge chaos pass { type filter hook forward priority 0; }\n"
+                "add chain bridge chaos refuse\nadd rule bridge chaos pass jump refuse\nflush chain bridge chaos refuse\n"
+            )
 
     def failing_disk(self):
         library = os.path.join(self.dir, "disk.so")
@@ -139,15 +147,11 @@ class Lab:
 
     def cut(self, some, others):
         """Nothing passes between the two sides."""
-        for machine in some:
-            machine.deaf_to(others)
-        for machine in others:
-            machine.deaf_to(some)
+        nft(refusal(some, others) + refusal(others, some))
 
     def heal(self):
         if self.real:
-            for machine in self.machines.values():
-                machine.nft("flush chain inet chaos refuse\n")
+            nft("flush chain bridge chaos refuse\n")
 
     def close(self, keep=False):
         for machine in self.machines.values():
