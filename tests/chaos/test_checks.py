@@ -43,6 +43,14 @@ class Registers(unittest.TestCase):
         self.assertFalse(checks.linearizable(back), "two values take turns")
 
 
+    def test_a_write_that_no_replica_confirmed_may_vanish_and_one_that_was_confirmed_may_not(self):
+        first, read = record("write", "r", "a", 0, 1, waited=True), lambda *words: record("read", "r", *words)
+        vanished = [first, record("write", "r", "b", 2, 3), read("b", 4, 5), read("a", 6, 7)]
+        self.assertEqual(checks.registers(vanished), (1, 1, 0))
+        vanished[1][7] = True
+        self.assertEqual(checks.registers(vanished), (1, 1, 1))
+
+
 class Masters(unittest.TestCase):
     samples = [(0, "s1", "A", 1), (10, "s1", "B", 2)]
 
