@@ -21,7 +21,7 @@ def enclosed():
     tools = all(shutil.which(tool) for tool in ("unshare", "ip", "nft", "mount"))
     possible = os.geteuid() == 0 and tools and not os.environ.get("CHAOS_LOOPBACK")
     if possible:
-        trial = "ip link set lo up && mount -t tmpfs none /run/netns && ip link add va type veth peer name vb && nft add table bridge trial"
+        trial = "ip link set lo up && mount -t tmpfs none /run/netns && ip link add va type veth peer name vb && nft add table bridge trial && unshare --time --boottime 1 true"
         os.makedirs("/run/netns", exist_ok=True)
         possible = subprocess.run(["unshare", "--net", "--mount", "sh", "-c", trial], capture_output=True).returncode == 0
     os.environ["CHAOS_ENCLOSED"] = "yes" if possible else "no"

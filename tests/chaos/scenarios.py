@@ -262,14 +262,14 @@ def out_of_memory(world):
             with open(os.path.join(group, name), "w") as file:
                 file.write(value)
         world.fault()
-        connection = Connection(world.fleet.address(master), 5, PASSWORD)
+        connection = Connection(world.fleet.address(master), 30, PASSWORD)
         try:
             for number in range(60):
                 connection.call("SET", "large:%d" % (number % 20), "x" * 1_000_000)
         except (OSError, ReplyError):
             pass
         connection.close()
-        wait_for("the kernel ends it", lambda: process.poll() is not None, 10)
+        wait_for("the kernel ends it", lambda: process.poll() is not None, 30)
     finally:
         if process.poll() is None:
             master.signal(signal.SIGKILL)
