@@ -45,6 +45,10 @@ pub struct Checkers {
     /// Values acknowledged with at least n replicas.
     promised: Values,
     acknowledged: Values,
+    /// At which epoch the newest of them were, for answers that are late.
+    acknowledged_at: BTreeMap<u64, u64>,
+    /// The newest epoch whose master took a loss for granted.
+    loss_epoch: u64,
     /// The first acknowledgement of each epoch.
     first_ack_us: BTreeMap<u64, u64>,
     events: BTreeMap<u64, Event>,
@@ -80,6 +84,8 @@ impl Checkers {
             invoked: 0,
             promised: Values::default(),
             acknowledged: Values::default(),
+            acknowledged_at: BTreeMap::new(),
+            loss_epoch: 0,
             first_ack_us: BTreeMap::new(),
             events: BTreeMap::new(),
             news: 0,
@@ -138,6 +144,7 @@ impl Checkers {
         if self.risky.contains(&epoch) || !self.safe {
             // Somebody took the loss for granted, and it was said.
             self.promised.keep(&data.iter().copied().collect());
+            self.loss_epoch = self.loss_epoch.max(epoch);
         }
         // An order of an epoch that was given up comes late to one who stood still: it is vouched for by nobody.
         if self.masters.range(epoch + 1..).next().is_none() {
@@ -181,7 +188,9 @@ impl Checkers {
         if !self.bundled {
             return;
         }
-        if !before.is_empty() && after.iter().all(|&entry| entry == 0) {
+        // What a server took that nobody supervised, its directory gone, was never a write of this group.
+        let held = before.iter().any(|value| self.acknowledged.contains(*value));
+        if held && after.iter().all(|&entry| entry == 0) {
             self.fail(format!("I5: node {node} held {} writes and was wiped", before.len()));
         }
         let after: Values = after.iter().copied().collect();
@@ -214,6 +223,10 @@ impl Checkers {
             return;
         }
         self.acknowledged.insert(value);
+        self.acknowledged_at.insert(value, epoch);
+        if self.acknowledged_at.len() > 256 {
+            self.acknowledged_at.pop_first();
+        }
         if let Some((newer, _)) = self.first_ack_us.range(epoch + 1..).next() {
             self.fail(format!(
                 "I4: node {node} acknowledged write {value} at epoch {epoch} after epoch {newer} had begun to ({why})"
@@ -228,7 +241,9 @@ impl Checkers {
     }
 
     pub fn client_heard(&mut self, value: u64, acks: usize) {
-        if acks >= self.quorum {
+        // An answer that was on its way while the loss was taken for granted promises nothing any more.
+        let lost = self.acknowledged_at.get(&value).is_some_and(|epoch| *epoch < self.loss_epoch);
+        if acks >= self.quorum && !lost {
             self.promised.insert(value);
         }
     }

@@ -58,12 +58,6 @@ pub fn run(plan: Plan, faults: Vec<Fault>) -> Outcome {
     outcome(world)
 }
 
-pub fn run_seed(seed: u64) -> Outcome {
-    let plan = Plan::from_seed(seed);
-    let faults = schedule::draw(&plan);
-    run(plan, faults)
-}
-
 fn outcome(world: World) -> Outcome {
     Outcome {
         failure: world.checkers.failure().map(str::to_owned),
@@ -239,7 +233,7 @@ fn replay() {
         let text = std::fs::read_to_string(&file).unwrap_or_else(|why| panic!("{file}: {why}"));
         schedule::read(&text).unwrap_or_else(|why| panic!("{file}: {why}"))
     } else if let Some(seed) = std::env::var("VEDETTE_SEED").ok().and_then(|text| text.parse().ok()) {
-        let plan = sweep::shape_asked("ordinary")(seed);
+        let plan = sweep::shape_asked(Plan::from_seed)(seed);
         let faults = schedule::draw(&plan);
         (plan, faults)
     } else {

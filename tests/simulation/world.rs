@@ -68,6 +68,8 @@ pub struct NodeHost {
     well_since: Option<u64>,
     /// Since when nothing was the matter with the server itself, whoever reaches it.
     sound_since: Option<u64>,
+    /// Since when nothing was the matter with its way to each other server.
+    ways_since: Vec<Option<u64>>,
 }
 
 impl NodeHost {
@@ -114,6 +116,7 @@ impl World {
                 deferred: VecDeque::new(),
                 well_since: None,
                 sound_since: None,
+                ways_since: vec![None; plan.nodes],
             })
             .collect();
         let sentinels = (0..plan.sentinels + plan.spares)

@@ -76,6 +76,13 @@ impl World {
                 (sound, sound && seen > self.plan.sentinels / 2)
             })
             .collect();
+        for at in 0..self.nodes.len() {
+            for other in 0..self.nodes.len() {
+                let sound = self.network.is_sound(self.node_host(at), self.node_host(other));
+                let since = &mut self.nodes[at].ways_since[other];
+                *since = sound.then(|| since.unwrap_or(self.now_us));
+            }
+        }
         for (host, (sound, well)) in self.nodes.iter_mut().zip(well) {
             host.sound_since = if sound { host.sound_since.or(Some(self.now_us)) } else { None };
             host.well_since = if well { host.well_since.or(Some(self.now_us)) } else { None };
@@ -100,7 +107,8 @@ impl World {
         // P5: a witness in plain sight, which still hears from the master.
         let witness = (0..self.nodes.len()).find(|&other| {
             let replica = &self.nodes[other].node;
-            let sound = self.network.is_sound(self.node_host(node), self.node_host(other));
+            let since = self.nodes[node].ways_since[other];
+            let sound = since.is_some_and(|since| self.now_us - since > long_us);
             other != node && sound && well_for(other) > long_us && replica.follows(master) && {
                 let link_us = replica.connected_for(self.node_clock(other));
                 link_us > long_us
