@@ -234,7 +234,10 @@ fn deliver(
     for entry in &entries {
         reply_entry(reply, entry);
         read = match read {
-            Some(read) if !stream.has_holes_from(entry.id) => Some(read.saturating_add(1)),
+            // No more than replicas can be told.
+            Some(read) if !stream.has_holes_from(entry.id) => {
+                Some(read.saturating_add(1).min(i64::MAX as u64))
+            }
             read if stream.entries_added() == 0 => read,
             _ => stream.added_up_to(entry.id),
         };

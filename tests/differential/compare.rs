@@ -158,6 +158,10 @@ pub fn compare(mode: Mode, ours: &[u8], theirs: &[u8]) -> Result<(), String> {
     if mode == Mode::Encoding && ours == b"$8\r\nlistpack\r\n" && theirs == b"$8\r\nskiplist\r\n" {
         return Ok(());
     }
+    // SDIFFSTORE of Redis may go through more members than stay, and its result remembers the most.
+    if mode == Mode::Encoding && ours == b"$6\r\nintset\r\n" && theirs == b"$9\r\nhashtable\r\n" {
+        return Ok(());
+    }
     if mode == Mode::Errors {
         return if a.error() == b.error() { Ok(()) } else { Err("another error".into()) };
     }

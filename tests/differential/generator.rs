@@ -264,6 +264,8 @@ impl Generator {
                 _ => format!("value{}", self.rng.u32(..10)),
             },
             "n" => self.pick(INTEGERS),
+            // Redis counts on beyond its largest number, from below zero.
+            "nread" => self.pick(INTEGERS).replace("9223372036854775807", "9223372036854770000"),
             "nt" => self.no_soon_time(),
             // A large negative count is an answer of as many elements.
             "n2" => self.pick(&[

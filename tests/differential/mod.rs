@@ -41,15 +41,17 @@ fn state(executor: &Executor, stock: &mut Stock, argv: &[Vec<u8>], before: &[Vec
         .collect();
     let mut lines: Vec<String> = Vec::new();
     let ours = held.keys().filter(|key| !theirs.contains(*key)).map(|key| ("ours", key));
+    let history = |key: &Vec<u8>| {
+        let named = before.iter().rev().filter(|argv| argv.contains(key)).take(8);
+        named.map(|argv| show(argv)).collect::<Vec<_>>().join("; ")
+    };
     let alone = ours.chain(theirs.iter().filter(|key| !held.contains_key(*key)).map(|key| ("theirs", key)));
     for (whose, key) in alone {
-        let named = before.iter().rev().filter(|argv| argv.contains(key)).take(8);
-        let named: Vec<String> = named.map(|argv| show(argv)).collect();
-        lines.push(format!("only {whose}: {}; last named by {}", key.escape_ascii(), named.join("; ")));
+        lines.push(format!("only {whose}: {}; last named by {}", key.escape_ascii(), history(key)));
     }
     for (key, value) in argv.iter().filter_map(|word| held.get_key_value(word)) {
         let text: String = format!("{value:?}").chars().take(4000).collect();
-        lines.push(format!("{} is {text}", key.escape_ascii()));
+        lines.push(format!("{} is {text}; last named by {}", key.escape_ascii(), history(key)));
     }
     lines.join("\n    ")
 }
