@@ -33,7 +33,7 @@ impl Plan {
 
     /// What the long run takes: an ordinary world after each seven dense ones.
     pub fn mixed(seed: u64) -> Self {
-        if seed % 8 == 0 { Plan::from_seed(seed) } else { Plan::dense(seed) }
+        if seed.is_multiple_of(8) { Plan::from_seed(seed) } else { Plan::dense(seed) }
     }
 }
 
@@ -108,7 +108,7 @@ impl World {
             return;
         }
         let long = self.now_us - self.relay.since_us > PATIENCE_US;
-        if !long && !self.is_whole(self.relay.struck % 4 == 0) {
+        if !long && !self.is_whole(self.relay.struck.is_multiple_of(4)) {
             return;
         }
         let mut at_us = self.now_us + self.faults[index].at_ms * MS;
