@@ -163,6 +163,7 @@ fn keys_and_flags(server: &Server, argv: &[&[u8]], out: &mut Writer<'_>) -> Done
             argv[1..].iter().any(|word| words.iter().any(|name| word.eq_ignore_ascii_case(name.as_bytes())))
         };
         match spec.name {
+            _ if specs.iter().any(|one| one.is_counted_loosely(argv)) => Vec::new(),
             // These say only in their words whether they read.
             "set"
                 if argv.get(3..).is_some_and(|rest| rest.iter().any(|w| w.eq_ignore_ascii_case(b"get"))) =>

@@ -4,6 +4,7 @@
 //! read when it is asked for, so it takes no memory besides.
 
 use super::documents::Document;
+use super::keys::leading_number;
 use crate::resp::Writer;
 use crate::resp::spec::Arity;
 use crate::stdx::number::parse_i64;
@@ -222,6 +223,15 @@ impl<'a> KeySpec<'a> {
         self.find.0 == "keynum"
     }
 
+    /// It says so with more than a plain number: keys are then found by the command's own way, which tells
+    /// nothing of what is done to them.
+    pub fn is_counted_loosely(&self, argv: &[&[u8]]) -> bool {
+        let place = |values: &[&str]| values.first().map_or(0, |text| number(text));
+        let at = usize::try_from(place(&self.begin.1) + place(&self.find.1)).ok();
+        let word = at.and_then(|at| argv.get(at));
+        self.is_counted() && word.is_some_and(|word| parse_i64(word).is_none())
+    }
+
     /// Positions in `argv`; `None` where the specification does not say.
     pub fn positions(&self, argv: &[&[u8]]) -> Option<Vec<usize>> {
         let count = argv.len() as i64;
@@ -253,7 +263,8 @@ impl<'a> KeySpec<'a> {
             "keynum" => {
                 let (at, skip, step) =
                     (value(&self.find.1, 0), value(&self.find.1, 1), value(&self.find.1, 2));
-                let keys = argv.get(usize::try_from(first + at).ok()?).and_then(|word| parse_i64(word))?;
+                let count_word = argv.get(usize::try_from(first + at).ok()?)?;
+                let keys = i64::try_from(leading_number(count_word)).unwrap_or(i64::MAX);
                 (first + skip, (first + skip).checked_add(keys.checked_sub(1)?.checked_mul(step)?)?, step)
             }
             _ => return None,

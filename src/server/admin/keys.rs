@@ -29,7 +29,7 @@ pub fn positions(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<usize> {
 }
 
 /// As Redis counts keys, with C's `atoi`: what follows the digits does not matter. The command itself is stricter.
-fn leading_number(word: &[u8]) -> usize {
+pub(super) fn leading_number(word: &[u8]) -> usize {
     let digits = word.trim_ascii_start();
     let digits = digits.strip_prefix(b"+").unwrap_or(digits);
     let value = digits.iter().take_while(|byte| byte.is_ascii_digit());
