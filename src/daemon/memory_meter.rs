@@ -13,6 +13,8 @@ const FLUSH_BYTES: i64 = 16 << 10;
 const PAGED_BYTES: usize = 64 << 10;
 
 static ALLOCATED: AtomicI64 = AtomicI64::new(0);
+/// The most that it was since somebody asked.
+static PEAK: AtomicI64 = AtomicI64::new(0);
 
 thread_local! {
     static KEPT: Cell<i64> = const { Cell::new(0) };
@@ -41,16 +43,24 @@ fn note(bytes: i64) {
         if sum.abs() < FLUSH_BYTES {
             kept.set(sum);
         } else {
-            ALLOCATED.fetch_add(sum, Relaxed);
+            add(sum);
             kept.set(0);
         }
     });
 }
 
+fn add(sum: i64) {
+    let now = ALLOCATED.fetch_add(sum, Relaxed) + sum;
+    // Most of the time it is no new peak, and then nothing is written.
+    if now > PEAK.load(Relaxed) {
+        PEAK.fetch_max(now, Relaxed);
+    }
+}
+
 /// Adds what this thread keeps to the sum: before it ends, or when it freed what others wait for.
 pub fn flush() {
     KEPT.with(|kept| {
-        ALLOCATED.fetch_add(kept.replace(0), Relaxed);
+        add(kept.replace(0));
     });
 }
 
@@ -58,6 +68,11 @@ pub fn flush() {
 pub fn allocated_bytes() -> u64 {
     let kept = KEPT.with(Cell::get);
     u64::try_from(ALLOCATED.load(Relaxed) + kept).unwrap_or(0)
+}
+
+/// The most that was allocated since this was last asked.
+pub fn take_peak_bytes() -> u64 {
+    u64::try_from(PEAK.swap(ALLOCATED.load(Relaxed), Relaxed)).unwrap_or(0)
 }
 
 // The crate is named so that its symbols are there for whoever links this library.
@@ -168,5 +183,6 @@ mod tests {
         // SAFETY: as above.
         unsafe { counting.dealloc(block, layout) };
         assert!(allocated_bytes() < before + (1 << 19));
+        assert!(take_peak_bytes() >= before + (1 << 19), "nobody looked meanwhile, and it is known");
     }
 }

@@ -25,6 +25,7 @@ use crate::net::service::Service;
 use crate::net::tls::{Acceptor, Connector, Versions};
 use crate::net::unix;
 use crate::resp::{Batch, Limits};
+use crate::server::evict::Meter;
 use crate::server::gate::Proof;
 use crate::server::migrate::{Carrier, Errand, Outcome};
 use crate::server::replication::divergent::Content;
@@ -293,7 +294,8 @@ pub fn run(mut config: ServerConfig, logger: Logger) -> Result<(), ServerError> 
     let settings = config.clone();
     let mut server = Server::new(config, seed, clock::now());
     server.set_script_clock(clock::mono);
-    server.set_meter(memory_meter::allocated_bytes, machine_bytes());
+    let meter = Meter { used: memory_meter::allocated_bytes, peak: memory_meter::take_peak_bytes };
+    server.set_meter(meter, machine_bytes());
     server.set_entropy(|bytes| getrandom::fill(bytes).is_ok());
     match &aclfile {
         Some(path) if users.is_empty() => {

@@ -277,7 +277,10 @@ impl<S: Service> Connection<S> {
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
         loop {
-            if let Some(hold) = self.gated {
+            // What has left needs no passage: asked about that, one who stood still after his last answer would
+            // wait for a lease, and so would everything that his client asks next.
+            let has_left = self.written == self.out.len() && !self.stream.holds_back();
+            if let Some(hold) = self.gated.filter(|_| !has_left) {
                 match self.service.passage(hold) {
                     Passage::Open => {}
                     Passage::Never => return Poll::Ready(Err(End::Broken)),
@@ -304,7 +307,7 @@ impl<S: Service> Connection<S> {
                     Poll::Pending => return self.poll_outbox_closed(context),
                 }
             } else {
-                // What TLS holds back has not left either, so the passage is asked before this too.
+                // What TLS holds back has not left, so the passage was asked before this too.
                 match Pin::new(&mut self.stream).poll_flush(context) {
                     Poll::Ready(Ok(())) => break,
                     Poll::Ready(Err(_)) => return Poll::Ready(Err(End::Broken)),

@@ -52,6 +52,14 @@ impl Stream {
         matches!(self.wire, Wire::Tls(_))
     }
 
+    /// Whether bytes that were taken for writing have not gone to the kernel yet.
+    pub fn holds_back(&self) -> bool {
+        match &self.wire {
+            Wire::Tls(stream) => stream.get_ref().1.wants_write(),
+            Wire::Plain(_) | Wire::Unix(_) => false,
+        }
+    }
+
     fn socket(&self) -> io::Result<&TcpStream> {
         match &self.wire {
             Wire::Plain(stream) => Ok(stream),

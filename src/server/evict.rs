@@ -20,7 +20,12 @@ const KEYS_PER_STEP: usize = 20;
 const FREEING_PERIOD: Duration = Duration::from_millis(1);
 
 /// Tells how many bytes the process has allocated.
-pub type Meter = fn() -> u64;
+#[derive(Clone, Copy, Debug)]
+pub struct Meter {
+    pub used: fn() -> u64,
+    /// The most since this was last asked.
+    pub peak: fn() -> u64,
+}
 
 /// Less than this is not worth asking all threads for.
 const GIVEN_BACK_BYTES_MIN: u64 = 4 << 20;
@@ -75,19 +80,21 @@ impl Server {
     /// Where used memory is read, and what the machine has; told once at the start.
     pub fn set_meter(&mut self, meter: Meter, machine_bytes: u64) {
         self.eviction.meter = Some(meter);
-        self.eviction.startup_bytes = meter();
+        self.eviction.startup_bytes = (meter.used)();
         self.eviction.machine_bytes = machine_bytes;
     }
 
     /// Bytes allocated; without a meter what the machine says the process takes.
     pub(in crate::server) fn used_bytes(&self) -> u64 {
-        self.eviction.meter.map_or(self.stats.resident_bytes, |meter| meter())
+        self.eviction.meter.map_or(self.stats.resident_bytes, |meter| (meter.used)())
     }
 
     pub(in crate::server) fn note_memory_peak(&mut self) {
         let used = self.used_bytes();
-        self.eviction.peak_bytes = self.eviction.peak_bytes.max(used);
-        let high = self.eviction.high_bytes.max(used);
+        // Between two looks all may have come and gone.
+        let peak = self.eviction.meter.map_or(used, |meter| (meter.peak)().max(used));
+        self.eviction.peak_bytes = self.eviction.peak_bytes.max(peak);
+        let high = self.eviction.high_bytes.max(peak);
         // Small things are freed by the threads that had them, and the allocator keeps their pages until it is
         // asked. A look costs as much as there is left, so it must be earned.
         let is_earned = high - used >= GIVEN_BACK_BYTES_MIN.max(used / 8);

@@ -175,7 +175,6 @@ fn debug_answers_what_tests_of_clients_ask() {
 }
 
 #[test]
-#[cfg_attr(not(debug_assertions), ignore = "open: in an optimised build the pages of FLUSHALL stay")]
 fn flushed_and_deleted_data_give_their_memory_back() {
     let server = Process::vedette(&["--enable-debug-command", "yes", "--lazyfree-lazy-user-flush", "no"]);
     let mut wire = server.connect();
