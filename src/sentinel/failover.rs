@@ -454,7 +454,10 @@ impl Work<'_> {
     }
 
     fn found_nobody_in_all(&self, conduct: &Conduct) -> bool {
-        self.own.tried.as_ref().is_some_and(|tried| tried.all_in(&conduct.frozen))
+        self.own
+            .tried
+            .as_ref()
+            .is_some_and(|tried| tried.all_in(&conduct.frozen, conduct.handed_over.is_some()))
     }
 
     /// The rule's own reason, and what is wrong with those that hold nothing.

@@ -49,8 +49,12 @@ pub(super) struct Inputs {
 
 impl Inputs {
     /// Whether everybody who could be reached when the attempt began is among those that stood still. One that
-    /// could, and did not in time, may do so the next time, though nothing that it shows has changed.
-    pub(super) fn all_in(&self, frozen: &BTreeMap<Address, Frozen>) -> bool {
+    /// could, and did not in time, may do so the next time, though nothing that it shows has changed. So may a
+    /// restarted master, whose answer the choice waits for.
+    pub(super) fn all_in(&self, frozen: &BTreeMap<Address, Frozen>, master_answered: bool) -> bool {
+        if self.cause == Cause::Restarted && self.master.is_some() && !master_answered {
+            return false;
+        }
         let asked = self.replicas.iter().filter(|(_, (paused, shown))| !paused && shown.is_some());
         asked.map(|(address, _)| address).all(|address| frozen.contains_key(address))
     }
@@ -91,7 +95,7 @@ mod tests {
             heard_at: None,
         };
         let address = |port| Address::new("h", port);
-        let inputs = Inputs {
+        let mut inputs = Inputs {
             cause: Cause::Crashed,
             settings: Settings::with_quorum(2),
             replicas: BTreeMap::from([
@@ -101,7 +105,13 @@ mod tests {
             ]),
             master: None,
         };
-        assert!(!inputs.all_in(&BTreeMap::new()));
-        assert!(inputs.all_in(&BTreeMap::from([(address(1), frozen)])), "nobody else could be asked");
+        assert!(!inputs.all_in(&BTreeMap::new(), false));
+        inputs.master = Some(Shown::from(&frozen));
+        let stood_still = BTreeMap::from([(address(1), frozen)]);
+        assert!(inputs.all_in(&stood_still, false), "nobody else could be asked");
+        // Found by the simulator: it was cut off right when it was asked what it still has.
+        inputs.cause = Cause::Restarted;
+        assert!(!inputs.all_in(&stood_still, false));
+        assert!(inputs.all_in(&stood_still, true));
     }
 }

@@ -27,7 +27,7 @@ use super::sync_set::Settling;
 use super::testimony::Homecoming;
 use crate::config::hooks::{HookConfig, HookKind};
 use crate::model::event::EventKind;
-use crate::model::{Address, NodeId, Offset};
+use crate::model::{Address, Epoch, NodeId, Offset};
 use crate::resp::Reply;
 use crate::stdx::time::{Duration, Instant, Now};
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,6 +80,8 @@ pub(super) struct Supervision {
     pub(super) tried: Option<Inputs>,
     /// It found nobody, and everyone had answered.
     pub fruitless: bool,
+    /// The failover that stood open when this office began: what a predecessor did in it is not known.
+    pub inherited: Option<Epoch>,
     pub countdown: Countdown,
     /// Since when the preferred replica is waited for.
     pub handover_since: Option<Instant>,
@@ -112,6 +114,7 @@ impl Supervision {
             attempts: 0,
             tried: None,
             fruitless: false,
+            inherited: None,
             countdown: Countdown::default(),
             handover_since: None,
             trail: Trail::default(),
@@ -137,6 +140,7 @@ impl Supervision {
         self.attempts = 0;
         self.tried = None;
         self.fruitless = false;
+        self.inherited = None;
         self.unvouched_since = None;
         self.lease.new_term(now, lease);
     }

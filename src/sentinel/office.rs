@@ -287,6 +287,10 @@ impl Sentinel {
     }
 
     fn take_office(&mut self, now: Now, actions: &mut Vec<Action>) {
+        for (name, own) in &mut self.groups {
+            let open = self.ledger.group(name).and_then(|group| group.failover.as_ref());
+            own.inherited = open.map(|failover| failover.epoch);
+        }
         let mut decisions = vec![Decision::Lead {
             node: self.config.id,
             uuid: self.identity.uuid.clone(),

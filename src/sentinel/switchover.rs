@@ -110,7 +110,8 @@ impl Work<'_> {
             if conduct.planned.unplanned {
                 return false;
             }
-            conduct.planned.began_here = true;
+            // A predecessor may have fenced somebody for a master that was gone, and leaves no trace of that.
+            conduct.planned.began_here = self.own.inherited != Some(failover.epoch);
             return self.name_standby(failover, conduct);
         };
         if let Some(taken) = self.taken_over(failover, standby, conduct) {
