@@ -57,7 +57,6 @@ const BUGS: &[Planted] = planted![
     bugs.unsynced_is_eligible within 30 dense,
     bugs.any_history_counts within 30 dense,
     bugs.old_leases_forgotten within 40 dense,
-    bugs.any_stamp_counts within 150 dense,
     node_bugs.unchecked_replies within 20 dense,
     node_bugs.takes_any_resync within 20 dense,
     node_bugs.counts_strangers within 150 dense,
@@ -68,6 +67,7 @@ const BUGS: &[Planted] = planted![
 /// looks for it (`VEDETTE_BUG=name`).
 const SOUGHT: &[Planted] = planted![
     bugs.restarted_members_count within 5000,
+    bugs.any_stamp_counts within 5000 dense,
     bugs.lease_never_shortened within 5000,
     bugs.behind_is_fresh within 5000,
     bugs.acts_unconfirmed within 5000,
